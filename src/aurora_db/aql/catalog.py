@@ -1,0 +1,136 @@
+"""What exists: collections, fields and event handlers, as data.
+
+A catalog is immutable; a definition makes a new one. The records are stored as JSON by
+`store/catalog.py`, so a field added here needs a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+
+class Validation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The arguments of `@validate`; None means not limited. On a list: of each element."""
+
+    min: int | float | None = None
+    max: int | float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    format: str | None = None
+    enum: tuple[str, ...] | None = None
+    min_items: int | None = None
+    max_items: int | None = None
+
+
+class Type(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The type of a field.
+
+    `name` is one of `types.NAMES` (String Int Float Boolean ID Uuid DateTime Date Time JSON
+    Object Any Email URL PhoneNumber Enum), "List" (with `item`) or "Inline" (an inline object,
+    with `fields`). `required` (`!`) matters for elements of lists; for a field it is the
+    field's own.
+    """
+
+    name: str
+    required: bool = False
+    item: Type | None = None
+    fields: tuple[Field, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+class Field(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One declared field.
+
+    `default` holds a JSON value; `has_default` tells a default of null from none. The words
+    "now" and "uuid" are kept as they are and replaced at insert.
+    """
+
+    name: str
+    type: Type
+    required: bool = False
+    has_default: bool = False
+    default: Any = None
+    primary: bool = False
+    unique: bool = False
+    indexed: bool = False
+    validate: Validation | None = None
+
+
+class Index(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A `@@index` or `@@unique` over several fields."""
+
+    fields: tuple[str, ...]
+    unique: bool = False
+
+
+class Collection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A named set of documents.
+
+    `fields` always has `id` first (declared or not) and never `_rev`. `system` collections
+    (names with a leading underscore) are readable only.
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+    flexible: bool = False
+    quiet: bool = False
+    system: bool = False
+    indexes: tuple[Index, ...] = ()
+
+    def field(self, name: str) -> Field | None:
+        """The declared field of this name, or None."""
+        return next((field for field in self.fields if field.name == name), None)
+
+
+class HandlerEvent(msgspec.Struct, frozen=True):
+    """What an event handler waits for: `op` is insert, update or delete."""
+
+    op: str
+    collection: str
+
+
+class Handler(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A `define handler`, kept as its canonical parts.
+
+    `text` is the definition as typed; it is resolved again when triggers are made anew.
+    `digest` compares two definitions regardless of white space.
+    """
+
+    name: str
+    on: tuple[HandlerEvent, ...]
+    text: str
+    digest: str
+    enabled: bool = True
+
+
+class Catalog:
+    """All definitions at one version. Immutable."""
+
+    __slots__ = ("collections", "handlers", "version")
+
+    def __init__(
+        self,
+        collections: Mapping[str, Collection],
+        handlers: Mapping[str, Handler],
+        version: int,
+    ) -> None:
+        self.collections: Mapping[str, Collection] = MappingProxyType(dict(collections))
+        self.handlers: Mapping[str, Handler] = MappingProxyType(dict(handlers))
+        #: Grows with every definition; a plan made for another version is made anew.
+        self.version = version
+
+    def handlers_of(self, collection: str) -> tuple[Handler, ...]:
+        """The enabled event handlers that wait for changes of `collection`, by name."""
+        return tuple(
+            handler
+            for _, handler in sorted(self.handlers.items())
+            if handler.enabled and any(event.collection == collection for event in handler.on)
+        )
+
+    def __repr__(self) -> str:
+        return f"Catalog({sorted(self.collections)}, version={self.version})"

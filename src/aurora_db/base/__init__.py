@@ -1,0 +1,1 @@
+"""The lowest floor: errors, records, codec, clock, ids. Standard library and msgspec only."""

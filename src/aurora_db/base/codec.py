@@ -1,0 +1,96 @@
+"""Python ⇄ JSON, and instants ⇄ text.
+
+`encode` writes what the wire and the file carry; `decode` reads it back as plain Python.
+Instants are text of fixed width, `YYYY-MM-DDTHH:MM:SS.ffffffZ`, so that they sort as text.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from aurora_db.base.errors import ValidationError
+
+
+def timestamp(instant: dt.datetime) -> str:
+    """The text of an aware instant, UTC, always with six digits of microseconds.
+
+    Raises:
+        ValidationError: the instant is naive.
+    """
+    if instant.tzinfo is None:
+        raise ValidationError(
+            "a DateTime needs a time zone", hint="use datetime.now(UTC)", rule="type", value=instant
+        )
+    if instant.tzinfo is not dt.UTC:
+        instant = instant.astimezone(dt.UTC)
+    return instant.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def instant(text: str) -> dt.datetime:
+    """The aware UTC instant of a text that `timestamp` wrote."""
+    return dt.datetime.fromisoformat(text)
+
+
+def seconds(value: float | dt.timedelta) -> float:
+    """A duration in seconds, given as a number or a `timedelta`."""
+    return value.total_seconds() if isinstance(value, dt.timedelta) else float(value)
+
+
+def encode(value: object) -> str:
+    """The JSON text of `value`.
+
+    Datetimes, dates, times, UUIDs, dataclasses, `msgspec.Struct` and pydantic models are
+    accepted besides what JSON knows.
+
+    Raises:
+        ValidationError: something in `value` has no JSON form, or is NaN or infinite.
+    """
+    try:
+        text = _ENCODER.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValidationError(f"cannot be written as JSON: {error}", rule="json") from error
+    # msgspec writes NaN and infinity as null: a value would be lost silently.
+    if b"null" in text:
+        _refuse_not_finite(value)
+    return text.decode()
+
+
+def decode(text: str | bytes) -> Any:
+    """The plain Python value of a JSON text."""
+    return _DECODER.decode(text)
+
+
+def _hook(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        return dump(mode="json")
+    raise TypeError(f"a value of type '{type(value).__name__}' has no JSON form")
+
+
+def _refuse_not_finite(value: Any) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValidationError(f"{value} is not a JSON number", rule="json", value=value)
+    if isinstance(value, Mapping):
+        for item in value.values():  # pyright: ignore[reportUnknownVariableType]
+            _refuse_not_finite(item)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:  # pyright: ignore[reportUnknownVariableType]
+            _refuse_not_finite(item)
+
+
+def plain(value: object) -> Any:
+    """`value` as the plain JSON types that `decode(encode(value))` would give."""
+    return decode(encode(value))
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_hook)
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+__all__ = ["decode", "encode", "instant", "plain", "seconds", "timestamp"]

@@ -1,0 +1,1 @@
+"""Statements → database: the only floor that meets a driver."""

@@ -1,0 +1,122 @@
+-- The tables every file has, format version 1. Times are text, UTC, fixed width, so that they
+-- sort as text: YYYY-MM-DDTHH:MM:SS.ffffffZ. Read by store/migrate.py.
+
+CREATE TABLE _settings (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE _collections (
+    name       TEXT NOT NULL PRIMARY KEY,
+    definition TEXT NOT NULL CHECK (json_valid(definition)),
+    created_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE _handlers (
+    name       TEXT NOT NULL PRIMARY KEY,
+    definition TEXT NOT NULL CHECK (json_valid(definition)),
+    created_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE _changes (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection TEXT NOT NULL,
+    op         TEXT NOT NULL CHECK (op IN ('insert', 'update', 'delete')),
+    id         TEXT NOT NULL,
+    before     TEXT,
+    after      TEXT,
+    at         TEXT NOT NULL
+) STRICT;
+
+-- One row for an operation that made several changes; a change without one stands alone.
+CREATE TABLE _operations (
+    first INTEGER NOT NULL PRIMARY KEY,
+    last  INTEGER NOT NULL,
+    CHECK (last > first)
+) STRICT;
+
+CREATE TABLE _workers (
+    id           TEXT    NOT NULL PRIMARY KEY,
+    host         TEXT    NOT NULL,
+    pid          INTEGER NOT NULL,
+    threads      INTEGER NOT NULL,
+    types        TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(types)),
+    started_at   TEXT    NOT NULL,
+    heartbeat_at TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE _jobs (
+    _n            INTEGER PRIMARY KEY,
+    id            TEXT    NOT NULL UNIQUE,
+    type          TEXT    NOT NULL CHECK (type <> ''),
+    queue         TEXT    NOT NULL DEFAULT 'default',
+    payload       TEXT    NOT NULL DEFAULT 'null' CHECK (json_valid(payload)),
+    priority      INTEGER NOT NULL DEFAULT 0 CHECK (priority BETWEEN -1 AND 2),
+    status        TEXT    NOT NULL DEFAULT 'PENDING' CHECK (status IN
+                  ('SCHEDULED', 'BLOCKED', 'PENDING', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED')),
+    retries       INTEGER NOT NULL DEFAULT 0 CHECK (retries >= 0),
+    max_retries   INTEGER NOT NULL DEFAULT 3 CHECK (max_retries >= 1),
+    error         TEXT,
+    last_retry    TEXT,
+    run_at        TEXT,
+    created_at    TEXT    NOT NULL,
+    started_at    TEXT,
+    finished_at   TEXT,
+    attempt       INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),
+    crashes       INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0),
+    worker        TEXT,
+    lease_until   TEXT,
+    timeout       REAL,
+    progress      REAL,
+    progress_note TEXT,
+    result        TEXT,
+    unique_key    TEXT,
+    tags          TEXT,
+    cause         TEXT,
+    after         TEXT,
+    depends_on    TEXT,
+    backoff       TEXT,
+    -- Running means that somebody holds it.
+    CHECK ((status = 'RUNNING') = (lease_until IS NOT NULL)),
+    CHECK (status <> 'RUNNING' OR worker IS NOT NULL),
+    -- Ended means that the time of the end is known.
+    CHECK ((status IN ('COMPLETED', 'FAILED', 'CANCELLED')) = (finished_at IS NOT NULL)),
+    CHECK (status <> 'SCHEDULED' OR run_at IS NOT NULL)
+) STRICT;
+
+-- Enqueueing pays for each index: three, all partial, each small at any time.
+CREATE INDEX _jobs_pending ON _jobs (type, priority DESC) WHERE status = 'PENDING';
+CREATE INDEX _jobs_scheduled ON _jobs (run_at) WHERE status = 'SCHEDULED';
+CREATE INDEX _jobs_running ON _jobs (worker) WHERE status = 'RUNNING';
+
+-- The feed of jobs is lean: id and status. Leases and progress are no change of status.
+CREATE TRIGGER _jobs_inserted AFTER INSERT ON _jobs BEGIN
+    INSERT INTO _changes (collection, op, id, after, at)
+    VALUES ('_jobs', 'insert', NEW.id, json_object('id', NEW.id, 'status', NEW.status), NEW.created_at);
+END;
+
+CREATE TRIGGER _jobs_updated AFTER UPDATE OF status ON _jobs WHEN NEW.status IS NOT OLD.status BEGIN
+    INSERT INTO _changes (collection, op, id, before, after, at)
+    VALUES ('_jobs', 'update', NEW.id,
+            json_object('id', OLD.id, 'status', OLD.status),
+            json_object('id', NEW.id, 'status', NEW.status),
+            strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'));
+END;
+
+CREATE TRIGGER _jobs_deleted AFTER DELETE ON _jobs BEGIN
+    INSERT INTO _changes (collection, op, id, before, at)
+    VALUES ('_jobs', 'delete', OLD.id, json_object('id', OLD.id, 'status', OLD.status),
+            strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'));
+END;
+
+CREATE TABLE _job_errors (
+    job_id           TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
+    attempt          INTEGER NOT NULL,
+    at               TEXT    NOT NULL,
+    error            TEXT    NOT NULL,
+    traceback        TEXT,
+    worker           TEXT,
+    after_completion INTEGER NOT NULL DEFAULT 0 CHECK (after_completion IN (0, 1))
+) STRICT;
+
+CREATE INDEX _job_errors_job ON _job_errors (job_id);
