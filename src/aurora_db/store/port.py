@@ -6,7 +6,7 @@ of SQLite never suspends, so `finish` runs such a coroutine to its end on the fi
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -58,6 +58,10 @@ class Port(Protocol):
     def touch(self, topic: str, urgency: int = 0) -> None:
         """After the commit wake whoever waits for `topic` ("jobs"); `urgency` is a priority."""
         ...
+
+
+#: A core verb waiting for its transaction; a factory, so that it can be run again.
+Verb = Callable[[Port], Coroutine[Any, Any, T]]
 
 
 def finish(verb: Coroutine[Any, Any, T]) -> T:

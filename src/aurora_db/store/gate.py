@@ -1,0 +1,112 @@
+"""Who runs a verb: the engine in its own transaction, or an open transaction at once.
+
+Façades are written against a gate, so that `db["users"].insert` and `tx["users"].insert` are one
+piece of code. Blocking and asynchronous gates have the same verbs under the same names; the
+façade generated from the other differs by the gate's name only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from aurora_db.aql.catalog import Catalog
+from aurora_db.store.engine import Engine
+from aurora_db.store.port import Port, Verb, finish
+from aurora_db.store.writer import Single
+
+T = TypeVar("T")
+
+
+class Gate:
+    """Each verb is a transaction of its own; the caller's thread waits for it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def catalog(self) -> Catalog:
+        """The definitions as last seen."""
+        return self._engine.catalog
+
+    def read(self, verb: Verb[T], *, bounded: bool = False, single: bool = False) -> T:
+        """Run a reading verb."""
+        del bounded  # no event loop could be held up
+        return self._engine.read(verb, single=single)
+
+    def write(self, verb: Verb[T] | Single[T]) -> T:
+        """Run a writing verb; when it returns, its effects are on disk."""
+        return self._engine.write(verb)
+
+
+class AsyncGate:
+    """Each verb is a transaction of its own; the event loop goes on meanwhile."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def catalog(self) -> Catalog:
+        """The definitions as last seen."""
+        return self._engine.catalog
+
+    async def read(self, verb: Verb[T], *, bounded: bool = False, single: bool = False) -> T:
+        """Run a reading verb: inline when it is bounded, else on a reader thread."""
+        if bounded:
+            # A hop to a thread costs more than the read.
+            return self._engine.read(verb, single=single)
+        return await self._engine.read_async(verb, bounded=False)
+
+    async def write(self, verb: Verb[T] | Single[T]) -> T:
+        """Run a writing verb; when it returns, its effects are on disk."""
+        return await self._engine.write_async(verb)
+
+
+class HeldGate:
+    """Verbs run at once inside one open transaction."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+
+    @property
+    def catalog(self) -> Catalog:
+        """The definitions as this transaction sees them."""
+        return self._port.catalog
+
+    def read(self, verb: Verb[T], *, bounded: bool = False, single: bool = False) -> T:
+        """Run a reading verb."""
+        del bounded, single
+        return finish(verb(self._port))
+
+    def write(self, verb: Verb[T] | Single[T]) -> T:
+        """Run a writing verb; it is committed or rolled back with the transaction."""
+        return finish(_held(self._port, verb))
+
+
+class AsyncHeldGate:
+    """The asynchronous form of `HeldGate`; a statement on SQLite never suspends."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+
+    @property
+    def catalog(self) -> Catalog:
+        """The definitions as this transaction sees them."""
+        return self._port.catalog
+
+    async def read(self, verb: Verb[T], *, bounded: bool = False, single: bool = False) -> T:
+        """Run a reading verb."""
+        del bounded, single
+        return await verb(self._port)
+
+    async def write(self, verb: Verb[T] | Single[T]) -> T:
+        """Run a writing verb; it is committed or rolled back with the transaction."""
+        return await _held(self._port, verb)
+
+
+async def _held(port: Port, verb: Verb[T] | Single[T]) -> Any:
+    if not isinstance(verb, Single):
+        return await verb(port)
+    await port.change(verb.sql, verb.params)
+    if verb.topic is not None:
+        port.touch(verb.topic, verb.urgency)
+    return verb.result
