@@ -317,6 +317,7 @@ class DefineHandler:
     triggers: tuple[HandlerTrigger, ...]
     if_not_exists: bool = False
     or_replace: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +326,7 @@ class DropHandler:
 
     name: str
     if_exists: bool = False
+    key: str = ""
 
 
 Part = Query | Insert | InsertMany | Update | Delete | EnqueueJob | Transaction | DefineSchema | DefineHandler | DropHandler

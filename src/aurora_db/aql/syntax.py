@@ -1,6 +1,7 @@
 """What was typed: the first tree. Every node keeps its span; trees compare without spans.
 
-Nothing here is checked against a catalog. Values are typed literals, not Python values, so
+Constructs of the language that this version does not have are refused by the parser and have no
+node. Nothing here is checked against a catalog. Values are typed literals, not Python values, so
 that an error can still point at them.
 """
 
@@ -138,20 +139,10 @@ class FieldSelection(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class UnsupportedSelection(Node):
-    """A construct of the language that this version names but does not have.
-
-    `construct` is its name for the message, such as "fragments" or "computed fields".
-    """
-
-    construct: str
-
-
-@dataclass(frozen=True, slots=True)
 class SchemaBlock(Node):
     """`schema { … }`, as a definition or inside a mutation."""
 
-    statements: tuple[CollectionDefinition | UnsupportedDefinition, ...]
+    statements: tuple[CollectionDefinition, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +153,7 @@ class TransactionBlock(Node):
     alias: Name | None = None
 
 
-Selection = FieldSelection | UnsupportedSelection
+Selection = FieldSelection
 MutationPart = FieldSelection | SchemaBlock | TransactionBlock
 
 
@@ -186,13 +177,13 @@ class VariableDefinition(Node):
 
 @dataclass(frozen=True, slots=True)
 class Operation(Node):
-    """A query, mutation or subscription. `kind` is the word; roots as written."""
+    """A query or mutation. `kind` is the word; roots as written."""
 
     kind: str
     name: Name | None
     variables: tuple[VariableDefinition, ...]
     directives: tuple[Directive, ...]
-    roots: tuple[MutationPart | UnsupportedSelection, ...]
+    roots: tuple[MutationPart, ...]
 
 
 # --- definitions ----------------------------------------------------------------------------
@@ -263,14 +254,7 @@ class HandlerDrop(Node):
     if_exists: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UnsupportedDefinition(Node):
-    """A definition of the language that this version names but does not have."""
-
-    construct: str
-
-
-Definition = Operation | SchemaBlock | CollectionDefinition | HandlerDefinition | HandlerDrop | UnsupportedDefinition
+Definition = Operation | SchemaBlock | CollectionDefinition | HandlerDefinition | HandlerDrop
 
 
 @dataclass(frozen=True, slots=True)

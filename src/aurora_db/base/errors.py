@@ -92,9 +92,9 @@ class AqlError(AuroraError):
         width = max(1, min(span.end, first + len(text)) - start)
         shift = max(0, start - first - 80)
         shown = text[shift : shift + 160]
-        gutter = f"{self.line} | "
-        pad = " " * (len(gutter) + start - first - shift)
-        self.excerpt = f"{gutter}{shown}\n{pad}{'^' * min(width, 80)}"
+        gutter = str(self.line)
+        caret = " " * (start - first - shift) + "^" * min(width, 80)
+        self.excerpt = f"{gutter} | {shown}\n{' ' * len(gutter)} | {caret}"
 
     def __str__(self) -> str:
         text = super().__str__()

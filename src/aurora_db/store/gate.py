@@ -7,6 +7,8 @@ façade generated from the other differs by the gate's name only.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from aurora_db.aql.catalog import Catalog
@@ -37,6 +39,10 @@ class Gate:
         """Run a writing verb; when it returns, its effects are on disk."""
         return self._engine.write(verb)
 
+    def offload(self, work: Callable[[], T]) -> T:
+        """Run something that blocks; the caller waits anyway."""
+        return work()
+
 
 class AsyncGate:
     """Each verb is a transaction of its own; the event loop goes on meanwhile."""
@@ -59,6 +65,10 @@ class AsyncGate:
     async def write(self, verb: Verb[T] | Single[T]) -> T:
         """Run a writing verb; when it returns, its effects are on disk."""
         return await self._engine.write_async(verb)
+
+    async def offload(self, work: Callable[[], T]) -> T:
+        """Run something that blocks on a thread of its own."""
+        return await asyncio.to_thread(work)
 
 
 class HeldGate:

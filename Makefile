@@ -1,0 +1,47 @@
+# Everything runs from here. Each verb makes .venv first if it is not there; that needs
+# Python 3.11 or later with pip, and nothing else.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: help demo test long lint bench lock clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## a catalogue of real photographs, workers, one of them killed
+	$(BIN)/python -m examples.thumbnails.demo $(ARGS)
+
+test: $(READY) ## all tests; K=word runs those whose name has it
+	$(BIN)/python -m pytest -q -m "not long" $(if $(K),-k "$(K)")
+
+long: $(READY) ## the tests that take their time
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q $(if $(K),-k "$(K)")
+
+lint: $(READY) ## style, types, floors, generated files, house rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/unasync.py --check
+	$(BIN)/python tools/house.py
+	$(BIN)/lint-imports
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --warnings
+
+bench: $(READY) ## floor, ours, ratio
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+lock: $(READY) ## write requirements.lock anew
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade \
+		--custom-compile-command "make lock" --quiet --output-file requirements.lock
+
+clean: ## remove what can be made again
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv: $(READY)
+
+$(READY): requirements.lock pyproject.toml tools/venv.sh
+	bash tools/venv.sh
+	@touch $@

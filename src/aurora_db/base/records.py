@@ -1,0 +1,86 @@
+"""Records that users hold: jobs and what a worker says of itself. Frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+
+class Priority(IntEnum):
+    """How soon a job is claimed: all of a higher one before any of a lower one."""
+
+    LOW = -1
+    NORMAL = 0
+    HIGH = 1
+    CRITICAL = 2
+
+    @classmethod
+    def of(cls, value: Priority | int | str) -> Priority:
+        """The priority that a number or a word means.
+
+        Raises:
+            ValueError: it is none; the message lists them.
+        """
+        try:
+            return cls[value.upper()] if isinstance(value, str) else cls(value)
+        except (KeyError, ValueError):
+            words = ", ".join(f"{one.name} ({one.value})" for one in cls)
+            raise ValueError(f"{value!r} is not a priority; they are {words}") from None
+
+
+class Status(StrEnum):
+    """Where a job is in its life; `jobs/status.py` has the ways between them."""
+
+    SCHEDULED = "SCHEDULED"
+    BLOCKED = "BLOCKED"
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it was when it was read. `retries` counts failures, `attempt` counts claims."""
+
+    id: str
+    type: str
+    queue: str
+    payload: Any
+    priority: Priority
+    status: Status
+    retries: int
+    max_retries: int
+    error: str | None
+    last_retry: datetime | None
+    run_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    crashes: int
+    worker: str | None
+    lease_until: datetime | None
+    result: Any
+    tags: tuple[str, ...]
+    cause: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStats:
+    """The queue by status, and what this process does.
+
+    `running` are jobs in slots of this process, `waiting` those it has claimed and not begun;
+    `completed`, `failed` and `rescued` count since its workers started.
+    """
+
+    by_status: dict[str, int]
+    threads: int
+    running: int
+    waiting: int
+    completed: int
+    failed: int
+    rescued: int

@@ -1,0 +1,338 @@
+"""The registry of job handlers: which Python does which job type, and with which payload.
+
+A handler is looked at once, when it is registered: whether it is async, whether it takes the
+payload, the job, or both, and which type its payload has.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+
+import msgspec
+
+from aurora_db.base.clock import Clock
+from aurora_db.base.codec import plain
+from aurora_db.base.errors import JobError, PayloadInvalid
+from aurora_db.jobs import queue, timing
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Retry(Exception):  # noqa: N818 - an instruction, not an error
+    """Raise in a handler: this attempt failed, the next one comes after `delay` seconds."""
+
+    def __init__(self, delay: float | None = None, reason: str = "the handler asked for a retry") -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Snooze(Exception):  # noqa: N818 - an instruction, not an error
+    """Raise in a handler: run the job again after `delay` seconds; counts as no failure."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(f"snoozed for {delay:g} s")
+        self.delay = delay
+
+
+class Cancel(Exception):  # noqa: N818 - an instruction, not an error
+    """Raise in a handler: end the job as CANCELLED, with the reason."""
+
+    def __init__(self, reason: str = "cancelled by its handler") -> None:
+        super().__init__(reason)
+
+
+class Fail(Exception):  # noqa: N818 - an instruction, not an error
+    """Raise in a handler: end the job as FAILED now, whatever attempts are left."""
+
+    def __init__(self, reason: str = "failed for good") -> None:
+        super().__init__(reason)
+
+
+class JobHandler:
+    """A job handler as an object: override `handle`, as `def` or as `async def`."""
+
+    def handle(self, job: Any) -> Any:
+        """Do one job; what it returns is the result.
+
+        Args:
+            job: the `JobContext` of this attempt, with its `payload`.
+        """
+        raise JobError(
+            f"'{type(self).__name__}' does not say how to handle a job",
+            hint="override `handle(self, job)`, as def or async def",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What a worker must know of a registered handler."""
+
+    type: str
+    call: Callable[..., Any]
+    is_async: bool
+    takes_payload: bool
+    takes_job: bool
+    convert: Callable[[Any], Any] | None
+    retries: int | None = None
+    queue: str | None = None
+    backoff: timing.Backoff | None = None
+    policy: timing.Policy | None = None
+
+
+class Enqueues(Protocol):
+    """What a registered job asks of a database; both façades have it."""
+
+    def enqueue_job(self, type: str, payload: object = None, **options: Any) -> Any:
+        """Put a job into the queue."""
+        ...
+
+
+class RegisteredJob(Generic[P, R]):
+    """A function that is also a job: call it as before, or `enqueue` it."""
+
+    def __init__(self, registry: Jobs, handler: Handler, function: Callable[P, R]) -> None:
+        self._registry = registry
+        self._function = function
+        self.type = handler.type
+        self.__name__ = getattr(function, "__name__", handler.type)
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._function(*args, **kwargs)
+
+    def enqueue(self, payload: object = None, **options: Any) -> Any:
+        """Put a job of this type into the queue; options as of `enqueue_job`.
+
+        Returns the record of the job; of an `AsyncAurora`, await it.
+
+        Raises:
+            JobError: no database, or several, use this registry.
+        """
+        return self._registry.database().enqueue_job(self.type, payload, **options)
+
+    def __repr__(self) -> str:
+        return f"RegisteredJob({self.type!r})"
+
+
+class Jobs:
+    """A registry of job handlers; may be filled before a database is open.
+
+    `Aurora("shop.db", jobs=jobs)` uses it. A type is registered once.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+        self._databases: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._heard: list[Callable[[], None]] = []
+
+    def job(
+        self,
+        type: str,
+        *,
+        retries: int | None = None,
+        queue: str | None = None,
+        backoff: object = None,
+    ) -> Callable[[Callable[P, R]], RegisteredJob[P, R]]:
+        """Decorator: register a function as the handler of `type`.
+
+        Args:
+            retries: attempts in all of jobs enqueued by this process, from 1.
+            queue: the queue of jobs enqueued by this process.
+            backoff: seconds, a list of them, a policy, or a function from the number of
+                failures to seconds.
+
+        Raises:
+            JobError: the type has a handler, or the function cannot be one.
+        """
+
+        def register(function: Callable[P, R]) -> RegisteredJob[P, R]:
+            handler = look_at(type, function, retries=retries, queue=queue, backoff=backoff)
+            self._add(handler)
+            return RegisteredJob(self, handler, function)
+
+        return register
+
+    def register(self, type: str, handler: JobHandler | Callable[..., Any]) -> None:
+        """Register an object with `handle(job)`, or a function, as the handler of `type`.
+
+        Raises:
+            JobError: the type has a handler, or this cannot be one.
+        """
+        if inspect.isclass(handler):
+            raise JobError(
+                f"'{handler.__name__}' is a class", hint=f"register an object: {handler.__name__}()"
+            )
+        handle = getattr(handler, "handle", None)
+        if handle is None:
+            self._add(look_at(type, cast("Callable[..., Any]", handler)))
+            return
+        self._add(
+            Handler(
+                type=type,
+                call=handle,
+                is_async=inspect.iscoroutinefunction(handle),
+                takes_payload=False,
+                takes_job=True,
+                convert=None,
+            )
+        )
+
+    def _add(self, handler: Handler) -> None:
+        if handler.type in self._handlers:
+            raise JobError(
+                f"job type '{handler.type}' has a handler already", hint="register each type once"
+            )
+        self._handlers[handler.type] = handler
+        for heard in list(self._heard):
+            heard()
+
+    def find(self, type: str) -> Handler | None:
+        """The handler of a type, or None."""
+        return self._handlers.get(type)
+
+    def types(self) -> tuple[str, ...]:
+        """The registered types."""
+        return tuple(self._handlers)
+
+    def on_register(self, heard: Callable[[], None]) -> None:
+        """Call `heard` after each registration."""
+        self._heard.append(heard)
+
+    def attach(self, database: Enqueues) -> None:
+        """Remember a database for `RegisteredJob.enqueue`."""
+        self._databases.add(database)
+
+    def database(self) -> Enqueues:
+        """The one database that uses this registry.
+
+        Raises:
+            JobError: none does, or several do.
+        """
+        known: list[Enqueues] = list(self._databases)
+        if len(known) != 1:
+            found = "no database uses" if not known else f"{len(known)} databases use"
+            raise JobError(
+                f"{found} this registry", hint="call db.enqueue_job(type, payload) of the one you mean"
+            )
+        return known[0]
+
+    def request(self, type: str, payload: object = None, *, clock: Clock, **options: Any) -> queue.Request:
+        """The checked request for a job; what is not said comes from the registered type.
+
+        Raises:
+            PayloadInvalid: the payload is not what the handler declares.
+            ValidationError: an option is outside its range.
+        """
+        handler = self._handlers.get(type)
+        if handler is not None:
+            if handler.convert is not None:
+                check_payload(handler, plain(payload))
+            own = {"retries": handler.retries, "queue": handler.queue, "backoff": handler.backoff}
+            for name, value in own.items():
+                if options.get(name) is None:
+                    options[name] = value
+        return queue.request(type, payload, clock=clock, **options)
+
+    def __repr__(self) -> str:
+        return f"Jobs({sorted(self._handlers)})"
+
+
+def check_payload(handler: Handler, payload: object) -> Any:
+    """The payload as the handler wants it.
+
+    Raises:
+        PayloadInvalid: it does not match; the message names the field.
+    """
+    if handler.convert is None:
+        return payload
+    try:
+        return handler.convert(payload)
+    except Exception as error:
+        # A model of the user's may raise anything.
+        raise PayloadInvalid(
+            f"the payload of '{handler.type}' does not match its type: {error}",
+            hint="enqueue what the handler's annotation says",
+        ) from error
+
+
+def look_at(
+    type: str,
+    function: Callable[..., Any],
+    *,
+    retries: int | None = None,
+    queue: str | None = None,
+    backoff: object = None,
+) -> Handler:
+    """What a worker must know of `function`.
+
+    Raises:
+        JobError: it cannot be a handler.
+    """
+    if not callable(function):
+        raise JobError(f"the handler of '{type}' is not a function", hint="decorate a def or async def")
+    parameters = [
+        one for one in inspect.signature(function).parameters.values() if one.default is one.empty or _is_job(one)
+    ]
+    if any(one.kind not in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters):
+        raise _wrong_shape(type)
+    takes_job = bool(parameters) and _is_job(parameters[-1])
+    rest = parameters[:-1] if takes_job else parameters
+    if len(rest) > 1:
+        raise _wrong_shape(type)
+    policy = cast("timing.Policy", backoff) if callable(backoff) else None
+    return Handler(
+        type=type,
+        call=function,
+        is_async=inspect.iscoroutinefunction(function),
+        takes_payload=bool(rest),
+        takes_job=takes_job,
+        convert=_converter(function, rest[0], type) if rest else None,
+        retries=retries,
+        queue=queue,
+        backoff=None if backoff is None or policy is not None else timing.backoff(backoff),
+        policy=policy,
+    )
+
+
+def _is_job(parameter: inspect.Parameter) -> bool:
+    annotation = parameter.annotation
+    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return parameter.name == "job" or name.rpartition(".")[2] == "JobContext"
+
+
+def _wrong_shape(type: str) -> JobError:
+    return JobError(
+        f"the handler of '{type}' takes parameters that a worker cannot give",
+        hint="write def handler(payload), def handler(payload, job) or def handler(job)",
+    )
+
+
+def _converter(function: Callable[..., Any], parameter: inspect.Parameter, type: str) -> Callable[[Any], Any] | None:
+    annotation: Any = parameter.annotation
+    if isinstance(annotation, str):
+        try:
+            annotation = eval(annotation, getattr(function, "__globals__", {}))  # noqa: S307 - the handler's own annotation
+        except NameError as error:
+            raise JobError(
+                f"the payload type of '{type}' is not known: {error}",
+                hint="define or import the type at the top of the module",
+            ) from error
+    if annotation in (parameter.empty, Any, object, dict, Mapping):
+        return None
+    validate = getattr(annotation, "model_validate", None)
+    if validate is not None:
+        return cast("Callable[[Any], Any]", validate)
+    try:
+        msgspec.json.Decoder(annotation)
+    except TypeError as error:
+        raise JobError(
+            f"the payload type of '{type}' cannot be checked: {error}",
+            hint="use dict, a dataclass, a TypedDict, a msgspec.Struct or a pydantic model",
+        ) from error
+    return lambda value: msgspec.convert(value, annotation)

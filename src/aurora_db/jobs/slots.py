@@ -1,0 +1,249 @@
+"""The slots of a worker: claimed jobs wait in order of urgency, and run, so many at once.
+
+Sync handlers run in the slot's own thread, async ones on one event loop in a thread beside. How
+an attempt ended is collected for the pump, which settles many in one commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from aurora_db.jobs import executor, queue
+from aurora_db.jobs.context import Bench
+from aurora_db.jobs.handlers import Handler
+from aurora_db.jobs.queue import Claimed, Settlement
+from aurora_db.store.process import WorkerLock
+
+#: A job whose process died this often runs alone, before it is judged.
+ALONE = 2
+#: Weight of the newest attempt in the mean duration.
+NEWEST = 0.1
+
+
+class Slots:
+    """Runs claimed jobs, at most `threads` at once.
+
+    Args:
+        find: the registered handler of a type.
+        board: where the numbers of running jobs are noted.
+        ring: wakes the pump: something ended, or nothing is left to run.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        bench: Bench,
+        find: Callable[[str], Handler | None],
+        board: WorkerLock,
+        ring: Callable[[], None],
+    ) -> None:
+        self.threads = threads
+        self.running = 0
+        self.completed = 0
+        self.failed = 0
+        #: Mean seconds of an attempt; None before the first one.
+        self.mean: float | None = None
+        self.last_taken = time.monotonic()
+        self._bench = bench
+        self._find = find
+        self._board = board
+        self._ring = ring
+        self._heap: list[tuple[int, int, Claimed]] = []
+        self._ended: list[Settlement] = []
+        self._free = list(range(threads))
+        self._gated = False
+        self._alone = False
+        self._stopping = False
+        self._condition = threading.Condition()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"aurora-slot-{n}", daemon=True) for n in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    # --- the pump's side --------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Claimed jobs that have not begun."""
+        return len(self._heap)
+
+    @property
+    def free(self) -> int:
+        """Slots in which nothing runs."""
+        return self.threads - self.running
+
+    @property
+    def gated(self) -> bool:
+        """Whether the slots wait for the claim of an urgent job."""
+        return self._gated
+
+    def restore(self, settlements: Sequence[Settlement]) -> None:
+        """What could not be settled; the next round tries again."""
+        with self._condition:
+            self._ended[:0] = settlements
+
+    def offer(self, jobs: Sequence[Claimed]) -> None:
+        """Claimed jobs to run."""
+        with self._condition:
+            for job in jobs:
+                heapq.heappush(self._heap, (-job.priority, job.n, job))
+            if jobs:
+                self._condition.notify(min(len(jobs), self.threads))
+
+    def collect(self) -> list[Settlement]:
+        """How attempts ended since the last call."""
+        with self._condition:
+            ended, self._ended = self._ended, []
+        return ended
+
+    def gate(self, urgency: int) -> None:
+        """A job of this priority was enqueued: take none below it before the next claim."""
+        with self._condition:
+            if self._heap and urgency > -self._heap[0][0]:
+                self._gated = True
+
+    def open_gate(self) -> None:
+        """The claim was made."""
+        with self._condition:
+            if self._gated:
+                self._gated = False
+                self._condition.notify_all()
+
+    def withdraw(self) -> list[Settlement]:
+        """Give up the jobs that have not begun; they go back uncounted."""
+        with self._condition:
+            jobs = [job for _, _, job in self._heap]
+            self._heap.clear()
+        return [Settlement(job, queue.RELEASE) for job in jobs]
+
+    def stop(self) -> None:
+        """Begin nothing new."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+
+    def abandon(self) -> None:
+        """Cancel the async handlers that still run; threads cannot be ended, they are fenced off."""
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(self._cancel_all)
+
+    def _cancel_all(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+
+    def close(self, timeout: float) -> None:
+        """End the event loop, and wait a moment for idle threads."""
+        end = time.monotonic() + timeout
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, end - time.monotonic()))
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
+
+    # --- the slots' side --------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        taken = self._next(None, None, 0.0)
+        while taken is not None:
+            slot, job = taken
+            handler = self._find(job.type)
+            if handler is None:
+                # Registered types are never taken back; this guards against a programming error.
+                taken = self._next(slot, Settlement(job, queue.RELEASE), 0.0)
+                continue
+            self._board.begin(slot, job.n)
+            if handler.is_async:
+                self._spawn(slot, job, handler)
+                taken = self._next(None, None, 0.0)
+                continue
+            start = time.perf_counter()
+            settlement = executor.run(self._bench, handler, job)
+            self._board.end(slot)
+            taken = self._next(slot, settlement, time.perf_counter() - start, ran=job)
+
+    def _next(
+        self, slot: int | None, settlement: Settlement | None, took: float, *, ran: Claimed | None = None
+    ) -> tuple[int, Claimed] | None:
+        """Hand in what ended, take what is next; None when the slots stop."""
+        with self._condition:
+            if slot is not None:
+                self._hand_in(slot, settlement, took, ran)
+            while not self._stopping:
+                if self._may_begin():
+                    return self._begin()
+                if not self._heap:
+                    self._ring()
+                self._condition.wait()
+            return None
+
+    def _hand_in(self, slot: int, settlement: Settlement | None, took: float, ran: Claimed | None) -> None:
+        self.running -= 1
+        self._free.append(slot)
+        if self._alone:
+            self._alone = False
+            self._condition.notify_all()
+        if ran is not None:
+            self.mean = took if self.mean is None else self.mean + NEWEST * (took - self.mean)
+        if settlement is None:
+            self.completed += 1
+        else:
+            self.completed += settlement.statement is queue.COMPLETE
+            self.failed += settlement.statement is queue.FAIL
+            self._ended.append(settlement)
+        self._ring()
+
+    def _may_begin(self) -> bool:
+        if not self._heap or self._gated or self._alone or not self._free:
+            return False
+        return self._heap[0][2].crashes < ALONE or self.running == 0
+
+    def _begin(self) -> tuple[int, Claimed]:
+        job = heapq.heappop(self._heap)[2]
+        self._alone = job.crashes >= ALONE
+        self.running += 1
+        self.last_taken = time.monotonic()
+        return self._free.pop(), job
+
+    # --- async handlers ---------------------------------------------------------------------
+
+    def _spawn(self, slot: int, job: Claimed, handler: Handler) -> None:
+        loop = self._running_loop()
+        loop.call_soon_threadsafe(self._start, slot, job, handler)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._condition:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._run_loop, args=(self._loop,), name="aurora-async", daemon=True).start()
+            return self._loop
+
+    @staticmethod
+    def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+    def _start(self, slot: int, job: Claimed, handler: Handler) -> None:
+        task = asyncio.get_running_loop().create_task(self._attempt(slot, job, handler))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _attempt(self, slot: int, job: Claimed, handler: Handler) -> None:
+        start = time.perf_counter()
+        settlement = await executor.run_async(self._bench, handler, job)
+        self._board.end(slot)
+        with self._condition:
+            self._hand_in(slot, settlement, time.perf_counter() - start, job)
+            self._condition.notify()

@@ -1,0 +1,151 @@
+"""What keeps the queue going: stage what is due, renew leases, rescue the jobs of the dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from aurora_db.base.codec import instant, timestamp
+from aurora_db.jobs.queue import LEASE
+from aurora_db.store.port import Port
+
+#: Runs that end with the death of their process, before the job is given up.
+MOST_CRASHES = 3
+#: The error of such a job.
+POISON = f"worker died {MOST_CRASHES} times running this"
+
+STAGE = """
+    UPDATE _jobs SET status = 'PENDING'
+     WHERE _n IN (SELECT _n FROM _jobs WHERE status = 'SCHEDULED' AND run_at <= :now ORDER BY run_at LIMIT 1000)
+    RETURNING priority
+"""
+NEXT_DUE = "SELECT min(run_at) FROM _jobs WHERE status = 'SCHEDULED'"
+
+RENEW = "UPDATE _jobs SET lease_until = :lease WHERE worker = :worker AND status = 'RUNNING'"
+BEAT = "UPDATE _workers SET heartbeat_at = :now, types = :types WHERE id = :worker"
+
+REGISTER = """
+    INSERT INTO _workers (id, host, pid, threads, types, started_at, heartbeat_at)
+    VALUES (:worker, :host, :pid, :threads, :types, :now, :now)
+"""
+UNREGISTER = "DELETE FROM _workers WHERE id = :worker"
+OTHERS = "SELECT id, host FROM _workers WHERE id <> :worker"
+
+#: A job whose process died while it ran: counted, and given up at the third time.
+CRASHED = """
+    UPDATE _jobs
+       SET crashes = crashes + 1, lease_until = NULL,
+           status = CASE WHEN crashes + 1 >= :most THEN 'FAILED' ELSE 'PENDING' END,
+           finished_at = CASE WHEN crashes + 1 >= :most THEN :now END,
+           error = CASE WHEN crashes + 1 >= :most THEN :poison ELSE error END
+     WHERE worker = :worker AND status = 'RUNNING' AND _n IN (SELECT value FROM json_each(:begun))
+    RETURNING _n
+"""
+#: A job that was claimed and not begun goes back uncounted.
+GIVE_BACK = """
+    UPDATE _jobs SET status = 'PENDING', lease_until = NULL, started_at = NULL
+     WHERE worker = :worker AND status = 'RUNNING'
+    RETURNING _n
+"""
+#: Nobody renewed the lease: the process hangs, or was on another machine.
+EXPIRED = """
+    UPDATE _jobs
+       SET crashes = crashes + 1, lease_until = NULL,
+           status = CASE WHEN crashes + 1 >= :most THEN 'FAILED' ELSE 'PENDING' END,
+           finished_at = CASE WHEN crashes + 1 >= :most THEN :now END,
+           error = CASE WHEN crashes + 1 >= :most THEN :poison ELSE error END
+     WHERE status = 'RUNNING' AND lease_until < :now
+    RETURNING _n
+"""
+ANY_EXPIRED = "SELECT 1 FROM _jobs WHERE status = 'RUNNING' AND lease_until < :now LIMIT 1"
+SILENT = "DELETE FROM _workers WHERE heartbeat_at < :before AND id NOT IN (SELECT worker FROM _jobs WHERE status = 'RUNNING')"
+
+COUNT = "SELECT status, count(*) FROM _jobs GROUP BY status"
+
+
+def host() -> str:
+    """The name of this machine."""
+    return socket.gethostname()
+
+
+async def stage(port: Port) -> int:
+    """Make due jobs pending; returns how many."""
+    rows = await port.rows(STAGE, {"now": timestamp(port.now())})
+    if rows:
+        port.touch("jobs", max(row[0] for row in rows))
+    return len(rows)
+
+
+async def next_due(port: Port) -> datetime | None:
+    """When the next scheduled job is due, or None."""
+    row = await port.row(NEXT_DUE)
+    return None if row is None or row[0] is None else instant(row[0])
+
+
+async def register(port: Port, worker: str, threads: int, types: Sequence[str]) -> None:
+    """Say that this worker exists."""
+    await port.change(REGISTER, {
+        "worker": worker, "host": host(), "pid": os.getpid(), "threads": threads,
+        "types": json.dumps(list(types)), "now": timestamp(port.now()),
+    })  # fmt: skip
+
+
+async def beat(port: Port, worker: str, types: Sequence[str]) -> None:
+    """Renew the leases of all jobs of a worker, in one statement."""
+    now = port.now()
+    lease = timestamp(now + timedelta(seconds=LEASE))
+    await port.change(RENEW, {"worker": worker, "lease": lease})
+    await port.change(BEAT, {"worker": worker, "now": timestamp(now), "types": json.dumps(list(types))})
+
+
+async def leave(port: Port, worker: str) -> int:
+    """A worker ends: what it still holds goes back uncounted. Returns how many jobs."""
+    rows = await port.rows(GIVE_BACK, {"worker": worker})
+    await port.change(UNREGISTER, {"worker": worker})
+    if rows:
+        port.touch("jobs")
+    return len(rows)
+
+
+async def others(port: Port, worker: str) -> list[str]:
+    """The other workers of this machine."""
+    rows = await port.rows(OTHERS, {"worker": worker})
+    here = host()
+    return [id for id, machine in rows if machine == here]
+
+
+async def rescue(port: Port, worker: str, begun: Collection[int]) -> int:
+    """Give back the jobs of a dead worker; those in `begun` count a crash. Returns how many."""
+    now = timestamp(port.now())
+    crashed = await port.rows(CRASHED, {
+        "worker": worker, "now": now, "most": MOST_CRASHES, "poison": POISON,
+        "begun": json.dumps(sorted(begun)),
+    })  # fmt: skip
+    back = await port.rows(GIVE_BACK, {"worker": worker})
+    await port.change(UNREGISTER, {"worker": worker})
+    port.touch("jobs")
+    return len(crashed) + len(back)
+
+
+async def rescue_expired(port: Port) -> int:
+    """Give back the jobs whose lease nobody renewed. Returns how many."""
+    now = port.now()
+    rows = await port.rows(EXPIRED, {"now": timestamp(now), "most": MOST_CRASHES, "poison": POISON})
+    await port.change(SILENT, {"before": timestamp(now - timedelta(seconds=2 * LEASE))})
+    if rows:
+        port.touch("jobs")
+    return len(rows)
+
+
+async def any_expired(port: Port) -> bool:
+    """Whether a lease has ended."""
+    return await port.row(ANY_EXPIRED, {"now": timestamp(port.now())}) is not None
+
+
+async def count(port: Port) -> dict[str, Any]:
+    """How many jobs have each status."""
+    return dict(await port.rows(COUNT))

@@ -1,0 +1,323 @@
+"""One open database: a writer, a read connection for each thread, and who waits for commits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aurora_db.aql.catalog import Catalog
+from aurora_db.base.clock import Clock
+from aurora_db.base.errors import AuroraError, NotFound, ReadOnly
+from aurora_db.store import catalog as definitions
+from aurora_db.store import changes, migrate, process
+from aurora_db.store.port import Verb, finish
+from aurora_db.store.sqlite import Connection, DriverError, SqlitePort, connect, translated
+from aurora_db.store.writer import DEADLINE, Held, Single, Writer, closed
+
+T = TypeVar("T")
+
+#: Commits between two looks at what the feed may forget.
+PRUNE_EVERY = 256
+#: Threads that run reads for event loops.
+READERS = 4
+
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9p", "fuse.sshfs", "glusterfs", "ceph", "lustre"})  # fmt: skip
+
+
+class _Reader:
+    """The read connection of one thread and what it has seen."""
+
+    __slots__ = ("connection", "owner", "port", "seen")
+
+    def __init__(self, connection: Connection, catalog: Catalog, clock: Clock) -> None:
+        self.connection = connection
+        self.port = SqlitePort(connection, catalog, clock)
+        self.owner = threading.current_thread()
+        self.seen = -1
+
+
+class Engine:
+    """One open database. Made by `Engine.open`; every verb is safe from any thread."""
+
+    def __init__(
+        self, path: str, *, durability: str, read_only: bool, clock: Clock, feed_retention: timedelta, private: str | None
+    ) -> None:
+        self.path = path
+        self.folder = Path(path + "-aurora")
+        self.clock = clock
+        self.foreign = False
+        self._private = private
+        self._durability = durability
+        self._read_only = read_only
+        self._retention = feed_retention
+        self._closed = False
+        self._local = threading.local()
+        self._readers: list[_Reader] = []
+        self._readers_lock = threading.Lock()
+        self._listeners: dict[str, tuple[Callable[[int], None], ...]] = {}
+        self._commits = 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._watcher: Connection | None = None
+        self._watcher_lock = threading.Lock()
+        connection = connect(path, durability=durability, read_only=read_only)
+        port = SqlitePort(connection, Catalog({}, {}, -1), clock)
+        try:
+            migrate.prepare(port, path, read_only=read_only)
+            self.catalog = port.catalog = finish(definitions.load(port))
+        except DriverError as error:
+            connection.close()
+            raise translated(error, path) from error
+        except BaseException:
+            connection.close()
+            raise
+        self._seen = connection.data_version()
+        self._writer = Writer(port, durability, self._refresh, self._committed)
+        process.watch(self)
+
+    @classmethod
+    def open(
+        cls, path: str, *, durability: str, read_only: bool, clock: Clock, feed_retention: float | timedelta
+    ) -> Engine:
+        """Open or make the file; ":memory:" is a private temporary one, deleted at `close`.
+
+        Raises:
+            DatabaseCorrupt, VersionTooNew, ReadOnly, NotFound: the file cannot be used.
+        """
+        retention = feed_retention if isinstance(feed_retention, timedelta) else timedelta(seconds=feed_retention)
+        private = None
+        if path == ":memory:":
+            private = tempfile.mkdtemp(prefix="aurora-")
+            path, durability = str(Path(private, "memory.db")), "none"
+        else:
+            path = os.path.abspath(path)
+            _check_folder(path, read_only=read_only)
+        engine = cls(
+            path, durability=durability, read_only=read_only, clock=clock, feed_retention=retention, private=private
+        )
+        if not read_only:
+            engine.prune()
+        return engine
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def read(self, verb: Verb[T], *, single: bool = False) -> T:
+        """Run a reading verb in the calling thread, in one snapshot.
+
+        `single` says that it is one statement, which is a snapshot by itself.
+        """
+        reader = self._reader()
+        port = reader.port
+        port.catalog = self.catalog
+        port.begin()
+        if single:
+            result = finish(verb(port))
+        else:
+            port.run("BEGIN")
+            try:
+                result = finish(verb(port))
+            finally:
+                port.run("COMMIT")
+        version = reader.connection.data_version()
+        if version != reader.seen:
+            reader.seen = version
+            if self._definitions_moved(port):
+                return self.read(verb, single=single)
+        return result
+
+    def _definitions_moved(self, port: SqlitePort) -> bool:
+        """Whether another process defined something; then it is known from here on."""
+        if port.pragma("schema_version") == self.catalog.version:
+            return False
+        self.catalog = finish(definitions.load(port))
+        return True
+
+    def _reader(self) -> _Reader:
+        self._check()
+        reader: _Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            connection = connect(self.path, durability=self._durability, read_only=self._read_only)
+            reader = _Reader(connection, self.catalog, self.clock)
+            with self._readers_lock:
+                self._bury_dead()
+                self._readers.append(reader)
+            self._local.reader = reader
+        return reader
+
+    def _bury_dead(self) -> None:
+        for reader in [r for r in self._readers if not r.owner.is_alive()]:
+            self._readers.remove(reader)
+            reader.connection.close()
+
+    async def read_async(self, verb: Verb[T], *, bounded: bool) -> T:
+        """Run a reading verb: inline when it is bounded, else on a reader thread."""
+        if bounded:
+            return self.read(verb)
+        self._check()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(READERS, "aurora-reader")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self.read, verb)
+
+    def data_version(self) -> int:
+        """A number that moves when any connection, of any program, has committed."""
+        self._check()
+        with self._watcher_lock:
+            if self._watcher is None:
+                self._watcher = connect(self.path, durability=self._durability, read_only=self._read_only)
+            try:
+                return self._watcher.execute("PRAGMA data_version").fetchall()[0][0]
+            except DriverError as error:
+                raise translated(error, self.path) from error
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def write(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> T:
+        """Run a writing verb in the group commit of this process; returns after the commit."""
+        self._check(writing=True)
+        return self._writer.run(verb, durable=durable)
+
+    async def write_async(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> T:
+        """The same for tasks: the event loop goes on meanwhile."""
+        self._check(writing=True)
+        return await self._writer.submit(verb, durable=durable)
+
+    def _refresh(self) -> None:
+        """Inside a write transaction: notice definitions that another process made."""
+        port = self._writer.port
+        version = port.connection.data_version()
+        if version == self._seen:
+            return
+        self._seen = version
+        if port.pragma("schema_version") != port.catalog.version:
+            port.catalog = finish(definitions.load(port))
+
+    def _committed(self, touched: Mapping[str, int]) -> None:
+        self.catalog = self._writer.port.catalog
+        self._commits += 1
+        if self._commits % PRUNE_EVERY == 0:
+            self._writer.later(lambda port: changes.prune(port, self._retention))
+        for topic, urgency in touched.items():
+            for callback in self._listeners.get(topic, ()):
+                callback(urgency)
+
+    @contextmanager
+    def transaction(self, deadline: float = DEADLINE) -> Iterator[Held]:
+        """An interactive transaction: committed at the end, rolled back by an exception."""
+        self._check(writing=True)
+        held = self._writer.hold(deadline)
+        try:
+            yield held
+        except BaseException as error:
+            held.finish(error)
+            raise
+        held.finish(None)
+
+    @asynccontextmanager
+    async def transaction_async(self, deadline: float = DEADLINE) -> AsyncIterator[Held]:
+        """The same for tasks; waiting for the writer and for the disk happens on threads."""
+        self._check(writing=True)
+        self._writer.refuse_holder()
+        held = await asyncio.to_thread(self._writer.hold, deadline)
+        held.belongs_to_caller()
+        try:
+            yield held
+        except BaseException as error:
+            held.finish(error)
+            raise
+        await asyncio.to_thread(held.finish, None)
+
+    def listen(self, topic: str, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Call back after each commit of this process that touched `topic`, with its urgency."""
+        self._listeners[topic] = (*self._listeners.get(topic, ()), callback)
+
+        def stop() -> None:
+            left = [one for one in self._listeners.get(topic, ()) if one is not callback]
+            self._listeners[topic] = tuple(left)
+
+        return stop
+
+    def prune(self) -> None:
+        """Forget the oldest changes, one small step."""
+        self._writer.run(lambda port: changes.prune(port, self._retention), durable=False)
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def _check(self, *, writing: bool = False) -> None:
+        if self.foreign:
+            process.guard(self)
+        if self._closed:
+            raise closed()
+        if writing and self._read_only:
+            raise ReadOnly("the database was opened with read_only=True", hint="open it without that option")
+
+    def close(self) -> None:
+        """Finish what waits and close all connections. Twice is no error.
+
+        Raises:
+            DatabaseClosed: in a forked child, where it is the parent's.
+        """
+        process.guard(self)
+        if self._closed:
+            return
+        if not self._read_only:
+            self._writer.close()
+        self._closed = True
+        if self._pool is not None:
+            self._pool.shutdown()
+        with self._readers_lock:
+            connections: list[Any] = [reader.connection for reader in self._readers]
+            self._readers.clear()
+        with self._watcher_lock:
+            connections += [] if self._watcher is None else [self._watcher]
+        try:
+            for connection in connections:
+                connection.close()
+            self._writer.port.connection.close()
+        except DriverError as error:
+            raise translated(error, self.path) from error
+        if self._private is not None:
+            shutil.rmtree(self._private, ignore_errors=True)
+
+    def __repr__(self) -> str:
+        return f"Engine({self.path!r})"
+
+
+def _check_folder(path: str, *, read_only: bool) -> None:
+    folder = os.path.dirname(path)
+    if os.path.isdir(path):
+        raise ReadOnly(f"'{path}' is a folder", hint="give the path of a file in it, such as 'shop.db'")
+    if not os.path.isdir(folder):
+        raise NotFound(f"the folder '{folder}' does not exist", hint="make the folder first")
+    if not read_only and not os.access(folder, os.W_OK):
+        raise ReadOnly(
+            f"the folder '{folder}' cannot be written", hint="SQLite keeps files beside the database; pick a folder that this user may write"
+        )
+    kind = _file_system(folder)
+    if kind in _NETWORK:
+        raise AuroraError(
+            f"'{folder}' is on a network file system ({kind}), where locks do not hold",
+            hint="put the file on a local disk",
+        )
+
+
+def _file_system(folder: str) -> str:
+    """The kind of file system that `folder` is on; "" where the platform does not tell."""
+    try:
+        mounts = Path("/proc/mounts").read_text("utf-8").splitlines()
+    except OSError:
+        return ""
+    best, kind = "", ""
+    for line in mounts:
+        point, found = line.split(" ")[1:3]
+        inside = folder == point or folder.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, found
+    return kind

@@ -1,0 +1,157 @@
+"""What needs POSIX: locks of worker processes, their boards, and the check for forks.
+
+A worker process holds a `flock` on a file of its own beside the database. The kernel frees it
+when the process ends, however it ends, so death is seen at once; a process id proves nothing
+(containers). On the file lies a board in shared memory: the numbers of the jobs that run now,
+which outlives a SIGKILL and tells which jobs had begun.
+
+Never opens the database, its `-wal` or its `-shm`: closing such a descriptor would drop SQLite's
+locks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from aurora_db.base.errors import DatabaseClosed, ReadOnly
+
+_WORD = struct.Struct("<q")
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A worker process that is gone; `begun` are the numbers of the jobs that it was running."""
+
+    begun: frozenset[int]
+
+
+class WorkerLock:
+    """The lock of this process's worker and the board of the jobs that run in it.
+
+    Args:
+        folder: beside the database; made when absent.
+        slots: how many jobs may run at once.
+
+    Raises:
+        ReadOnly: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, worker_id: str, slots: int) -> None:
+        self.path = _file(folder, worker_id)
+        self.slots = slots
+        size = max(1, slots) * _WORD.size
+        try:
+            folder.mkdir(exist_ok=True)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._descriptor, size)
+        except OSError as error:
+            raise ReadOnly(
+                f"the worker's lock '{self.path}' cannot be made: {error.strerror}",
+                hint="workers need to write the folder of the database",
+            ) from error
+        self._board = mmap.mmap(self._descriptor, size)
+        self._open = True
+        _locks.add(self)
+
+    def begin(self, slot: int, n: int) -> None:
+        """Job number `n` begins in `slot`."""
+        _WORD.pack_into(self._board, slot * _WORD.size, n)
+
+    def end(self, slot: int) -> None:
+        """The slot is free."""
+        _WORD.pack_into(self._board, slot * _WORD.size, 0)
+
+    def close(self) -> None:
+        """Give the lock back and remove the file. Twice is no error."""
+        if self._open:
+            self._open = False
+            self.path.unlink(missing_ok=True)
+            self._board.close()
+            os.close(self._descriptor)
+
+    def drop(self) -> None:
+        """In a forked child: the lock is the parent's; only the descriptor goes."""
+        self._open = False
+        os.close(self._descriptor)
+
+    def __repr__(self) -> str:
+        return f"WorkerLock({self.path.name!r}, slots={self.slots})"
+
+
+def inspect(folder: Path, worker_id: str) -> Dead | None:
+    """What a worker left if its process is gone; None while it lives.
+
+    None too when its file is absent: then only the lease can tell.
+    """
+    try:
+        descriptor = os.open(_file(folder, worker_id), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        board = os.read(descriptor, os.fstat(descriptor).st_size)
+    except BlockingIOError:
+        return None
+    finally:
+        os.close(descriptor)
+    whole = len(board) - len(board) % _WORD.size
+    return Dead(frozenset(n for (n,) in _WORD.iter_unpack(board[:whole]) if n))
+
+
+def forget(folder: Path, worker_id: str) -> None:
+    """Remove what a dead worker left."""
+    _file(folder, worker_id).unlink(missing_ok=True)
+
+
+def _file(folder: Path, worker_id: str) -> Path:
+    return folder / f"worker-{worker_id}"
+
+
+class Forkable(Protocol):
+    """What must know that it was inherited by a forked child."""
+
+    foreign: bool
+
+
+def watch(owner: Forkable) -> None:
+    """Set `owner.foreign` in every child that this process forks."""
+    _owners.add(owner)
+
+
+def guard(owner: Forkable) -> None:
+    """Refuse an owner that belongs to the parent process.
+
+    Raises:
+        DatabaseClosed: `owner` was made before the fork.
+    """
+    if owner.foreign:
+        raise DatabaseClosed(
+            "the database was opened before the fork and belongs to the parent process",
+            hint="open it again in the child: Aurora(path)",
+        )
+
+
+def _in_child() -> None:
+    for owner in list(_owners):
+        owner.foreign = True
+        _kept.append(owner)
+    for lock in list(_locks):
+        lock.drop()
+    _owners.clear()
+    _locks.clear()
+
+
+_owners: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_locks: weakref.WeakSet[WorkerLock] = weakref.WeakSet()
+#: Inherited connections must not be closed by the child's garbage collection.
+_kept: list[object] = []
+
+os.register_at_fork(after_in_child=_in_child)

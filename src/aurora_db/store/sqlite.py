@@ -1,0 +1,224 @@
+"""SQLite by APSW: connections, pragmas, the error map, and the `Port` over a connection.
+
+The only room that imports the driver. No driver error leaves it: each becomes one of ours, the
+cause chained.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Literal
+
+import apsw
+
+from aurora_db.aql.catalog import Catalog
+from aurora_db.base.clock import Clock
+from aurora_db.base.errors import (
+    AuroraError,
+    Busy,
+    DatabaseCorrupt,
+    DiskFull,
+    ReadOnly,
+    TooLarge,
+    UniqueViolation,
+    ValidationError,
+)
+from aurora_db.store.port import Params, Row
+
+#: How long a statement waits for another process's transaction, in milliseconds.
+BUSY_TIMEOUT_MS = 15_000
+#: Page cache of a connection, in KiB.
+CACHE_KIB = 64 * 1024
+
+SYNCHRONOUS = {"strict": "FULL", "relaxed": "NORMAL", "none": "OFF"}
+
+Connection = apsw.Connection
+DriverError = apsw.Error
+
+
+def connect(path: str, *, durability: str, read_only: bool) -> Connection:
+    """A new connection with the pragmas of the project.
+
+    Raises:
+        DatabaseCorrupt, ReadOnly, Busy, AuroraError: the file cannot be opened.
+    """
+    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    try:
+        connection = apsw.Connection(path, flags=flags, statementcachesize=512)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA mmap_size = 0")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
+    except apsw.Error as error:
+        raise translated(error, path) from error
+    return connection
+
+
+_UNIQUE = re.compile(r"UNIQUE constraint failed: (.+)")
+_NOT_NULL = re.compile(r"NOT NULL constraint failed: (\w+)\.(\w+)")
+_CHECK = re.compile(r"CHECK constraint failed: (.+)", re.DOTALL)
+_STORE = re.compile(r"cannot store (\w+) value in (\w+) column (\w+)\.(\w+)")
+
+
+def translated(error: apsw.Error, path: str = "") -> AuroraError:
+    """Our error for one of the driver."""
+    text = str(error)
+    match error:
+        case apsw.ConstraintError():
+            return _constraint(text)
+        case apsw.BusyError() | apsw.LockedError():
+            return Busy(
+                "another process held the database longer than 15 seconds",
+                hint="try again; look for a program that keeps a write transaction open",
+            )
+        case apsw.FullError():
+            return DiskFull("the disk is full; nothing of the operation was written", hint="make room and try again")
+        case apsw.ReadOnlyError():
+            return ReadOnly("the database cannot be written", hint=_may_write(path))
+        case apsw.NotADBError():
+            return DatabaseCorrupt(
+                f"the file '{path}' is not a database", hint="give the path of a database, or of a file that does not exist yet"
+            )
+        case apsw.CorruptError():
+            return DatabaseCorrupt(f"the database is damaged: {text}", hint="restore a backup")
+        case apsw.TooBigError():
+            return TooLarge("a value is larger than the database can hold", hint="store a path instead of the content")
+        case apsw.CantOpenError() | apsw.PermissionsError() | apsw.AuthError():
+            return ReadOnly(f"the file '{path}' cannot be opened: {text}", hint=_may_write(path))
+        case apsw.IOError():
+            return DiskFull(f"the disk refused an operation: {text}", hint="look at the disk and try again")
+        case _:
+            return AuroraError(f"the engine refused a statement: {text}")
+
+
+def _may_write(path: str) -> str:
+    where = f" of '{path}'" if path else ""
+    return f"check that this user may write the file{where} and its folder"
+
+
+def _constraint(text: str) -> AuroraError:
+    if unique := _UNIQUE.search(text):
+        places = [place.strip().split(".", 1) for place in unique.group(1).split(",")]
+        names = tuple(place[-1] for place in places)
+        fields = ", ".join(f"'{name}'" for name in names)
+        word = "field" if len(names) == 1 else "fields"
+        return UniqueViolation(
+            f"Unique constraint violation on {word} {fields} of '{places[0][0]}'",
+            hint="another document has this value",
+            fields=names,
+        )
+    if missing := _NOT_NULL.search(text):
+        name = missing.group(2)
+        return ValidationError(f"field '{name}' is required", field=name, rule="required")
+    if check := _CHECK.search(text):
+        name, _, rule = check.group(1).partition(": ")
+        return ValidationError(f"field '{name}' breaks its rule '{rule or name}'", field=name, rule=rule or name)
+    if stored := _STORE.search(text):
+        kind, column, _, name = stored.groups()
+        return ValidationError(f"field '{name}' is {column}, got {kind}", field=name, rule="type")
+    return ValidationError(f"the database refused the document: {text}", rule="constraint")
+
+
+class SqlitePort:
+    """One connection, used by one thread at a time, as a `Port`. Never suspends."""
+
+    __slots__ = ("_clock", "_execute", "_now", "_total", "catalog", "connection", "guard", "touched")
+
+    def __init__(self, connection: Connection, catalog: Catalog, clock: Clock) -> None:
+        self.connection = connection
+        self.catalog = catalog
+        #: Called before each statement of an interactive transaction.
+        self.guard: Callable[[], None] | None = None
+        #: Topics to wake after the commit, with the highest urgency.
+        self.touched: dict[str, int] = {}
+        self._execute = connection.execute
+        self._clock = clock
+        self._now: datetime | None = None
+
+    def begin(self) -> None:
+        """Forget the present: the next operation begins."""
+        self._now = None
+
+    def now(self) -> datetime:
+        """The present instant, the same for the whole operation."""
+        if self._now is None:
+            self._now = self._clock.now()
+        return self._now
+
+    async def rows(self, sql: str, params: Params = ()) -> list[Row]:
+        """All rows of one statement."""
+        if self.guard is not None:
+            self.guard()
+        try:
+            return self._execute(sql, params).fetchall()
+        except apsw.Error as error:
+            raise translated(error) from error
+
+    async def row(self, sql: str, params: Params = ()) -> Row | None:
+        """The first row of one statement, or None."""
+        if self.guard is not None:
+            self.guard()
+        try:
+            rows = self._execute(sql, params).fetchall()
+        except apsw.Error as error:
+            raise translated(error) from error
+        return rows[0] if rows else None
+
+    async def change(self, sql: str, params: Params = ()) -> int:
+        """How many rows one statement changed itself."""
+        if self.guard is not None:
+            self.guard()
+        try:
+            self._execute(sql, params).fetchall()
+            return self.connection.changes()
+        except apsw.Error as error:
+            raise translated(error) from error
+
+    async def many(self, sql: str, params: Iterable[Params]) -> list[Row]:
+        """All rows of all runs of one statement."""
+        if self.guard is not None:
+            self.guard()
+        try:
+            return self.connection.executemany(sql, params).fetchall()
+        except apsw.Error as error:
+            raise translated(error) from error
+
+    async def script(self, sql: str) -> None:
+        """Several statements without parameters."""
+        if self.guard is not None:
+            self.guard()
+        try:
+            self._execute(sql).fetchall()
+        except apsw.Error as error:
+            raise translated(error) from error
+
+    def touch(self, topic: str, urgency: int = 0) -> None:
+        """Wake whoever waits for `topic` after the commit."""
+        before = self.touched.get(topic)
+        if before is None or urgency > before:
+            self.touched[topic] = urgency
+
+    def take_touched(self) -> dict[str, int]:
+        """The topics touched so far, forgotten here."""
+        touched, self.touched = self.touched, {}
+        return touched
+
+    def pragma(self, name: Literal["schema_version", "data_version", "user_version", "application_id"]) -> int:
+        """The number that a pragma gives."""
+        return self._execute(f"PRAGMA {name}").fetchall()[0][0]
+
+    def run(self, sql: str) -> None:
+        """A statement of transaction control, its errors ours."""
+        try:
+            self._execute(sql)
+        except apsw.Error as error:
+            raise translated(error) from error
+
+    def __repr__(self) -> str:
+        return f"SqlitePort({self.connection.filename!r})"

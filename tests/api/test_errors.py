@@ -1,0 +1,149 @@
+"""What goes wrong says what to do: a stable code, a hint, and nothing changed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from aurora_db import (
+    Aurora,
+    AuroraConfig,
+    AuroraError,
+    DatabaseClosed,
+    DatabaseCorrupt,
+    TransactionError,
+    VersionTooNew,
+    WorkersDisabled,
+)
+
+
+def test_a_file_that_is_not_a_database(tmp_path):
+    """It is refused and stays as it was."""
+    path = tmp_path / "notes.txt"
+    path.write_text("these are notes, not a database\n" * 100)
+    with pytest.raises(DatabaseCorrupt) as error:
+        Aurora(path)
+    assert error.value.code == "corrupt"
+    assert error.value.hint
+    assert path.read_text().startswith("these are notes")
+
+
+def test_a_newer_format(tmp_path):
+    """A file of a newer version is refused by its number."""
+    path = tmp_path / "new.db"
+    Aurora(path).close()
+    subprocess.run(
+        [sys.executable, "-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version = 999')", path],
+        check=True,
+    )
+    with pytest.raises(VersionTooNew) as error:
+        Aurora(path)
+    assert (error.value.code, "999" in str(error.value)) == ("version_too_new", True)
+    assert error.value.hint
+
+
+def test_another_programs_database(tmp_path):
+    """A SQLite file with foreign tables is not taken over."""
+    path = tmp_path / "other.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE mine (x)")
+    other.commit()
+    other.close()
+    with pytest.raises(AuroraError) as error:
+        Aurora(path)
+    assert error.value.hint
+
+
+def test_a_folder_that_does_not_exist(tmp_path):
+    """The message names the folder."""
+    with pytest.raises(AuroraError, match="nowhere") as error:
+        Aurora(tmp_path / "nowhere" / "a.db")
+    assert error.value.hint
+
+
+def test_closing_twice_is_no_error(tmp_path):
+    """The second close does nothing; a verb after it is refused."""
+    db = Aurora(tmp_path / "a.db")
+    db.close()
+    db.close()
+    with pytest.raises(DatabaseClosed) as error:
+        db.execute("{ _jobs { id } }")
+    assert error.value.hint
+
+
+def test_a_forked_child_must_open_again(tmp_path):
+    """Using the parent's object in a forked child raises, and the parent goes on."""
+    db = Aurora(tmp_path / "a.db")
+    child = os.fork()
+    if child == 0:
+        try:
+            db.enqueue_job("x", {})
+        except DatabaseClosed as error:
+            os._exit(0 if error.hint and "fork" in str(error) else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    db.enqueue_job("x", {})
+    db.close()
+
+
+def test_two_processes_open_at_once_for_the_first_time(tmp_path):
+    """Both get the same new database."""
+    code = "import sys; from aurora_db import Aurora; db = Aurora(sys.argv[1]); db.enqueue_job('x', {}); db.close()"
+    both = [subprocess.Popen([sys.executable, "-c", code, tmp_path / "a.db"]) for _ in range(4)]
+    assert [process.wait(60) for process in both] == [0, 0, 0, 0]
+    with Aurora(tmp_path / "a.db") as db:
+        assert db.execute("{ _jobs { aggregate { count } } }") == {"_jobs": {"aggregate": {"count": 4}}}
+
+
+def test_workers_of_a_process_without(tmp_path):
+    """A process that only enqueues is told how to work."""
+    with Aurora(tmp_path / "a.db") as db, pytest.raises(WorkersDisabled) as error:
+        db.workers.start()
+    assert "workers_enabled=True" in (error.value.hint or "")
+
+
+def test_an_unknown_option_names_the_nearest():
+    """A misspelt option is a TypeError."""
+    with pytest.raises(TypeError, match="worker_threads"):
+        Aurora("never.db", worker_thread=4)
+    assert not os.path.exists("never.db")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"worker_threads": 0}, {"durability": "maybe"}, {"poll_interval": 0}, {"shutdown_timeout": -1}],
+)
+def test_an_option_out_of_range(options):
+    """A wrong value is a ValueError that names the option."""
+    with pytest.raises(ValueError, match=next(iter(options))):
+        AuroraConfig(path="x.db", **options)
+
+
+def test_the_holder_of_a_transaction_uses_tx(tmp_path):
+    """A write through `db` inside its own transaction is refused instead of waiting for itself."""
+    with Aurora(tmp_path / "a.db") as db:
+        with db.transaction() as tx:
+            with pytest.raises(TransactionError) as error:
+                db.enqueue_job("x", {})
+            with pytest.raises(TransactionError), db.transaction():
+                pass
+            tx.enqueue_job("y", {})
+        assert "tx" in (error.value.hint or "")
+        assert [row["type"] for row in db.execute("{ _jobs { type } }")["_jobs"]] == ["y"]
+
+
+def test_the_error_shows_the_place(db):
+    """A misspelt field has a caret and the nearest name."""
+    db.execute("schema { define collection users { username: String } }")
+    with pytest.raises(AuroraError) as error:
+        db.execute("query {\n  users { usernam }\n}")
+    assert str(error.value) == (
+        "no field named 'usernam' in collection 'users'\n"
+        "  hint: did you mean 'username'?\n"
+        "  2 |   users { usernam }\n"
+        "    |           ^^^^^^^"
+    )

@@ -1,0 +1,58 @@
+"""Uses the public surface as a user's type checker sees it. Checked by pyright, never run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, assert_type
+
+from aurora_db import (
+    AsyncAurora,
+    Aurora,
+    AuroraConfig,
+    Job,
+    JobContext,
+    JobHandler,
+    Jobs,
+    Priority,
+)
+
+
+@dataclass
+class Thumbnail:
+    path: str
+
+
+jobs = Jobs()
+
+
+@jobs.job("resize", retries=5)
+def resize(payload: Thumbnail, job: JobContext) -> dict[str, int]:
+    with job.completing() as tx:
+        assert_type(tx["thumbnails"].insert({"path": payload.path}), str)
+        tx.result({"bytes": 5})
+    return {"bytes": 5}
+
+
+class Processor(JobHandler):
+    async def handle(self, job: JobContext) -> None:
+        async with job.completing() as tx:
+            await tx["thumbnails"].insert({"path": job.payload["path"]})
+
+
+def blocking() -> None:
+    with Aurora.with_config(AuroraConfig(path="a.db", workers_enabled=True), jobs=jobs) as db:
+        assert_type(db.insert_into("u", {"n": 1}), str)
+        assert_type(db["u"].insert_many([{"n": 1}]), list[str])
+        assert_type(db["u"].get("x"), dict[str, Any] | None)
+        assert_type(db.enqueue_job("resize", {"path": "x"}, Priority.HIGH), Job)
+        db.workers.register_handler("resize", Processor())
+        with db.transaction() as tx:
+            assert_type(tx["u"].count(), int)
+
+
+async def asynchronous() -> None:
+    async with AsyncAurora("a.db") as db:
+        assert_type(await db.insert_into("u", {"n": 1}), str)
+        assert_type(await db.enqueue_jobs("resize", [{"path": "x"}]), list[Job])
+        async with db.transaction() as tx:
+            assert_type(await tx["u"].count(), int)
