@@ -1,3 +1,129 @@
-"""aurora_db: documents, event handlers and durable jobs in one file and one transaction."""
+"""aurora_db: documents, event handlers and durable jobs in one file and one transaction.
+
+    from aurora_db import Aurora
+
+    db = Aurora("shop.db", workers_enabled=True)
+    db.execute('''schema { define collection products { name: String!  image_url: String } }''')
+    db.execute('''define handler "auto_thumbnail" {
+        on: "insert:products"
+        action: { enqueueJob(type: "process_image", payload: { path: "${image_url}" }) }
+    }''')
+
+    @db.job("process_image", retries=5)
+    def process_image(payload):
+        print("resizing", payload["path"])
+
+    db["products"].insert({"name": "Cat", "image_url": "/uploads/cat.jpg"})
+
+The insert, its change and the job commit together; the job survives `kill -9`.
+"""
 
 from __future__ import annotations
+
+from aurora_db.aio import AsyncAurora, AsyncCollection, AsyncTransaction
+from aurora_db.base.clock import Clock, ManualClock, SystemClock
+from aurora_db.base.errors import (
+    AccessDenied,
+    AqlError,
+    AqlSyntaxError,
+    AuroraError,
+    Busy,
+    DatabaseClosed,
+    DatabaseCorrupt,
+    DiskFull,
+    DuplicateAlias,
+    DuplicateArgument,
+    HandlerInvalid,
+    JobError,
+    LeaseLost,
+    MissingArgument,
+    MissingWhere,
+    NotFound,
+    PayloadInvalid,
+    ReadOnly,
+    SchemaError,
+    Timeout,
+    TransactionError,
+    TypeMismatch,
+    UndefinedVariable,
+    UniqueViolation,
+    UnknownArgument,
+    UnknownCollection,
+    UnknownDirective,
+    UnknownEnum,
+    UnknownField,
+    UnknownOperator,
+    UnknownType,
+    Unsupported,
+    UnusedVariable,
+    ValidationError,
+    VersionTooNew,
+    WorkersDisabled,
+)
+from aurora_db.base.records import Job, Priority, WorkerStats
+from aurora_db.config import AuroraConfig
+from aurora_db.database import Aurora, Collection, Transaction
+from aurora_db.jobs.context import JobContext
+from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AccessDenied",
+    "AqlError",
+    "AqlSyntaxError",
+    "AsyncAurora",
+    "AsyncCollection",
+    "AsyncTransaction",
+    "Aurora",
+    "AuroraConfig",
+    "AuroraError",
+    "Busy",
+    "Cancel",
+    "Clock",
+    "Collection",
+    "DatabaseClosed",
+    "DatabaseCorrupt",
+    "DiskFull",
+    "DuplicateAlias",
+    "DuplicateArgument",
+    "Fail",
+    "HandlerInvalid",
+    "Job",
+    "JobContext",
+    "JobError",
+    "JobHandler",
+    "Jobs",
+    "LeaseLost",
+    "ManualClock",
+    "MissingArgument",
+    "MissingWhere",
+    "NotFound",
+    "PayloadInvalid",
+    "Priority",
+    "ReadOnly",
+    "Retry",
+    "SchemaError",
+    "Snooze",
+    "SystemClock",
+    "Timeout",
+    "Transaction",
+    "TransactionError",
+    "TypeMismatch",
+    "UndefinedVariable",
+    "UniqueViolation",
+    "UnknownArgument",
+    "UnknownCollection",
+    "UnknownDirective",
+    "UnknownEnum",
+    "UnknownField",
+    "UnknownOperator",
+    "UnknownType",
+    "Unsupported",
+    "UnusedVariable",
+    "ValidationError",
+    "VersionTooNew",
+    "WorkerStats",
+    "WorkersDisabled",
+    "__version__",
+]

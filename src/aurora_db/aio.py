@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
 from aurora_db.base.codec import seconds
@@ -20,7 +20,7 @@ from aurora_db.base.errors import AqlError
 from aurora_db.base.records import Job, Priority
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.jobs import queue as job_queue
-from aurora_db.jobs.handlers import JobFunction, Jobs, RegisteredJob
+from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
 from aurora_db.store import documents, operations
 from aurora_db.store.documents import Document, Target
@@ -28,6 +28,9 @@ from aurora_db.store.engine import Engine, Held
 from aurora_db.store.gate import AsyncGate, AsyncHeldGate
 from aurora_db.store.operations import Plans, Prepared
 from aurora_db.store.port import Port
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class AsyncCollection:
@@ -306,7 +309,7 @@ class AsyncAurora(_AsyncVerbs):
         retries: int | None = None,
         queue: str | None = None,
         backoff: object = None,
-    ) -> Callable[[JobFunction], RegisteredJob]:
+    ) -> Callable[[Callable[P, R]], RegisteredJob[P, R]]:
         """Decorator: register a function as the job handler of `type`.
 
         With workers enabled, the first one registered starts them; otherwise this process only

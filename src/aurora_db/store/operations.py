@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, assert_never
 
-from aurora_db.aql import parser, plan, resolve, types
+from aurora_db.aql import parser, plan, resolve, system
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.base.errors import NotFound, TypeMismatch, UnusedVariable
 from aurora_db.sql import lower
@@ -213,7 +213,7 @@ def _as_document(value: Any, what: str) -> Mapping[str, Any]:
 async def _insert(part: plan.Insert, port: Port, scope: Scope) -> Document:
     document = _as_document(scope.value(part.data), "'data'")
     ids = await documents.insert_many(port, part.collection.name, [document])
-    return (await _by_ids(port, port.catalog.collections[part.collection.name], part.outputs, ids))[0]
+    return (await _by_ids(port, part.collection, part.outputs, ids))[0]
 
 
 async def _insert_many(part: plan.InsertMany, port: Port, scope: Scope) -> Document:
@@ -263,12 +263,7 @@ def _affected(result: plan.Affected, ids: list[str], nodes: list[Document]) -> D
 async def _enqueue_job(part: plan.EnqueueJob, enqueue: Enqueue, port: Port, scope: Scope) -> Document:
     options = {name: scope.value(value) for name, value in part.options}
     id = await enqueue(port, options)
-    return (await _by_ids(port, types_jobs(), part.outputs, [id]))[0]
-
-
-def types_jobs() -> Collection:
-    """The system collection `_jobs`."""
-    return resolve.collection_named("_jobs", None)
+    return (await _by_ids(port, system.SYSTEM["_jobs"], part.outputs, [id]))[0]
 
 
 async def _transaction(parts: tuple[tuple[str, Runner], ...], port: Port, scope: Scope) -> Document:

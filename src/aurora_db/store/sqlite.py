@@ -35,7 +35,8 @@ CACHE_KIB = 64 * 1024
 SYNCHRONOUS = {"strict": "FULL", "relaxed": "NORMAL", "none": "OFF"}
 
 Connection = apsw.Connection
-DriverError = apsw.Error
+#: What the driver raises; the last two for values that no column can hold.
+DriverError = (apsw.Error, OverflowError, UnicodeEncodeError)
 
 
 def connect(path: str, *, durability: str, read_only: bool) -> Connection:
@@ -55,7 +56,7 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
             connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
-    except apsw.Error as error:
+    except DriverError as error:
         raise translated(error, path) from error
     return connection
 
@@ -66,12 +67,14 @@ _CHECK = re.compile(r"CHECK constraint failed: (.+)", re.DOTALL)
 _STORE = re.compile(r"cannot store (\w+) value in (\w+) column (\w+)\.(\w+)")
 
 
-def translated(error: apsw.Error, path: str = "") -> AuroraError:
+def translated(error: Exception, path: str = "") -> AuroraError:
     """Our error for one of the driver."""
     text = str(error)
     match error:
         case apsw.ConstraintError():
             return _constraint(text)
+        case OverflowError() | UnicodeEncodeError():
+            return ValidationError(f"a value cannot be stored: {text}", rule="storable")
         case apsw.BusyError() | apsw.LockedError():
             return Busy(
                 "another process held the database longer than 15 seconds",
@@ -157,7 +160,7 @@ class SqlitePort:
             self.guard()
         try:
             return self._execute(sql, params).fetchall()
-        except apsw.Error as error:
+        except DriverError as error:
             raise translated(error) from error
 
     async def row(self, sql: str, params: Params = ()) -> Row | None:
@@ -166,7 +169,7 @@ class SqlitePort:
             self.guard()
         try:
             rows = self._execute(sql, params).fetchall()
-        except apsw.Error as error:
+        except DriverError as error:
             raise translated(error) from error
         return rows[0] if rows else None
 
@@ -177,7 +180,7 @@ class SqlitePort:
         try:
             self._execute(sql, params).fetchall()
             return self.connection.changes()
-        except apsw.Error as error:
+        except DriverError as error:
             raise translated(error) from error
 
     async def many(self, sql: str, params: Iterable[Params]) -> list[Row]:
@@ -186,7 +189,7 @@ class SqlitePort:
             self.guard()
         try:
             return self.connection.executemany(sql, params).fetchall()
-        except apsw.Error as error:
+        except DriverError as error:
             raise translated(error) from error
 
     async def script(self, sql: str) -> None:
@@ -195,7 +198,7 @@ class SqlitePort:
             self.guard()
         try:
             self._execute(sql).fetchall()
-        except apsw.Error as error:
+        except DriverError as error:
             raise translated(error) from error
 
     def touch(self, topic: str, urgency: int = 0) -> None:
@@ -217,7 +220,7 @@ class SqlitePort:
         """A statement of transaction control, its errors ours."""
         try:
             self._execute(sql)
-        except apsw.Error as error:
+        except DriverError as error:
             raise translated(error) from error
 
     def __repr__(self) -> str:

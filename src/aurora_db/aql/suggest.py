@@ -1,0 +1,19 @@
+"""The nearest name, for hints."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, whatever its case, or None."""
+    by_fold = {one.casefold(): one for one in known}
+    found = difflib.get_close_matches(name.casefold(), by_fold, 1, 0.6)
+    return by_fold[found[0]] if found else None
+
+
+def hint(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
+    """"did you mean …", or `otherwise`."""
+    found = nearest(name, known)
+    return otherwise if found is None else f"did you mean '{found}'?"

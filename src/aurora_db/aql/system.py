@@ -1,0 +1,47 @@
+"""The system collections as AQL sees them: readable, never writable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from aurora_db.aql.catalog import Collection, Field, Type
+
+_STATUSES: Final = ("SCHEDULED", "BLOCKED", "PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED")
+
+
+def _collection(name: str, fields: str) -> Collection:
+    """`fields` as `name:Type`, separated by white space."""
+    made = [part.split(":") for part in fields.split()]
+    return Collection(
+        name=name,
+        system=True,
+        fields=tuple(
+            Field(name=field, type=Type(name=type, words=_STATUSES if type == "Enum" else ()))
+            for field, type in made
+        ),
+    )
+
+
+SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
+    one.name: one
+    for one in (
+        _collection("_jobs", """
+            id:ID type:String queue:String payload:JSON priority:Priority status:Enum retries:Int
+            max_retries:Int error:String last_retry:DateTime run_at:DateTime created_at:DateTime
+            started_at:DateTime finished_at:DateTime attempt:Int crashes:Int worker:ID
+            lease_until:DateTime timeout:Float progress:Float progress_note:String result:JSON
+            unique_key:String tags:JSON cause:JSON after:JSON depends_on:JSON backoff:JSON
+        """),
+        _collection("_job_errors", """
+            job_id:ID attempt:Int at:DateTime error:String traceback:String worker:ID after_completion:Boolean
+        """),
+        _collection("_handlers", "name:String definition:JSON created_at:DateTime"),
+        _collection("_collections", "name:String definition:JSON created_at:DateTime"),
+        _collection("_workers", """
+            id:ID host:String pid:Int threads:Int types:JSON started_at:DateTime heartbeat_at:DateTime
+        """),
+        _collection("_changes", "seq:Int collection:String op:String id:ID before:JSON after:JSON at:DateTime"),
+    )
+})  # fmt: skip

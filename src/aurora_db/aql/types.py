@@ -1,0 +1,535 @@
+"""The type table: AQL ⇄ Python ⇄ column.
+
+`store` checks one value and gives what its column holds; `load` gives the way back. A whole
+document is checked by `check_document`, which is compiled once for each collection, for inserts
+of many documents spend their time here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final, cast
+
+from aurora_db.aql import suggest
+from aurora_db.aql.catalog import Collection, Field, Type, Validation
+from aurora_db.base.codec import decode, encode, instant, timestamp
+from aurora_db.base.errors import TypeMismatch, UnknownEnum, UnknownField, ValidationError
+from aurora_db.base.ids import new_id
+from aurora_db.base.records import Priority
+
+#: What a column holds.
+Stored = str | int | float | None
+Store = Callable[[Any, str], Any]
+
+NAMES: Final = (
+    "String", "Int", "Float", "Boolean", "ID", "Uuid", "DateTime", "Date", "Time", "JSON", "Object",
+    "Any", "Email", "URL", "PhoneNumber", "Enum",
+)  # fmt: skip
+#: Other spellings, in lower case.
+ALIASES: Final = {
+    **{name.lower(): name for name in NAMES},
+    "integer": "Int", "double": "Float", "bool": "Boolean", "array": "Any",
+}  # fmt: skip
+
+TEXT: Final = frozenset({"String", "ID", "Uuid", "Email", "URL", "PhoneNumber", "Enum"})
+ORDERED: Final = frozenset({"String", "Int", "Float", "ID", "Uuid", "DateTime", "Date", "Time", "Email", "URL", "PhoneNumber", "Enum", "Priority", "Boolean"})  # fmt: skip
+#: Kept as JSON text.
+JSON_KINDS: Final = frozenset({"JSON", "Object", "Any", "List", "Inline"})
+
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+
+REV: Final = Field(name="_rev", type=Type(name="Int", required=True), required=True)
+
+
+def type_name(type: Type) -> str:
+    """The type as it is written in AQL."""
+    match type.name:
+        case "List":
+            item = cast("Type", type.item)
+            return f"[{type_name(item)}{'!' if item.required else ''}]"
+        case "Inline":
+            return "{ " + " ".join(f"{f.name}: {type_name(f.type)}{'!' if f.required else ''}" for f in type.fields) + " }"
+        case "Enum":
+            return "Enum(" + ", ".join(f'"{word}"' for word in type.words) + ")"
+        case name:
+            return name
+
+
+# --- one value ------------------------------------------------------------------------------
+
+
+def mismatch(where: str, wanted: Type | str, value: object) -> TypeMismatch:
+    """The error of a value that has another type than its place."""
+    name = wanted if isinstance(wanted, str) else type_name(wanted)
+    return TypeMismatch(f"{where} is {name}, got {kind_of(value)} {_shown(value)}")
+
+
+def kind_of(value: object) -> str:
+    """The AQL name of a Python value's type."""
+    match value:
+        case bool():
+            return "Boolean"
+        case int():
+            return "Int"
+        case float():
+            return "Float"
+        case str():
+            return "String"
+        case None:
+            return "null"
+        case Mapping():
+            return "Object"
+        case list() | tuple():
+            return "list"
+        case dt.datetime():
+            return "DateTime"
+        case dt.date():
+            return "Date"
+        case _:
+            return type(value).__name__
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def store(type: Type, value: Any, where: str = "the value") -> Any:
+    """What a column of `type` holds for `value`; null stays null.
+
+    Raises:
+        TypeMismatch: the value has another type.
+        ValidationError: it has the type and breaks its form (an address, a length).
+        UnknownEnum: it is not a word of the enum.
+    """
+    if value is None:
+        return None
+    return _STORES[type.name](type)(value, where)
+
+
+def _string(type: Type) -> Store:
+    def check(value: Any, where: str) -> str:
+        if not isinstance(value, str):
+            raise mismatch(where, type, value)
+        if "\ud800" <= max(value, default="") <= "\udfff" and any("\ud800" <= c <= "\udfff" for c in value):
+            raise ValidationError(f"{where} holds half of a surrogate pair", field=where, rule="text", value=value)
+        return value
+
+    return check
+
+
+def _int(type: Type) -> Store:
+    def check(value: Any, where: str) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise mismatch(where, type, value)
+        if not INT_MIN <= value <= INT_MAX:
+            raise ValidationError(f"{where} is outside the range of Int, {INT_MIN} to {INT_MAX}", rule="range", value=value)
+        return int(value)
+
+    return check
+
+
+def _float(type: Type) -> Store:
+    def check(value: Any, where: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise mismatch(where, type, value)
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise ValidationError(f"{where} is not a finite number", rule="finite", value=value)
+        return number
+
+    return check
+
+
+def _boolean(type: Type) -> Store:
+    def check(value: Any, where: str) -> int:
+        if not isinstance(value, bool):
+            raise mismatch(where, type, value)
+        return int(value)
+
+    return check
+
+
+def _id(type: Type) -> Store:
+    def check(value: Any, where: str) -> str:
+        if isinstance(value, (int, uuid.UUID)) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, str):
+            raise mismatch(where, type, value)
+        if not 1 <= len(value) <= 255:
+            raise ValidationError(f"{where} has 1 to 255 characters, got {len(value)}", rule="length", value=value)
+        return value
+
+    return check
+
+
+def _uuid(type: Type) -> Store:
+    def check(value: Any, where: str) -> str:
+        if isinstance(value, uuid.UUID):
+            return str(value)
+        if not isinstance(value, str):
+            raise mismatch(where, type, value)
+        try:
+            return str(uuid.UUID(value))
+        except ValueError:
+            raise mismatch(where, type, value) from None
+
+    return check
+
+
+def _datetime(type: Type) -> Store:
+    def check(value: Any, where: str) -> str:
+        if isinstance(value, str):
+            try:
+                value = dt.datetime.fromisoformat(value)
+            except ValueError:
+                raise mismatch(where, type, value) from None
+        if not isinstance(value, dt.datetime) or value.tzinfo is None:
+            raise mismatch(where, "DateTime with a time zone", value)
+        return timestamp(value)
+
+    return check
+
+
+def _iso(kind: type[dt.date] | type[dt.time]) -> Callable[[Type], Store]:
+    def of(type: Type) -> Store:
+        def check(value: Any, where: str) -> str:
+            if isinstance(value, str):
+                try:
+                    value = kind.fromisoformat(value)
+                except ValueError:
+                    raise mismatch(where, type, value) from None
+            if not isinstance(value, kind) or isinstance(value, dt.datetime):
+                raise mismatch(where, type, value)
+            return cast("dt.date | dt.time", value).isoformat()
+
+        return check
+
+    return of
+
+
+EMAIL: Final = re.compile(r"[^@\s\"(),:;<>\[\\\]]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
+URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#]+[^\s]*")
+#: E.164: a plus and up to fifteen digits.
+PHONE: Final = re.compile(r"\+[1-9][0-9]{1,14}")
+FORMATS: Final = {
+    "email": EMAIL,
+    "url": URL,
+    "phone": PHONE,
+    "uuid": re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"),
+    "ipv4": re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}"),
+    "ipv6": re.compile(r"(?=.*:)[0-9a-fA-F:]{2,39}(?:\d+(?:\.\d+){3})?"),
+    "slug": re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"),
+}
+
+
+def _shaped(pattern: re.Pattern[str], what: str) -> Callable[[Type], Store]:
+    def of(type: Type) -> Store:
+        def check(value: Any, where: str) -> str:
+            if not isinstance(value, str):
+                raise mismatch(where, type, value)
+            if not pattern.fullmatch(value):
+                raise ValidationError(f"{where} is not {what}: {_shown(value)}", field=where, rule=type.name.lower(), value=value)
+            return value
+
+        return check
+
+    return of
+
+
+def _enum(type: Type) -> Store:
+    words = frozenset(type.words)
+
+    def check(value: Any, where: str) -> str:
+        if not isinstance(value, str):
+            raise mismatch(where, type, value)
+        if value not in words:
+            known = ", ".join(type.words)
+            raise UnknownEnum(
+                f"{where} has no word '{value}'", hint=suggest.hint(value, type.words, f"its words are {known}")
+            )
+        return value
+
+    return check
+
+
+def _priority(_type: Type) -> Store:
+    words = tuple(one.name for one in Priority)
+
+    def check(value: Any, where: str) -> int:
+        try:
+            return int(Priority.of(value))
+        except (ValueError, AttributeError, TypeError):
+            raise UnknownEnum(
+                f"{where} has no word {value!r}", hint=suggest.hint(str(value), words, f"its words are {', '.join(words)}")
+            ) from None
+
+    return check
+
+
+def _json(_type: Type) -> Store:
+    return lambda value, _where: encode(value)
+
+
+def _object(type: Type) -> Store:
+    def check(value: Any, where: str) -> str:
+        text = encode(value)
+        if not text.startswith("{"):
+            raise mismatch(where, type, value)
+        return text
+
+    return check
+
+
+def _structured(type: Type) -> Store:
+    return lambda value, where: encode(deep(type, value, where))
+
+
+def deep(type: Type, value: Any, where: str) -> Any:
+    """`value` as plain JSON, checked against a list or inline object to its depth."""
+    if value is None:
+        return None
+    if type.name == "List":
+        if not isinstance(value, (list, tuple)):
+            raise mismatch(where, type, value)
+        return [_element(cast("Type", type.item), one, f"{where}[{n}]") for n, one in enumerate(cast("list[Any]", value))]
+    if type.name == "Inline":
+        return _inline(type, value, where)
+    if type.name in JSON_KINDS:
+        return decode(store(type, value, where))
+    stored = store(type, value, where)
+    return bool(stored) if type.name == "Boolean" else stored
+
+
+def _element(type: Type, value: Any, where: str) -> Any:
+    if value is None and type.required:
+        raise ValidationError(f"{where} is required", field=where, rule="required")
+    return deep(type, value, where)
+
+
+def _inline(type: Type, value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise mismatch(where, type, value)
+    given = cast("Mapping[str, Any]", value)
+    known = {field.name: field for field in type.fields}
+    for name in given:
+        if name not in known:
+            raise UnknownField(f"no field named '{name}' in {where}", hint=suggest.hint(str(name), known))
+    result: dict[str, Any] = {}
+    for name, field in known.items():
+        inner = f"{where}.{name}"
+        one = given.get(name, field.default if field.has_default else None)
+        if one is None and field.required:
+            raise ValidationError(f"{inner} is required", field=inner, rule="required")
+        if name in given or one is not None:
+            result[name] = deep(field.type, one, inner)
+            if field.validate is not None and one is not None:
+                validate(field, inner, one)
+    return result
+
+
+_STORES: Final[Mapping[str, Callable[[Type], Store]]] = {
+    "String": _string, "Int": _int, "Float": _float, "Boolean": _boolean, "ID": _id, "Uuid": _uuid,
+    "DateTime": _datetime, "Date": _iso(dt.date), "Time": _iso(dt.time), "JSON": _json, "Any": _json,
+    "Object": _object, "Email": _shaped(EMAIL, "an e-mail address"), "URL": _shaped(URL, "a URL"),
+    "PhoneNumber": _shaped(PHONE, "a phone number such as '+4912345'"), "Enum": _enum,
+    "Priority": _priority, "List": _structured, "Inline": _structured,
+}  # fmt: skip
+
+
+def load(type: Type) -> Callable[[Any], Any] | None:
+    """What makes Python of a stored value that is not null; None where it is the value itself."""
+    if type.name in JSON_KINDS:
+        return decode
+    return _LOADS.get(type.name)
+
+
+def _word(value: int) -> str:
+    return Priority(value).name
+
+
+_LOADS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "Boolean": bool,
+    "DateTime": instant,
+    "Date": dt.date.fromisoformat,
+    "Time": dt.time.fromisoformat,
+    "Priority": _word,
+}
+
+
+# --- rules ----------------------------------------------------------------------------------
+
+
+def validate(field: Field, where: str, value: Any) -> None:
+    """Check the rules of `@validate` on a value that has its type.
+
+    Raises:
+        ValidationError: naming field, rule and value.
+    """
+    rules = cast("Validation", field.validate)
+    if field.type.name == "List":
+        _size(rules, where, value)
+        for n, one in enumerate(value):
+            if one is not None:
+                _rules(rules, f"{where}[{n}]", one)
+    else:
+        _rules(rules, where, value)
+
+
+def _size(rules: Validation, where: str, value: Any) -> None:
+    count = len(value)
+    if rules.min_items is not None and count < rules.min_items:
+        raise _broken(where, "minItems", f"have at least {rules.min_items} elements", count)
+    if rules.max_items is not None and count > rules.max_items:
+        raise _broken(where, "maxItems", f"have at most {rules.max_items} elements", count)
+
+
+def _rules(rules: Validation, where: str, value: Any) -> None:
+    if rules.min is not None and value < rules.min:
+        raise _broken(where, "min", f"be at least {rules.min}", value)
+    if rules.max is not None and value > rules.max:
+        raise _broken(where, "max", f"be at most {rules.max}", value)
+    if rules.min_length is not None and len(value) < rules.min_length:
+        raise _broken(where, "minLength", f"have at least {rules.min_length} characters", value)
+    if rules.max_length is not None and len(value) > rules.max_length:
+        raise _broken(where, "maxLength", f"have at most {rules.max_length} characters", value)
+    if rules.enum is not None and value not in rules.enum:
+        raise _broken(where, "enum", f"be one of {', '.join(rules.enum)}", value)
+    if rules.pattern is not None and not _compiled(rules.pattern).search(value):
+        raise _broken(where, "pattern", f"match {rules.pattern}", value)
+    if rules.format is not None and not FORMATS[rules.format].fullmatch(value):
+        raise _broken(where, "format", f"be a valid {rules.format}", value)
+
+
+def _broken(where: str, rule: str, wanted: str, value: object) -> ValidationError:
+    return ValidationError(f"field '{where}' must {wanted}, got {_shown(value)}", field=where, rule=rule, value=value)
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+# --- a whole document -----------------------------------------------------------------------
+
+
+class _Checker:
+    """What is known of a collection before any document comes."""
+
+    __slots__ = ("_collection", "_defaults", "_flexible", "_known", "_plain", "_required", "_slow")
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._flexible = collection.flexible
+        self._known = {field.name: field for field in collection.fields}
+        #: Fields whose value is what the column holds, by the Python type it must have.
+        self._plain = {f.name: _PLAIN[f.type.name] for f in collection.fields if f.validate is None and f.type.name in _PLAIN}
+        self._slow = {f.name: _STORES[f.type.name](f.type) for f in collection.fields}
+        self._required = tuple(f.name for f in collection.fields if f.required and f.name != "id")
+        self._defaults = tuple(f for f in collection.fields if f.has_default)
+
+    def check(self, document: Mapping[str, Any], now: dt.datetime, *, partial: bool) -> dict[str, Any]:
+        """The stored values by column."""
+        plain = self._plain
+        stored: dict[str, Any] = {}
+        for name, value in document.items():
+            if plain.get(name) is type(value):
+                stored[name] = value
+            else:
+                self._one(name, value, stored)
+        if not partial:
+            self._complete(stored, now)
+        elif "id" in stored:
+            raise ValidationError("field 'id' is never changed", hint="insert another document", field="id", rule="immutable")
+        for name in self._required:
+            if stored.get(name) is None and (name in stored or not partial):
+                raise ValidationError(f"field '{name}' is required", field=name, rule="required")
+        extra = stored.get("_extra")
+        if extra is not None and not partial:
+            stored["_extra"] = encode(extra)
+        return stored
+
+    def _one(self, name: str, value: Any, stored: dict[str, Any]) -> None:
+        field = self._known.get(name)
+        if field is None:
+            self._undeclared(name, value, stored)
+            return
+        if value is None:
+            stored[field.name] = None
+            return
+        stored[field.name] = self._slow[field.name](value, f"field '{name}'")
+        if field.validate is not None:
+            validate(field, name, value)
+
+    def _undeclared(self, name: str, value: Any, stored: dict[str, Any]) -> None:
+        if name == "_sid":
+            self._one("id", value, stored)
+            return
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeMismatch(f"the name of a field is a String, got {name!r}")
+        if not self._flexible or name.startswith("_"):
+            raise UnknownField(
+                f"no field named '{name}' in collection '{self._collection.name}'",
+                hint=suggest.hint(name, self._known, "declare it, or define the collection @flexible"),
+            )
+        stored.setdefault("_extra", {})[name] = value
+
+    def _complete(self, stored: dict[str, Any], now: dt.datetime) -> None:
+        if stored.get("id") is None:
+            stored["id"] = new_id()
+        for field in self._defaults:
+            if field.name not in stored:
+                stored[field.name] = _default(field, now)
+
+
+def _default(field: Field, now: dt.datetime) -> Any:
+    value = field.default
+    if value == "now" and field.type.name in ("DateTime", "Date", "Time"):
+        value = {"DateTime": now, "Date": now.date(), "Time": now.time()}[field.type.name]
+    elif value == "uuid" and field.type.name in ("ID", "Uuid"):
+        value = new_id()
+    return store(field.type, value, f"the default of field '{field.name}'")
+
+
+#: Types whose Python value goes into the column as it is.
+_PLAIN: Final[Mapping[str, type]] = {"Int": int, "String": str}
+
+
+@lru_cache(maxsize=512)
+def _checker(collection: Collection) -> _Checker:
+    return _Checker(collection)
+
+
+_by_identity: dict[int, tuple[Collection, _Checker]] = {}
+
+
+def check_document(
+    collection: Collection, document: Mapping[str, Any], *, now: dt.datetime, partial: bool = False
+) -> dict[str, Any]:
+    """Check a document against its schema; what its columns hold, by name.
+
+    Defaults are applied and an id is made, unless `partial` (an update). The undeclared fields
+    of a flexible collection come under `_extra`: JSON text, or in an update the values by name.
+
+    Raises:
+        TypeMismatch, UnknownField, UnknownEnum, ValidationError: the document is refused.
+    """
+    if not isinstance(document, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise mismatch(f"a document of '{collection.name}'", "Object", document)
+    # Hashing a collection walks all its fields; its identity is known at once.
+    kept = _by_identity.get(id(collection))
+    if kept is None or kept[0] is not collection:
+        if len(_by_identity) > 1_000:
+            _by_identity.clear()
+        kept = _by_identity[id(collection)] = (collection, _checker(collection))
+    return kept[1].check(document, now, partial=partial)

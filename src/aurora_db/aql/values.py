@@ -1,0 +1,266 @@
+"""Syntax values → plan values → Python values, and the variables of an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from aurora_db.aql import plan, suggest, syntax, types
+from aurora_db.aql.catalog import Type
+from aurora_db.base.errors import (
+    AqlError,
+    DuplicateArgument,
+    MissingArgument,
+    Span,
+    TypeMismatch,
+    UndefinedVariable,
+    UnknownArgument,
+    UnknownType,
+    Unsupported,
+    UnusedVariable,
+)
+
+
+class Scope:
+    """The text and the variables of one operation while it is resolved."""
+
+    def __init__(self, text: str, declared: Mapping[str, plan.VariableDeclaration]) -> None:
+        self.text = text
+        self.declared = declared
+        self.used: set[str] = set()
+        #: Keys of earlier parts of the mutation, which `$key.field` may read.
+        self.parts: set[str] = set()
+
+    def fail(
+        self, kind: type[AqlError], message: str, span: Span | None, hint: str | None = None
+    ) -> AqlError:
+        """An error that points into the text."""
+        if not self.text or span is None:
+            return kind(message, hint=hint)
+        return kind(message, hint=hint, source=self.text, span=span)
+
+    def unsupported(self, construct: str, span: Span | None) -> AqlError:
+        """The refusal of a construct that this version does not have."""
+        return self.fail(Unsupported, f"{construct} not supported by this version", span)
+
+    def value(self, value: syntax.Value) -> plan.Value:
+        """The plan's value; a variable counts as used."""
+        match value:
+            case syntax.VariableRef(name=name, path=path):
+                return self._variable(value, name, path)
+            case syntax.ListLiteral(items=items):
+                parts = tuple(self.value(item) for item in items)
+                if all(isinstance(part, plan.Constant) for part in parts):
+                    return plan.Constant([cast("plan.Constant", part).value for part in parts])
+                return plan.ListValue(parts)
+            case syntax.ObjectLiteral(entries=entries):
+                pairs = tuple((entry.key.text, self.value(entry.value)) for entry in entries)
+                if all(isinstance(one, plan.Constant) for _, one in pairs):
+                    return plan.Constant({name: cast("plan.Constant", one).value for name, one in pairs})
+                return plan.ObjectValue(pairs)
+            case _:
+                return plan.Constant(literal(value))
+
+    def _variable(self, value: syntax.VariableRef, name: str, path: tuple[str, ...]) -> plan.Variable:
+        if name in self.declared:
+            if path:
+                raise self.unsupported("paths into variables are", value.span)
+            self.used.add(name)
+        elif not (path and name in self.parts):
+            known = [*self.declared, *self.parts]
+            raise self.fail(
+                UndefinedVariable,
+                f"the variable '${name}' is not declared",
+                value.span,
+                suggest.hint(name, known, f"declare it: query (${name}: String!)"),
+            )
+        return plan.Variable(name, path)
+
+    def finish(self, operation: syntax.Operation) -> None:
+        """Refuse declared variables that nothing uses."""
+        for variable in operation.variables:
+            if variable.name not in self.used:
+                raise self.fail(
+                    UnusedVariable, f"the variable '${variable.name}' is never used", variable.span, "remove its declaration"
+                )
+
+    def arguments(
+        self, owner: str, given: Iterable[syntax.Entry], allowed: Mapping[str, str], absent: Iterable[str] = ()
+    ) -> dict[str, syntax.Entry]:
+        """Arguments by their canonical name; `allowed` maps every spelling to it.
+
+        `absent` are arguments of the language that this version does not have.
+        """
+        found: dict[str, syntax.Entry] = {}
+        missing = frozenset(absent)
+        for entry in given:
+            name = entry.key.text
+            if name in missing:
+                raise self.unsupported(f"the argument '{name}' of {owner} is", entry.key.span)
+            canonical = allowed.get(name)
+            if canonical is None:
+                known = ", ".join(sorted(allowed)) or "none"
+                raise self.fail(
+                    UnknownArgument, f"{owner} has no argument '{name}'", entry.key.span,
+                    suggest.hint(name, allowed, f"its arguments are {known}"),
+                )  # fmt: skip
+            if canonical in found:
+                raise self.fail(DuplicateArgument, f"the argument '{canonical}' is given twice", entry.key.span)
+            found[canonical] = entry
+        return found
+
+    def needed(self, owner: str, arguments: Mapping[str, syntax.Entry], name: str, span: Span) -> syntax.Entry:
+        """An argument that must be there."""
+        entry = arguments.get(name)
+        if entry is None:
+            raise self.fail(MissingArgument, f"{owner} needs the argument '{name}'", span)
+        return entry
+
+    def text_of(self, entry: syntax.Entry) -> str:
+        """The constant text of an argument."""
+        if isinstance(entry.value, (syntax.StringLiteral,)):
+            return entry.value.value
+        raise self.fail(TypeMismatch, f"'{entry.key.text}' is a String written in quotes", entry.value.span)
+
+
+def literal(value: syntax.Value) -> Any:
+    """The Python value of a literal without variables."""
+    match value:
+        case syntax.IntLiteral() | syntax.FloatLiteral() | syntax.StringLiteral() | syntax.BooleanLiteral():
+            return value.value
+        case syntax.NullLiteral():
+            return None
+        case syntax.Word(text=text):
+            return text
+        case syntax.ListLiteral(items=items):
+            return [literal(item) for item in items]
+        case syntax.ObjectLiteral(entries=entries):
+            return {entry.key.text: literal(entry.value) for entry in entries}
+        case syntax.VariableRef(name=name):
+            raise UndefinedVariable(f"the variable '${name}' cannot stand here")
+
+
+def syntax_of(value: Any) -> syntax.Value:
+    """The syntax that would mean a Python value; what has no literal becomes a hidden constant."""
+    match value:
+        case bool():
+            return syntax.BooleanLiteral(value)
+        case int():
+            return syntax.IntLiteral(value)
+        case float():
+            return syntax.FloatLiteral(value)
+        case None:
+            return syntax.NullLiteral()
+        case str():
+            return syntax.StringLiteral(value)
+        case Mapping():
+            pairs = cast("Mapping[str, Any]", value)
+            return syntax.ObjectLiteral(tuple(syntax.Entry(syntax.Name(str(k)), syntax_of(v)) for k, v in pairs.items()))
+        case list() | tuple() | set() | frozenset():
+            return syntax.ListLiteral(tuple(syntax_of(one) for one in cast("Iterable[Any]", value)))
+        case _:
+            # Dates and UUIDs: the type of the field reads them.
+            return syntax.StringLiteral(cast("str", value))
+
+
+def value_of(value: plan.Value, variables: Mapping[str, Any], results: Mapping[str, Any] | None = None) -> Any:
+    """The Python value that a plan's value has with these variables and earlier results."""
+    match value:
+        case plan.Constant(value=constant):
+            return constant
+        case plan.Variable(name=name, path=()):
+            return variables.get(name)
+        case plan.Variable(name=name, path=path):
+            found: Any = (results or {}).get(name)
+            for key in path:
+                found = found.get(key) if isinstance(found, Mapping) else None
+            return found
+        case plan.ListValue(items=items):
+            return [value_of(item, variables, results) for item in items]
+        case plan.ObjectValue(items=pairs):
+            return {name: value_of(one, variables, results) for name, one in pairs}
+
+
+# --- variables ------------------------------------------------------------------------------
+
+
+def declare(definitions: Iterable[syntax.VariableDefinition], text: str) -> dict[str, plan.VariableDeclaration]:
+    """The declared variables by name, their defaults checked.
+
+    Raises:
+        DuplicateArgument, UnknownType, TypeMismatch: a declaration is wrong.
+    """
+    declared: dict[str, plan.VariableDeclaration] = {}
+    for one in definitions:
+        if one.name in declared:
+            raise DuplicateArgument(f"the variable '${one.name}' is declared twice", source=text, span=one.span)
+        type, checked = _type_of(one.type, text)
+        default = None
+        if one.default is not None:
+            default = literal(one.default)
+            if checked and default is not None:
+                try:
+                    types.deep(type, default, f"the default of '${one.name}'")
+                except AqlError as error:
+                    raise TypeMismatch(error.message, source=text, span=one.default.span) from None
+        declared[one.name] = plan.VariableDeclaration(
+            name=one.name, type=type, required=one.type.required, has_default=one.default is not None,
+            default=default, written=written(one.type), checked=checked,
+        )  # fmt: skip
+    return declared
+
+
+def written(type: syntax.TypeRef) -> str:
+    """A variable's type as it was written."""
+    inner = f"[{written(type.item)}]" if type.item is not None else type.name
+    return inner + ("!" if type.required else "")
+
+
+def _type_of(ref: syntax.TypeRef, text: str) -> tuple[Type, bool]:
+    if ref.item is not None:
+        item, checked = _type_of(ref.item, text)
+        return Type(name="List", item=Type(name=item.name, required=ref.item.required, item=item.item)), checked
+    name = types.ALIASES.get(ref.name.lower())
+    if name is not None and name != "Enum":
+        return Type(name=name), True
+    if ref.name.endswith(("Filter", "Input", "OrderBy", "Enum")):
+        return Type(name="Any"), False
+    known = [one for one in types.NAMES if one != "Enum"]
+    raise UnknownType(
+        f"no type named '{ref.name}'", hint=suggest.hint(ref.name, known, f"types are {', '.join(known)}"),
+        source=text, span=ref.span,
+    )  # fmt: skip
+
+
+def bind(operation: plan.Operation, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The values of an operation's variables, checked, defaults applied.
+
+    Raises:
+        UndefinedVariable: a required one is missing; named with its type.
+        UnusedVariable: a given one is not declared.
+        TypeMismatch: one has another type.
+    """
+    values = dict(given or {})
+    bound: dict[str, Any] = {}
+    for one in operation.variables:
+        if one.name not in values:
+            if one.has_default:
+                bound[one.name] = one.default
+            elif one.required:
+                raise UndefinedVariable(
+                    f"the variable '${one.name}: {one.written}' was not given", hint=f'pass {{"{one.name}": …}}'
+                )
+            else:
+                bound[one.name] = None
+            continue
+        value = values.pop(one.name)
+        if value is None and one.required:
+            raise TypeMismatch(f"the variable '${one.name}' is {one.written}, got null")
+        if one.checked and value is not None:
+            types.store(one.type, value, f"the variable '${one.name}'")
+        bound[one.name] = value
+    if values:
+        name = sorted(values)[0]
+        declared = [one.name for one in operation.variables]
+        raise UnusedVariable(f"the operation declares no variable '${name}'", hint=suggest.hint(name, declared))
+    return bound

@@ -1,0 +1,355 @@
+"""Aurora: the blocking façade.
+
+Generated from aio.py by tools/unasync.py; do not edit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
+
+from aurora_db import completing
+from aurora_db.base.codec import seconds
+from aurora_db.base.errors import AqlError
+from aurora_db.base.records import Job, Priority
+from aurora_db.config import AuroraConfig, Duration, Options
+from aurora_db.jobs import queue as job_queue
+from aurora_db.jobs.handlers import Jobs, RegisteredJob
+from aurora_db.jobs.worker import Workers
+from aurora_db.store import documents, operations
+from aurora_db.store.documents import Document, Target
+from aurora_db.store.engine import Engine, Held
+from aurora_db.store.gate import Gate, HeldGate
+from aurora_db.store.operations import Plans, Prepared
+from aurora_db.store.port import Port
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Collection:
+    """The documents of one collection; made by `db.collection(name)` or `db[name]`."""
+
+    def __init__(self, gate: Gate | HeldGate, name: str, clock_now: Callable[[], datetime]) -> None:
+        self._gate = gate
+        self._now = clock_now
+        self.name = name
+
+    def insert(self, document: Mapping[str, Any]) -> str:
+        """Insert one document; returns its id, made as a UUIDv7 when it has none.
+
+        Raises:
+            ValidationError, TypeMismatch, UnknownField: the document breaks the schema.
+            UniqueViolation: another document has one of its unique values.
+        """
+        catalog = self._gate.catalog
+        collection = documents.writable(catalog, self.name)
+        touch = bool(catalog.handlers_of(self.name))
+        single = documents.insert_single(collection, document, self._now(), touch=touch)
+        return self._gate.write(single)
+
+    def insert_many(self, items: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Insert all documents or none, in one transaction; returns their ids in order."""
+        rows = list(items)
+        return self._gate.write(lambda port: documents.insert_many(port, self.name, rows))
+
+    def get(self, id: str) -> Document | None:
+        """The document of this id with all its fields, or None."""
+        return self._gate.read(
+            lambda port: documents.get(port, self.name, id), bounded=True, single=True
+        )
+
+    def update(self, target: Target, changes: Mapping[str, Any], *, all: bool = False) -> int:
+        """Merge `changes` into the document of an id, or into all that match a where-object.
+
+        Returns how many documents that were.
+
+        Raises:
+            MissingWhere: an empty where-object without `all=True`.
+        """
+        return self._gate.write(
+            lambda port: documents.update(port, self.name, target, changes, all=all)
+        )
+
+    def delete(self, target: Target, *, all: bool = False) -> int:
+        """Remove the document of an id, or all that match a where-object; returns how many.
+
+        Raises:
+            MissingWhere: an empty where-object without `all=True`.
+        """
+        return self._gate.write(lambda port: documents.delete(port, self.name, target, all=all))
+
+    def count(self, where: Mapping[str, Any] | None = None) -> int:
+        """How many documents match a where-object; all without one."""
+        return self._gate.read(lambda port: documents.count(port, self.name, where), single=True)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class _Verbs:
+    """The verbs that a database and an open transaction share."""
+
+    def __init__(self, engine: Engine, gate: Gate | HeldGate, plans: Plans, jobs: Jobs) -> None:
+        self._engine = engine
+        self._gate = gate
+        self._plans = plans
+        self._jobs = jobs
+
+    def execute(
+        self, text: str, variables: Mapping[str, Any] | None = None, *, operation: str | None = None
+    ) -> Any:
+        """Run a text of AQL.
+
+        Returns the object of its roots, `{"users": [{"name": "Ada"}]}`; a definition gives its
+        own result, and a text of several operations a list with one result each, unless
+        `operation` picks one by name.
+
+        Args:
+            variables: values for the declared variables, by name without the dollar.
+
+        Raises:
+            AqlError: the text is refused as a whole; nothing ran.
+            AuroraError: an operation failed; it left nothing behind, earlier ones stand.
+        """
+        prepared = self._prepare(text)
+        wanted = operations.chosen(prepared, operation)
+        bound = operations.variables_of([one for _, one in wanted], variables)
+        results = [
+            self._run(text, index, one, values)
+            for (index, one), values in zip(wanted, bound, strict=True)
+        ]
+        return results[0] if len(results) == 1 else results
+
+    def _prepare(self, text: str) -> Sequence[Prepared]:
+        before = self._gate.catalog.version
+        try:
+            return self._plans.prepare(text, self._gate.catalog)
+        except AqlError:
+            # Another process may have defined what is missing here.
+            self._gate.read(operations.look)
+            if self._gate.catalog.version == before:
+                raise
+            return self._plans.prepare(text, self._gate.catalog)
+
+    def _run(self, text: str, index: int, one: Prepared, variables: Mapping[str, Any]) -> Any:
+        def verb(port: Port) -> Any:
+            return self._plans.prepare(text, port.catalog)[index].run(port, variables)
+
+        if one.operation.writes:
+            return self._gate.write(verb)
+        return self._gate.read(verb, bounded=one.bounded, single=one.single)
+
+    def collection(self, name: str) -> Collection:
+        """The collection of this name.
+
+        Raises:
+            UnknownCollection: it is not defined.
+        """
+        documents.readable(self._gate.catalog, name)
+        return Collection(self._gate, name, self._engine.clock.now)
+
+    def __getitem__(self, name: str) -> Collection:
+        return self.collection(name)
+
+    def insert_into(self, name: str, document: Mapping[str, Any]) -> str:
+        """Insert one document into the collection `name`; returns its id."""
+        return self.collection(name).insert(document)
+
+    def enqueue_job(
+        self,
+        type: str,
+        payload: object = None,
+        priority: Priority | int | str = Priority.NORMAL,
+        *,
+        retries: int | None = None,
+        delay: Duration | None = None,
+        run_at: datetime | None = None,
+        queue: str | None = None,
+        tags: Sequence[str] = (),
+        backoff: object = None,
+    ) -> Job:
+        """Put a job into the queue; when this returns, the job survives a power cut.
+
+        Args:
+            type: what kind of work; some process registers a job handler for it.
+            payload: anything with a JSON form; keep it small, a path or an id.
+            priority: CRITICAL, HIGH, NORMAL or LOW, as `Priority`, word or number.
+            retries: attempts in all, from 1; the type's own, else 3.
+            delay: seconds to wait before the first attempt.
+            run_at: the instant of the first attempt, aware; instead of `delay`.
+            backoff: what to wait after a failure: seconds, a list of them, or a policy.
+
+        Raises:
+            PayloadInvalid: the payload is not what the registered handler declares.
+            ValidationError: an option is outside its range.
+        """
+        request = self._jobs.request(
+            type, payload, priority=priority, retries=retries, delay=delay, run_at=run_at,
+            queue=queue, tags=tags, backoff=backoff, clock=self._engine.clock,
+        )  # fmt: skip
+        return self._gate.write(job_queue.single(request, self._engine.clock))
+
+    def enqueue_jobs(
+        self,
+        type: str,
+        payloads: Iterable[object],
+        priority: Priority | int | str = Priority.NORMAL,
+        *,
+        retries: int | None = None,
+        delay: Duration | None = None,
+        run_at: datetime | None = None,
+        queue: str | None = None,
+        tags: Sequence[str] = (),
+        backoff: object = None,
+    ) -> list[Job]:
+        """Put one job for each payload into the queue, all or none, in one transaction."""
+        make = partial(
+            self._jobs.request, type, priority=priority, retries=retries, delay=delay,
+            run_at=run_at, queue=queue, tags=tags, backoff=backoff, clock=self._engine.clock,
+        )  # fmt: skip
+        requests = [make(payload) for payload in payloads]
+        return self._gate.write(lambda port: job_queue.enqueue_many(port, requests))
+
+    def get_job(self, id: str) -> Job | None:
+        """The job of this id as it is now, or None."""
+        return self._gate.read(lambda port: job_queue.get(port, id), bounded=True, single=True)
+
+
+class Transaction(_Verbs):
+    """An open transaction: the verbs of the database, committed together at its end."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        held: Held,
+        plans: Plans,
+        jobs: Jobs,
+        set_result: Callable[[object], None] | None = None,
+    ) -> None:
+        super().__init__(engine, HeldGate(held.port), plans, jobs)
+        self._held = held
+        self._set_result = set_result
+
+    def rollback(self) -> None:
+        """Undo everything; the block may go on, but no verb of this transaction works any more."""
+        self._held.rollback()
+
+    def result(self, value: object) -> None:
+        """Set the result of the job that this transaction completes.
+
+        Raises:
+            TransactionError: the transaction does not come from `job.completing()`.
+        """
+        completing.set_result(self._set_result, value)
+
+
+class Aurora(_Verbs):
+    """One open database.
+
+    `Aurora("shop.db")` opens or makes the file; close it by `close()` or by an
+    `with` block. Options are the keywords of `AuroraConfig`.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, jobs: Jobs | None = None, **options: Unpack[Options]
+    ) -> None:
+        self._open(AuroraConfig.of(path, options), jobs)
+
+    @classmethod
+    def with_config(cls, config: AuroraConfig, *, jobs: Jobs | None = None) -> Self:
+        """Open the database that `config` describes."""
+        self = cls.__new__(cls)
+        self._open(config, jobs)
+        return self
+
+    def _open(self, config: AuroraConfig, jobs: Jobs | None) -> None:
+        self.config = config
+        registry = Jobs() if jobs is None else jobs
+        engine = Engine.open(
+            os.fspath(config.path),
+            durability=config.durability,
+            read_only=config.read_only,
+            clock=config.clock,
+            feed_retention=config.feed_retention,
+        )
+        plans = Plans(completing.enqueuer(registry, engine.clock))
+        super().__init__(engine, Gate(engine), plans, registry)
+        self._workers = Workers(
+            engine,
+            registry,
+            threads=config.worker_threads,
+            enabled=config.workers_enabled,
+            poll_interval=seconds(config.poll_interval),
+            shutdown_timeout=seconds(config.shutdown_timeout),
+            make_transaction=partial(completing.transaction, engine, plans, registry),
+            make_async_transaction=partial(completing.async_transaction, engine, plans, registry),
+        )
+        registry.attach(self)
+
+    @property
+    def workers(self) -> Workers:
+        """The workers of this process; also callable, so that `db.workers()` is the same."""
+        return self._workers
+
+    def job(
+        self,
+        type: str,
+        *,
+        retries: int | None = None,
+        queue: str | None = None,
+        backoff: object = None,
+    ) -> Callable[[Callable[P, R]], RegisteredJob[P, R]]:
+        """Decorator: register a function as the job handler of `type`.
+
+        With workers enabled, the first one registered starts them; otherwise this process only
+        enqueues. See `Jobs.job` for the arguments.
+        """
+        return self._jobs.job(type, retries=retries, queue=queue, backoff=backoff)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A block whose writes commit together, or not at all when it ends by an exception.
+
+        It holds the writer: keep it short. Past its deadline of 10 seconds the next statement
+        and the commit fail.
+
+        Raises:
+            TransactionError: a transaction is open in this thread or task already.
+            Timeout: the block outlived its deadline.
+        """
+        with self._engine.transaction() as held:
+            yield Transaction(self._engine, held, self._plans, self._jobs)
+
+    def close(self, timeout: Duration | None = None) -> None:
+        """Stop taking jobs, wait for the running ones, close the file. Twice is no error.
+
+        Args:
+            timeout: seconds to wait for running jobs; `shutdown_timeout` when absent. What is
+                unfinished then goes back into the queue.
+        """
+        wait = self.config.shutdown_timeout if timeout is None else timeout
+        self._gate.offload(partial(self._close, seconds(wait)))
+
+    def _close(self, wait: float) -> None:
+        self._workers.close(wait)
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({os.fspath(self.config.path)!r})"

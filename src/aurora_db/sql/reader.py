@@ -1,0 +1,67 @@
+"""Rows → documents: a function compiled for each query, so that a row is made in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from aurora_db.aql import types
+from aurora_db.aql.plan import Output
+from aurora_db.base.codec import decode
+
+Document = dict[str, Any]
+Reader = Callable[[tuple[Any, ...]], Document]
+
+
+def compiled(outputs: Sequence[Output]) -> Reader:
+    """The function from a row, one column for each output, to a document.
+
+    Keys stand in the generated code as constants written by `repr`; nothing of the user's is
+    ever run.
+    """
+    names: dict[str, Any] = {"decode": decode}
+    parts: list[str] = []
+    for n, output in enumerate(outputs):
+        if output.extra:
+            parts.append(f"**(decode(r[{n}]) if r[{n}] is not None else {{}})")
+            continue
+        load = _load(output)
+        if load is None:
+            parts.append(f"{output.key!r}: r[{n}]")
+        else:
+            names[f"f{n}"] = load
+            parts.append(f"{output.key!r}: None if r[{n}] is None else f{n}(r[{n}])")
+    source = "lambda r: {" + ", ".join(parts) + "}"
+    return cast("Reader", eval(source, names))  # noqa: S307 - constants and our own functions only
+
+
+def _load(output: Output) -> Callable[[Any], Any] | None:
+    path = output.path
+    if output.selection:
+        shape = _shape(output.selection, len(path.keys))
+        return lambda text: shape(decode(text))
+    if path.keys:
+        # The column is JSON text of the part.
+        return decode
+    return None if path.type is None else types.load(path.type)
+
+
+def _shape(selection: Sequence[Output], depth: int) -> Callable[[Any], Any]:
+    keys = [(one.key, one.path.keys[depth], _shape(one.selection, depth + 1) if one.selection else None) for one in selection]
+
+    def shape(value: Any) -> Any:
+        if isinstance(value, list):
+            return [shape(item) for item in cast("list[Any]", value)]
+        if not isinstance(value, Mapping):
+            return None
+        found = cast("Mapping[str, Any]", value)
+        return {
+            key: found.get(name) if inner is None else shape_or_none(inner, found.get(name)) for key, name, inner in keys
+        }
+
+    return shape
+
+
+def shape_or_none(shape: Callable[[Any], Any], value: Any) -> Any:
+    """A shaped value; null stays null."""
+    return None if value is None else shape(value)
