@@ -51,12 +51,13 @@ class Programs:
 
     def start(self, name: str) -> None:
         kind = name.split("-")[0]
-        process = subprocess.Popen(
-            [sys.executable, str(PROGRAMS), kind, str(self.path)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with self.path.with_name("errors.txt").open("a") as errors:
+            process = subprocess.Popen(
+                [sys.executable, str(PROGRAMS), kind, str(self.path)],
+                stdout=subprocess.PIPE if kind == "writer" else subprocess.DEVNULL,
+                stderr=errors,
+                text=True,
+            )
         self.running[name] = process
         if kind == "writer":
             reader = threading.Thread(target=self._read, args=(process,))
@@ -65,27 +66,15 @@ class Programs:
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        # A line cut by the kill was not acknowledged.
-        self.acknowledged.extend(line.strip() for line in process.stdout if line.endswith("\n"))
+        with process.stdout as lines:
+            # A line cut by the kill was not acknowledged.
+            self.acknowledged.extend(line.strip() for line in lines if line.endswith("\n"))
 
     def kill(self, name: str) -> None:
         process = self.running.pop(name)
-        assert process.poll() is None, self._last_words(name, process)
+        assert process.poll() is None, self.path.with_name("errors.txt").read_text()
         process.send_signal(signal.SIGKILL)
-        self._reap(process)
-
-    def _last_words(self, name: str, process: subprocess.Popen[str]) -> str:
-        assert process.stderr is not None
-        return f"{name} ended by itself: {process.stderr.read()}"
-
-    def _reap(self, process: subprocess.Popen[str]) -> None:
         process.wait(GUARD)
-        for pipe in (process.stderr, None if process.stdout in self._read_pipes() else process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-    def _read_pipes(self) -> list[object]:
-        return [p.stdout for p in self.running.values()]
 
     def stop(self) -> None:
         for process in self.running.values():

@@ -40,7 +40,7 @@ def blocks(page: Path) -> list[Block]:
 
 def run(page: Path) -> int:
     """Run a page; returns how many blocks ran."""
-    names: dict[str, Any] = {"__name__": "page"}
+    names: dict[str, Any] = {"__name__": "__main__"}
     ran = 0
     result: object = None
     for block in blocks(page):

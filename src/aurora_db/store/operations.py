@@ -56,12 +56,13 @@ class Prepared:
     async def run(self, port: Port, variables: Mapping[str, Any]) -> Any:
         """The result of the operation: an object of its roots, or the one root's own."""
         scope = Scope(variables)
+        results: Document = {}
         for key, runner in self.runners:
             result = await runner(port, scope)
             if self.operation.bare:
                 return result
-            scope.results[key] = result
-        return scope.results
+            results[key] = scope.results[key] = result
+        return results
 
 
 class Plans:
