@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from aurora_db import Aurora
 
 settings.register_profile(
-    "ci", derandomize=True, max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    "ci",
+    derandomize=True,
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 settings.register_profile("long", max_examples=3_000, deadline=None)
 settings.load_profile("ci")
@@ -63,7 +67,9 @@ def other_program(path: Path) -> Callable[[str], None]:
     """Runs SQL on the file by the standard library's sqlite3, in a process of its own."""
 
     def run(sql: str) -> None:
-        subprocess.run([sys.executable, "-c", OTHER_PROGRAM, str(path), sql], check=True, timeout=60)
+        subprocess.run(
+            [sys.executable, "-c", OTHER_PROGRAM, str(path), sql], check=True, timeout=60
+        )
 
     return run
 

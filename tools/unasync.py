@@ -1,7 +1,7 @@
 """Generates `database.py` from `aio.py`: the blocking façade from the asynchronous one.
 
-    python tools/unasync.py            write it
-    python tools/unasync.py --check    fail when it is out of date, or a rule was not used
+python tools/unasync.py            write it
+python tools/unasync.py --check    fail when it is out of date, or a rule was not used
 """
 
 from __future__ import annotations
@@ -47,7 +47,17 @@ def generated() -> str:
 def formatted(text: str) -> str:
     """`text` as ruff writes it."""
     ruff = [sys.executable, "-m", "ruff"]
-    sort = [*ruff, "check", "--quiet", "--select", "I", "--fix", "--stdin-filename", str(TARGET), "-"]
+    sort = [
+        *ruff,
+        "check",
+        "--quiet",
+        "--select",
+        "I",
+        "--fix",
+        "--stdin-filename",
+        str(TARGET),
+        "-",
+    ]
     text = subprocess.run(sort, input=text, capture_output=True, text=True, check=True).stdout
     tidy = [*ruff, "format", "--quiet", "--stdin-filename", str(TARGET), "-"]
     return subprocess.run(tidy, input=text, capture_output=True, text=True, check=True).stdout

@@ -36,7 +36,9 @@ R = TypeVar("R")
 class AsyncCollection:
     """The documents of one collection; made by `db.collection(name)` or `db[name]`."""
 
-    def __init__(self, gate: AsyncGate | AsyncHeldGate, name: str, clock_now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, gate: AsyncGate | AsyncHeldGate, name: str, clock_now: Callable[[], datetime]
+    ) -> None:
         self._gate = gate
         self._now = clock_now
         self.name = name
@@ -100,7 +102,9 @@ class AsyncCollection:
 class _AsyncVerbs:
     """The verbs that a database and an open transaction share."""
 
-    def __init__(self, engine: Engine, gate: AsyncGate | AsyncHeldGate, plans: Plans, jobs: Jobs) -> None:
+    def __init__(
+        self, engine: Engine, gate: AsyncGate | AsyncHeldGate, plans: Plans, jobs: Jobs
+    ) -> None:
         self._engine = engine
         self._gate = gate
         self._plans = plans
@@ -116,7 +120,9 @@ class _AsyncVerbs:
         `operation` picks one by name.
 
         Args:
+            text: one or several operations or definitions.
             variables: values for the declared variables, by name without the dollar.
+            operation: the name of the one operation to run.
 
         Raises:
             AqlError: the text is refused as a whole; nothing ran.
@@ -188,6 +194,8 @@ class _AsyncVerbs:
             retries: attempts in all, from 1; the type's own, else 3.
             delay: seconds to wait before the first attempt.
             run_at: the instant of the first attempt, aware; instead of `delay`.
+            queue: the named lane; the type's own, else "default".
+            tags: words to find the job by.
             backoff: what to wait after a failure: seconds, a list of them, or a policy.
 
         Raises:
@@ -223,7 +231,9 @@ class _AsyncVerbs:
 
     async def get_job(self, id: str) -> Job | None:
         """The job of this id as it is now, or None."""
-        return await self._gate.read(lambda port: job_queue.get(port, id), bounded=True, single=True)
+        return await self._gate.read(
+            lambda port: job_queue.get(port, id), bounded=True, single=True
+        )
 
 
 class AsyncTransaction(_AsyncVerbs):
@@ -331,7 +341,7 @@ class AsyncAurora(_AsyncVerbs):
         async with self._engine.transaction_async() as held:
             yield AsyncTransaction(self._engine, held, self._plans, self._jobs)
 
-    async def close(self, timeout: Duration | None = None) -> None:
+    async def close(self, timeout: Duration | None = None) -> None:  # noqa: ASYNC109
         """Stop taking jobs, wait for the running ones, close the file. Twice is no error.
 
         Args:
@@ -339,7 +349,7 @@ class AsyncAurora(_AsyncVerbs):
                 unfinished then goes back into the queue.
         """
         wait = self.config.shutdown_timeout if timeout is None else timeout
-        await self._gate.offload(partial(self._close, seconds(wait)))
+        await AsyncGate(self._engine).offload(partial(self._close, seconds(wait)))
 
     def _close(self, wait: float) -> None:
         self._workers.close(wait)

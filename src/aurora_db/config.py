@@ -98,6 +98,8 @@ class AuroraConfig:
         for name in options:
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)
-                hint = f"; did you mean '{near[0]}'?" if near else f"; options are {', '.join(known)}"
+                hint = (
+                    f"; did you mean '{near[0]}'?" if near else f"; options are {', '.join(known)}"
+                )
                 raise TypeError(f"no option named '{name}'{hint}")
         return cls(path=path, **options)

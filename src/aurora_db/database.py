@@ -111,7 +111,9 @@ class _Verbs:
         `operation` picks one by name.
 
         Args:
+            text: one or several operations or definitions.
             variables: values for the declared variables, by name without the dollar.
+            operation: the name of the one operation to run.
 
         Raises:
             AqlError: the text is refused as a whole; nothing ran.
@@ -183,6 +185,8 @@ class _Verbs:
             retries: attempts in all, from 1; the type's own, else 3.
             delay: seconds to wait before the first attempt.
             run_at: the instant of the first attempt, aware; instead of `delay`.
+            queue: the named lane; the type's own, else "default".
+            tags: words to find the job by.
             backoff: what to wait after a failure: seconds, a list of them, or a policy.
 
         Raises:
@@ -326,7 +330,7 @@ class Aurora(_Verbs):
         with self._engine.transaction() as held:
             yield Transaction(self._engine, held, self._plans, self._jobs)
 
-    def close(self, timeout: Duration | None = None) -> None:
+    def close(self, timeout: Duration | None = None) -> None:  # noqa: ASYNC109
         """Stop taking jobs, wait for the running ones, close the file. Twice is no error.
 
         Args:
@@ -334,7 +338,7 @@ class Aurora(_Verbs):
                 unfinished then goes back into the queue.
         """
         wait = self.config.shutdown_timeout if timeout is None else timeout
-        self._gate.offload(partial(self._close, seconds(wait)))
+        Gate(self._engine).offload(partial(self._close, seconds(wait)))
 
     def _close(self, wait: float) -> None:
         self._workers.close(wait)

@@ -37,7 +37,12 @@ def test_a_newer_format(tmp_path):
     path = tmp_path / "new.db"
     Aurora(path).close()
     subprocess.run(
-        [sys.executable, "-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version = 999')", path],
+        [
+            sys.executable,
+            "-c",
+            "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version = 999')",
+            path,
+        ],
         check=True,
     )
     with pytest.raises(VersionTooNew) as error:
@@ -96,7 +101,9 @@ def test_two_processes_open_at_once_for_the_first_time(tmp_path):
     both = [subprocess.Popen([sys.executable, "-c", code, tmp_path / "a.db"]) for _ in range(4)]
     assert [process.wait(60) for process in both] == [0, 0, 0, 0]
     with Aurora(tmp_path / "a.db") as db:
-        assert db.execute("{ _jobs { aggregate { count } } }") == {"_jobs": {"aggregate": {"count": 4}}}
+        assert db.execute("{ _jobs { aggregate { count } } }") == {
+            "_jobs": {"aggregate": {"count": 4}}
+        }
 
 
 def test_workers_of_a_process_without(tmp_path):
@@ -115,7 +122,12 @@ def test_an_unknown_option_names_the_nearest():
 
 @pytest.mark.parametrize(
     "options",
-    [{"worker_threads": 0}, {"durability": "maybe"}, {"poll_interval": 0}, {"shutdown_timeout": -1}],
+    [
+        {"worker_threads": 0},
+        {"durability": "maybe"},
+        {"poll_interval": 0},
+        {"shutdown_timeout": -1},
+    ],
 )
 def test_an_option_out_of_range(options):
     """A wrong value is a ValueError that names the option."""

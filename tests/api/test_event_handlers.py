@@ -34,7 +34,14 @@ def test_another_program_fires_the_handler(shop, other_program):
     )
     (job,) = jobs(shop)
     product = shop.execute("{ products { id } }")["products"][0]["id"]
-    assert job["payload"] == {"id": product, "name": "it's", "price": 0.1, "live": True, "tags": ["a"], "w": 7}
+    assert job["payload"] == {
+        "id": product,
+        "name": "it's",
+        "price": 0.1,
+        "live": True,
+        "tags": ["a"],
+        "w": 7,
+    }
     assert (job["priority"], job["status"]) == ("HIGH", "PENDING")
     assert (job["cause"]["handler"], job["cause"]["id"], job["cause"]["rev"]) == ("h", product, 1)
 

@@ -50,7 +50,7 @@ class Programs:
         self.readers: list[threading.Thread] = []
 
     def start(self, name: str) -> None:
-        kind = name.split("-")[0]
+        kind = name.split("-", maxsplit=1)[0]
         with self.path.with_name("errors.txt").open("a") as errors:
             process = subprocess.Popen(
                 [sys.executable, str(PROGRAMS), kind, str(self.path)],
@@ -100,7 +100,9 @@ def wait_until(condition: object, what: str) -> None:
 
 def unfinished(db: Aurora) -> int:
     where = "{status: {in: [PENDING, RUNNING, SCHEDULED]}}"
-    return db.execute(f"{{ _jobs(where: {where}) {{ aggregate {{ count }} }} }}")["_jobs"]["aggregate"]["count"]
+    return db.execute(f"{{ _jobs(where: {where}) {{ aggregate {{ count }} }} }}")["_jobs"][
+        "aggregate"
+    ]["count"]
 
 
 @pytest.mark.crash
@@ -130,7 +132,10 @@ def test_a_killed_process_loses_nothing_and_repeats_nothing(programs: Programs) 
 
     assert set(programs.acknowledged) <= stored
     done = subprocess.run(
-        [sys.executable, "-c", CHECK, str(programs.path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", CHECK, str(programs.path)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     seen = json.loads(done.stdout)
     assert seen["integrity"] == "ok"

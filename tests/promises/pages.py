@@ -71,10 +71,10 @@ def run_python(block: Block, names: dict[str, Any], page: str) -> None:
         with contextlib.redirect_stdout(printed):
             if expected is not None and isinstance(node, ast.Expr):
                 code = compile(ast.Expression(node.value), page, "eval")
-                value = eval(code, names)  # noqa: S307 - our own documentation
+                value = eval(code, names)
             else:
                 value = None
-                exec(compile(ast.Module([node], []), page, "exec"), names)  # noqa: S102 - our own documentation
+                exec(compile(ast.Module([node], []), page, "exec"), names)
         if expected is None:
             continue
         if value is None and printed.getvalue():

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aurora_db import (
-    Aurora,
     AqlSyntaxError,
+    Aurora,
     SchemaError,
     TypeMismatch,
     UndefinedVariable,
@@ -202,8 +202,10 @@ def test_19_starts_and_ends(db):
 def test_22_missing_values(db):
     """`ne` matches what is missing; `eq` and `gt` do not; `isNull` does."""
     define(db, "n: Int")
-    db["u"].insert_many([{"id": "one", "n": 1}, {"id": "two", "n": 2}, {"id": "null", "n": None}, {"id": "none"}])
-    found = lambda where: ids(db.execute(f"{{ u(where: {{n: {where}}}) {{ id }} }}")["u"])  # noqa: E731
+    db["u"].insert_many(
+        [{"id": "one", "n": 1}, {"id": "two", "n": 2}, {"id": "null", "n": None}, {"id": "none"}]
+    )
+    found = lambda where: ids(db.execute(f"{{ u(where: {{n: {where}}}) {{ id }} }}")["u"])
     assert found("{ne: 1}") == ["two", "null", "none"]
     assert found("{eq: 1}") == ["one"]
     assert found("{gt: 1}") == ["two"]
@@ -215,7 +217,11 @@ def test_23_numbers_and_uuids_compare_by_value(db):
     """10 equals 10.0; a Uuid equals its text."""
     define(db, "n: Int k: Uuid")
     db.insert_into("u", {"n": 10, "k": "0190C0DE-0000-7000-8000-000000000001"})
-    for where in ("{n: {eq: 10.0}}", "{n: {in: [10.0]}}", '{k: "0190c0de-0000-7000-8000-000000000001"}'):
+    for where in (
+        "{n: {eq: 10.0}}",
+        "{n: {in: [10.0]}}",
+        '{k: "0190c0de-0000-7000-8000-000000000001"}',
+    ):
         assert len(db.execute(f"{{ u(where: {where}) {{ n }} }}")["u"]) == 1
 
 
@@ -253,9 +259,14 @@ def test_27_offset(db):
 def test_28_paths_into_objects(db):
     """A path matches inside an object."""
     define(db, "meta: Object")
-    db["u"].insert_many([{"id": "a", "meta": {"author": "ada", "visits": 150}}, {"id": "b", "meta": {"author": "bob"}}])
+    db["u"].insert_many(
+        [
+            {"id": "a", "meta": {"author": "ada", "visits": 150}},
+            {"id": "b", "meta": {"author": "bob"}},
+        ]
+    )
     assert ids(db.execute('{ u(where: {"meta.author": {eq: "ada"}}) { id } }')["u"]) == ["a"]
-    assert ids(db.execute('{ u(where: {meta: {visits: {gt: 100}}}) { id } }')["u"]) == ["a"]
+    assert ids(db.execute("{ u(where: {meta: {visits: {gt: 100}}}) { id } }")["u"]) == ["a"]
 
 
 def test_33_count(db):
@@ -263,7 +274,9 @@ def test_33_count(db):
     define(db, "n: Int")
     db["u"].insert_many([{"n": n} for n in range(6)])
     assert db.execute("{ u { total: aggregate { count } } }") == {"u": {"total": {"count": 6}}}
-    assert db.execute("{ u(where: {n: {gt: 3}}) { aggregate { count } } }") == {"u": {"aggregate": {"count": 2}}}
+    assert db.execute("{ u(where: {n: {gt: 3}}) { aggregate { count } } }") == {
+        "u": {"aggregate": {"count": 2}}
+    }
 
 
 # --- variables ------------------------------------------------------------------------------
@@ -319,17 +332,23 @@ def test_53_variables_in_data(db):
 def test_56_four_inserts(db):
     """Four inserts in one mutation give four results."""
     define(db, "n: Int")
-    body = " ".join(f'i{n}: insertInto(collection: "u", data: {{n: {n}}}) {{ n }}' for n in range(4))
+    body = " ".join(
+        f'i{n}: insertInto(collection: "u", data: {{n: {n}}}) {{ n }}' for n in range(4)
+    )
     assert db.execute(f"mutation {{ {body} }}") == {f"i{n}": {"n": n} for n in range(4)}
 
 
 @pytest.mark.parametrize("word", ["set", "data"])
 def test_57_update_and_delete(players, word):
     """One document is changed, then removed."""
-    changed = players.execute(f'mutation {{ update(collection: "u", where: {{name: "bob"}}, {word}: {{level: 6}}) {{ affected }} }}')
+    changed = players.execute(
+        f'mutation {{ update(collection: "u", where: {{name: "bob"}}, {word}: {{level: 6}}) {{ affected }} }}'
+    )
     assert changed == {"update": {"affected": 1}}
     assert players.execute('{ u(where: {name: "bob"}) { level } }') == {"u": [{"level": 6}]}
-    gone = players.execute('mutation { deleteFrom(collection: "u", where: {name: "bob"}) { affected } }')
+    gone = players.execute(
+        'mutation { deleteFrom(collection: "u", where: {name: "bob"}) { affected } }'
+    )
     assert gone == {"deleteFrom": {"affected": 1}}
     assert players["u"].count() == 3
 
@@ -339,7 +358,9 @@ def test_61_insert_many(db):
     define(db, "n: Int")
     many = 'insertMany(collection: "u", data: [{n: 1}, {n: 2}, {n: 3}]) { count }'
     assert db.execute(f"mutation {{ {many} }}") == {"insertMany": {"count": 3}}
-    assert db.execute(f"mutation {{ transaction {{ {many} }} }}") == {"transaction": {"insertMany": {"count": 3}}}
+    assert db.execute(f"mutation {{ transaction {{ {many} }} }}") == {
+        "transaction": {"insertMany": {"count": 3}}
+    }
     assert db["u"].count() == 6
 
 
@@ -359,7 +380,9 @@ def test_63_a_failed_mutation_leaves_nothing(db):
     """An error in the second part undoes the first."""
     define(db, "n: Int @unique")
     with pytest.raises(UniqueViolation):
-        db.execute('mutation { a: insertInto(collection: "u", data: {n: 1}) { id } b: insertInto(collection: "u", data: {n: 1}) { id } }')
+        db.execute(
+            'mutation { a: insertInto(collection: "u", data: {n: 1}) { id } b: insertInto(collection: "u", data: {n: 1}) { id } }'
+        )
     assert db["u"].count() == 0
 
 
@@ -369,7 +392,10 @@ def test_64_rollback_and_commit(db):
     id = db.insert_into("u", {"name": "ada", "balance": 100})
     with db.transaction() as tx:
         tx["u"].insert({"name": "bob"})
-        tx.execute('mutation ($id: ID!) { update(collection: "u", id: $id, data: {balance: 0}) { affected } }', {"id": id})
+        tx.execute(
+            'mutation ($id: ID!) { update(collection: "u", id: $id, data: {balance: 0}) { affected } }',
+            {"id": id},
+        )
         assert db["u"].count() == 1
         tx.rollback()
     assert db["u"].get(id)["balance"] == 100
@@ -383,7 +409,9 @@ def test_64_rollback_and_commit(db):
 
 
 def handler(db, on, payload):
-    return db.execute(f'define handler "h" {{ on: "{on}:u" action: {{ enqueueJob(type: "t", payload: {payload}) }} }}')
+    return db.execute(
+        f'define handler "h" {{ on: "{on}:u" action: {{ enqueueJob(type: "t", payload: {payload}) }} }}'
+    )
 
 
 def payloads(db):
@@ -424,7 +452,9 @@ def test_77_the_job_has_the_id(db):
     """The job of the handler carries the document's id."""
     define(db, "name: String")
     handler(db, "insert", "{u: $_id}")
-    id = db.execute('mutation { insertInto(collection: "u", data: {name: "x"}) { id } }')["insertInto"]["id"]
+    id = db.execute('mutation { insertInto(collection: "u", data: {name: "x"}) { id } }')[
+        "insertInto"
+    ]["id"]
     assert payloads(db) == [{"u": id}]
 
 

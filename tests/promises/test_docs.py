@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import pages  # noqa: E402 - beside this file
+import pages
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -19,7 +19,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 def test_every_block_of_the_page_runs(page, tmp_path, monkeypatch):
     """Whoever types a page from top to bottom gets what it says."""
     monkeypatch.chdir(tmp_path)
-    expected = [b for b in pages.blocks(page) if b.language in ("python", "aql", "json", "python no-run")]
+    expected = [
+        b for b in pages.blocks(page) if b.language in ("python", "aql", "json", "python no-run")
+    ]
     assert pages.run(page) == len(expected)
 
 

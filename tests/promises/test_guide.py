@@ -17,10 +17,18 @@ def test_the_guides_aql_runs_as_it_stands(db):
     db.execute("schema { define collection products { name: String image_url: String } }")
     enqueued, defined, failed = db.execute(GUIDE)
     assert list(enqueued["enqueueJob"]) == ["jobId"]
-    assert (defined["name"], defined["status"], defined["compiled"]) == ("auto_thumbnail", "registered", "TRIGGER")
+    assert (defined["name"], defined["status"], defined["compiled"]) == (
+        "auto_thumbnail",
+        "registered",
+        "TRIGGER",
+    )
     assert failed == {"_jobs": []}
     job = db.get_job(enqueued["enqueueJob"]["jobId"])
-    assert (job.type, job.payload, job.max_retries) == ("process_image", {"path": "/uploads/cat.jpg"}, 5)
+    assert (job.type, job.payload, job.max_retries) == (
+        "process_image",
+        {"path": "/uploads/cat.jpg"},
+        5,
+    )
 
 
 def test_the_guides_handler_enqueues_with_the_product(db):
@@ -29,7 +37,10 @@ def test_the_guides_handler_enqueues_with_the_product(db):
     db.execute(GUIDE)
     product = db.insert_into("products", {"name": "Cat", "image_url": "/uploads/dog.png"})
     last = db.execute("{ _jobs { type payload } }")["_jobs"][-1]
-    assert last == {"type": "process_image", "payload": {"product_id": product, "path": "/uploads/dog.png"}}
+    assert last == {
+        "type": "process_image",
+        "payload": {"product_id": product, "path": "/uploads/dog.png"},
+    }
 
 
 @pytest.mark.parametrize("path", ["/uploads/dog.png"])

@@ -8,7 +8,13 @@ from typing import Any, Final, cast
 from aurora_db.aql import plan, suggest, syntax, types
 from aurora_db.aql.catalog import Collection, Field, Type
 from aurora_db.aql.values import Scope, literal, syntax_of
-from aurora_db.base.errors import AqlError, TypeMismatch, UnknownField, UnknownOperator, ValidationError
+from aurora_db.base.errors import (
+    AqlError,
+    TypeMismatch,
+    UnknownField,
+    UnknownOperator,
+    ValidationError,
+)
 
 OPERATORS: Final = frozenset({
     "eq", "ne", "gt", "gte", "lt", "lte", "in", "contains", "startsWith", "endsWith", "isNull", "isNotNull",
@@ -38,7 +44,12 @@ class Conditions:
             self._scope.value(value)
             return plan.WhereVariable(value.name, self._collection)
         if not isinstance(value, syntax.ObjectLiteral):
-            raise self._scope.fail(TypeMismatch, "a where is an object of conditions", value.span, "write {field: {eq: value}}")
+            raise self._scope.fail(
+                TypeMismatch,
+                "a where is an object of conditions",
+                value.span,
+                "write {field: {eq: value}}",
+            )
         return plan.And(tuple(self._entry(entry, None) for entry in value.entries))
 
     def _entry(self, entry: syntax.Entry, above: plan.Path | None) -> plan.Where:
@@ -65,7 +76,11 @@ class Conditions:
         first, *keys = name.split(".")
         if first == "_sid":
             first = "id"
-        field = types.REV if first == "_rev" and not self._collection.system else self._collection.field(first)
+        field = (
+            types.REV
+            if first == "_rev" and not self._collection.system
+            else self._collection.field(first)
+        )
         span = at.key.span if isinstance(at, syntax.Entry) else at.span
         if field is None:
             if self._collection.flexible and not first.startswith("_"):
@@ -83,7 +98,9 @@ class Conditions:
     def _below(self, path: plan.Path, key: str, at: syntax.Node) -> plan.Path:
         below = path
         for part in key.split("."):
-            below = plan.Path(below.field, (*below.keys, part), self._type_below(below, part, at), below.row)
+            below = plan.Path(
+                below.field, (*below.keys, part), self._type_below(below, part, at), below.row
+            )
         return below
 
     def _type_below(self, path: plan.Path, key: str, at: syntax.Node) -> Type | None:
@@ -95,7 +112,12 @@ class Conditions:
             known = {field.name: field.type for field in type.fields}
             if key in known:
                 return known[key]
-            raise self._scope.fail(UnknownField, f"no field named '{key}' in '{_name(path)}'", span, suggest.hint(key, known))
+            raise self._scope.fail(
+                UnknownField,
+                f"no field named '{key}' in '{_name(path)}'",
+                span,
+                suggest.hint(key, known),
+            )
         if key in LATER:
             raise self._scope.unsupported(f"the operator '{key}' is", span)
         raise self._scope.fail(
@@ -123,9 +145,15 @@ class Conditions:
 
     @staticmethod
     def _has_key(path: plan.Path, name: str) -> bool:
-        return path.type is not None and path.type.name == "Inline" and any(f.name == name for f in path.type.fields)
+        return (
+            path.type is not None
+            and path.type.name == "Inline"
+            and any(f.name == name for f in path.type.fields)
+        )
 
-    def _compare(self, path: plan.Path, op: str, value: syntax.Value, at: syntax.Entry | None = None) -> plan.Where:
+    def _compare(
+        self, path: plan.Path, op: str, value: syntax.Value, at: syntax.Entry | None = None
+    ) -> plan.Where:
         span = value.span if at is None else at.key.span
         if op == "isNotNull":
             return plan.Not(self._compare(path, "isNull", value, at))
@@ -154,7 +182,9 @@ class Conditions:
         )
         if wrong:
             raise self._scope.fail(
-                UnknownOperator, f"the operator '{op}' does not apply to {types.type_name(type)} '{_name(path)}'", span
+                UnknownOperator,
+                f"the operator '{op}' does not apply to {types.type_name(type)} '{_name(path)}'",
+                span,
             )
 
 
@@ -201,7 +231,9 @@ def _one(type: Type | None, value: Any, where: str) -> Any:
     return types.store(type, value, where)
 
 
-def resolve_where(collection: Collection, where: Mapping[str, Any], _catalog: object = None) -> plan.Where:
+def resolve_where(
+    collection: Collection, where: Mapping[str, Any], _catalog: object = None
+) -> plan.Where:
     """The condition of a where-object made of Python values.
 
     Raises:

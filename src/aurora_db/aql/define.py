@@ -64,14 +64,20 @@ class Definitions:
         for field in node.fields:
             fields.append(self.field(field, [one.name for one in fields]))
         own = next((field for field in fields if field.name == "id"), None)
-        first = Field(name="id", type=Type(name="ID"), required=True, primary=True) if own is None else own
+        first = (
+            Field(name="id", type=Type(name="ID"), required=True, primary=True)
+            if own is None
+            else own
+        )
         others = tuple(field for field in fields if field.name != "id")
         return Collection(
             name=name,
             fields=(first, *others),
             flexible="flexible" in flags,
             quiet="quiet" in flags,
-            indexes=tuple(self._index(rule, {first.name, *(f.name for f in others)}) for rule in node.rules),
+            indexes=tuple(
+                self._index(rule, {first.name, *(f.name for f in others)}) for rule in node.rules
+            ),
         )
 
     def _name(self, name: syntax.Name, what: str, known: Iterable[str]) -> None:
@@ -79,12 +85,25 @@ class Definitions:
         if text.startswith("_"):
             raise refused(self._scope, f"the {what} name '{text}' begins with an underscore, which is reserved", name.span, f"call it '{text.lstrip('_')}'")  # fmt: skip
         if not NAME.fullmatch(text):
-            raise refused(self._scope, f"the {what} name '{text[:70]}' is longer than 63 characters", name.span)
+            raise refused(
+                self._scope,
+                f"the {what} name '{text[:70]}' is longer than 63 characters",
+                name.span,
+            )
         if what == "field" and text in RESERVED:
-            raise refused(self._scope, f"the field name '{text}' is a word of queries", name.span, f"call it '{text}_'")
+            raise refused(
+                self._scope,
+                f"the field name '{text}' is a word of queries",
+                name.span,
+                f"call it '{text}_'",
+            )
         for one in known:
             if one != text and one.casefold() == text.casefold():
-                raise refused(self._scope, f"the {what} names '{one}' and '{text}' differ only by case", name.span)
+                raise refused(
+                    self._scope,
+                    f"the {what} names '{one}' and '{text}' differ only by case",
+                    name.span,
+                )
             if one == text and what == "field":
                 raise refused(self._scope, f"the field '{text}' is defined twice", name.span)
 
@@ -107,12 +126,21 @@ class Definitions:
             else:
                 known = ("primary", "unique", "indexed", "validate", *LATER_DIRECTIVES)
                 raise self._scope.fail(
-                    UnknownDirective, f"no directive named '@{word}' on a field", directive.span, suggest.hint(word, known)
+                    UnknownDirective,
+                    f"no directive named '@{word}' on a field",
+                    directive.span,
+                    suggest.hint(word, known),
                 )
         if flags.get("primary") and name != "id":
-            raise refused(self._scope, f"only 'id' is @primary, not '{name}'", node.span, "write @unique")
+            raise refused(
+                self._scope, f"only 'id' is @primary, not '{name}'", node.span, "write @unique"
+            )
         if name == "id" and type.name not in ("ID", "Uuid", "String"):
-            raise refused(self._scope, f"'id' is ID, Uuid or String, not {types.type_name(type)}", node.type.span)
+            raise refused(
+                self._scope,
+                f"'id' is ID, Uuid or String, not {types.type_name(type)}",
+                node.type.span,
+            )
         if (flags.get("unique") or flags.get("indexed")) and type.name in types.JSON_KINDS:
             raise refused(
                 self._scope, f"the field '{name}' of type {types.type_name(type)} cannot be unique or indexed", node.span,
@@ -132,7 +160,9 @@ class Definitions:
         )
         where = f"the default of '{field.name}'"
         if value is None and field.required:
-            raise self._scope.fail(TypeMismatch, f"{where} is null, but the field is required", node.span)
+            raise self._scope.fail(
+                TypeMismatch, f"{where} is null, but the field is required", node.span
+            )
         if not special and value is not None:
             try:
                 types.deep(field.type, value, where)
@@ -157,7 +187,11 @@ class Definitions:
             for field in node.fields:
                 for directive in field.directives:
                     if directive.name.text != "validate":
-                        raise refused(self._scope, f"'@{directive.name.text}' cannot stand inside an object", directive.span)
+                        raise refused(
+                            self._scope,
+                            f"'@{directive.name.text}' cannot stand inside an object",
+                            directive.span,
+                        )
                 fields.append(self.field(field, [one.name for one in fields]))
             return Type(name="Inline", fields=tuple(fields))
         name = types.ALIASES.get(node.name.lower())
@@ -170,13 +204,17 @@ class Definitions:
 
     def _plain(self, name: str, node: syntax.FieldType) -> Type:
         if node.words:
-            raise refused(self._scope, f"the type {name} takes no words", node.span, 'Enum("a", "b") does')
+            raise refused(
+                self._scope, f"the type {name} takes no words", node.span, 'Enum("a", "b") does'
+            )
         return Type(name=name)
 
     def _enum(self, node: syntax.FieldType) -> Type:
         words = [literal(word) for word in node.words]
         if not words or not all(isinstance(word, str) and word for word in words):
-            raise refused(self._scope, "an Enum needs its words as texts", node.span, 'write Enum("a", "b")')
+            raise refused(
+                self._scope, "an Enum needs its words as texts", node.span, 'write Enum("a", "b")'
+            )
         if len(set(words)) != len(words):
             raise refused(self._scope, "an Enum has each word once", node.span)
         return Type(name="Enum", words=tuple(words))
@@ -184,9 +222,13 @@ class Definitions:
     # --- rules ------------------------------------------------------------------------------
 
     def _validate(self, directive: syntax.Directive, type: Type) -> Validation:
-        given = self._scope.arguments("@validate", directive.arguments, {name: name for name in RULES})
+        given = self._scope.arguments(
+            "@validate", directive.arguments, {name: name for name in RULES}
+        )
         if not given:
-            raise refused(self._scope, "@validate without a rule", directive.span, "write @validate(min: 0)")
+            raise refused(
+                self._scope, "@validate without a rule", directive.span, "write @validate(min: 0)"
+            )
         values: dict[str, Any] = {}
         for name, entry in given.items():
             value = literal(entry.value)
@@ -202,24 +244,41 @@ class Definitions:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         if name in ("minItems", "maxItems"):
-            return None if whole and type.name == "List" else f"'{name}' is a number from 0, on a list"
+            return (
+                None if whole and type.name == "List" else f"'{name}' is a number from 0, on a list"
+            )
         if name in ("min", "max"):
-            return None if number and element.name in ("Int", "Float") else f"'{name}' is a number, on Int or Float"
+            return (
+                None
+                if number and element.name in ("Int", "Float")
+                else f"'{name}' is a number, on Int or Float"
+            )
         if element.name not in types.TEXT:
             return f"'{name}' applies to texts, not to {types.type_name(element)}"
         if name in ("minLength", "maxLength"):
             return None if whole else f"'{name}' is a number from 0"
         if name == "format":
-            return None if value in types.FORMATS else f"'format' is one of {', '.join(types.FORMATS)}"
+            return (
+                None if value in types.FORMATS else f"'format' is one of {', '.join(types.FORMATS)}"
+            )
         if name == "enum":
-            texts = isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+            texts = (
+                isinstance(value, list)
+                and bool(value)
+                and all(isinstance(one, str) for one in value)
+            )
             return None if texts else "'enum' is a list of texts"
         return pattern_problem(value)
 
     def _index(self, rule: syntax.TableRule, known: set[str]) -> Index:
         word = rule.name.text
         if word not in ("index", "unique"):
-            raise self._scope.fail(UnknownDirective, f"no rule named '@@{word}'", rule.span, "rules are @@index and @@unique")
+            raise self._scope.fail(
+                UnknownDirective,
+                f"no rule named '@@{word}'",
+                rule.span,
+                "rules are @@index and @@unique",
+            )
         given = self._scope.arguments(f"@@{word}", rule.arguments, {"fields": "fields"})
         entry = self._scope.needed(f"@@{word}", given, "fields", rule.span)
         names = literal(entry.value)
@@ -227,7 +286,12 @@ class Definitions:
             raise refused(self._scope, f"'fields' of @@{word} is a list of fields", entry.span)
         for name in names:
             if name not in known:
-                raise refused(self._scope, f"@@{word} names '{name}', which is no field", entry.span, suggest.hint(str(name), known))
+                raise refused(
+                    self._scope,
+                    f"@@{word} names '{name}', which is no field",
+                    entry.span,
+                    suggest.hint(str(name), known),
+                )
         return Index(fields=tuple(names), unique=word == "unique")
 
 

@@ -14,8 +14,8 @@ from aurora_db.aql.catalog import Catalog, Collection, Field, Handler, HandlerEv
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import (
-    AqlError,
     AccessDenied,
+    AqlError,
     HandlerInvalid,
     Span,
     TypeMismatch,
@@ -52,7 +52,9 @@ def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.
     if len(set(events)) != len(events):
         raise scope.fail(AqlError, "an event stands twice in 'on'", node.span)
     made = _triggers(scope, node, events, catalog)
-    digest = hashlib.sha256(repr((node.on, node.fields, node.where, node.action)).encode()).hexdigest()
+    digest = hashlib.sha256(
+        repr((node.on, node.fields, node.where, node.action)).encode()
+    ).hexdigest()
     handler = Handler(
         name=node.name.value, on=events, text=text[node.span.start : node.span.end], digest=digest
     )
@@ -68,13 +70,18 @@ def triggers_of(handler: Handler, catalog: Catalog) -> tuple[plan.HandlerTrigger
 def _event(scope: Scope, node: syntax.StringLiteral, catalog: Catalog) -> HandlerEvent:
     found = EVENT.fullmatch(node.value.strip())
     if found is None:
-        raise scope.fail(HandlerSyntax, f"'{node.value}' is no event", node.span, 'write on: "insert:products"')
+        raise scope.fail(
+            HandlerSyntax, f"'{node.value}' is no event", node.span, 'write on: "insert:products"'
+        )
     op, name = found["op"], found["collection"]
     if op in LATER_EVENTS or name == "*":
         raise scope.unsupported(f"the event '{node.value}' is", node.span)
     if op not in OPS:
         raise scope.fail(
-            UnknownEnum, f"no event named '{op}'", node.span, suggest.hint(op, OPS, f"events are {', '.join(OPS)}")
+            UnknownEnum,
+            f"no event named '{op}'",
+            node.span,
+            suggest.hint(op, OPS, f"events are {', '.join(OPS)}"),
         )
     collection = catalog.collections.get(name)
     if collection is None:
@@ -97,9 +104,16 @@ def _triggers(
     scope: Scope, node: syntax.HandlerDefinition, events: tuple[HandlerEvent, ...], catalog: Catalog
 ) -> tuple[plan.HandlerTrigger, ...]:
     if not node.action:
-        raise scope.fail(HandlerSyntax, "the event handler has no action", node.span, "write action: { enqueueJob(…) }")
+        raise scope.fail(
+            HandlerSyntax,
+            "the event handler has no action",
+            node.span,
+            "write action: { enqueueJob(…) }",
+        )
     if node.fields is not None and any(event.op != "update" for event in events):
-        raise scope.fail(HandlerSyntax, "'fields' limits updates only", node.span, 'write on: "update:…"')
+        raise scope.fail(
+            HandlerSyntax, "'fields' limits updates only", node.span, 'write on: "update:…"'
+        )
     made: list[plan.HandlerTrigger] = []
     for event in events:
         collection = catalog.collections[event.collection]
@@ -125,7 +139,9 @@ def _no_old(scope: Scope, where: plan.Where, op: str, span: Span) -> None:
     match where:
         case plan.Compare(path=path):
             if path.row == "old" and op == "insert":
-                raise scope.fail(HandlerSyntax, "an insert has no values before it", span, "leave out 'old.'")
+                raise scope.fail(
+                    HandlerSyntax, "an insert has no values before it", span, "leave out 'old.'"
+                )
         case plan.And(parts=parts) | plan.Or(parts=parts):
             for part in parts:
                 _no_old(scope, part, op, span)
@@ -141,7 +157,10 @@ def _field(scope: Scope, collection: Collection, node: syntax.Value) -> Field:
     if field is None:
         known = [one.name for one in collection.fields]
         raise scope.fail(
-            UnknownField, f"no field named '{name}' in collection '{collection.name}'", node.span, suggest.hint(str(name), known)
+            UnknownField,
+            f"no field named '{name}' in collection '{collection.name}'",
+            node.span,
+            suggest.hint(str(name), known),
         )
     return field
 
@@ -182,7 +201,9 @@ class _Action:
             case syntax.ListLiteral(items=items):
                 return plan.HandlerList(tuple(self.value(item) for item in items))
             case syntax.ObjectLiteral(entries=entries):
-                return plan.HandlerObject(tuple((one.key.text, self.value(one.value)) for one in entries))
+                return plan.HandlerObject(
+                    tuple((one.key.text, self.value(one.value)) for one in entries)
+                )
             case _:
                 return plan.Constant(literal(node))
 
@@ -218,14 +239,20 @@ class _Action:
         if not re.fullmatch(r"\w+(?:\.\w+)*", name):
             raise self._scope.unsupported(f"the expression '{name}' in a template is", node.span)
         if name.startswith("old.") and self._op == "insert":
-            raise self._scope.fail(HandlerSyntax, "an insert has no values before it", node.span, "leave out 'old.'")
+            raise self._scope.fail(
+                HandlerSyntax, "an insert has no values before it", node.span, "leave out 'old.'"
+            )
         return self._paths.path(name, node)
 
 
 def job_option(scope: Scope, name: str, entry: syntax.Entry) -> plan.Value:
     """One option of `enqueueJob`; constants are checked where they stand."""
     value = entry.value
-    if name == "priority" and isinstance(value, syntax.Word) and value.text not in Priority.__members__:
+    if (
+        name == "priority"
+        and isinstance(value, syntax.Word)
+        and value.text not in Priority.__members__
+    ):
         words = tuple(Priority.__members__)
         raise scope.fail(
             UnknownEnum, f"no priority named '{value.text}'", value.span,
@@ -249,16 +276,24 @@ def _option_problem(name: str, value: Any) -> str | None:
         case "type" | "queue":
             return None if texts else "a text that is not empty"
         case "retries":
-            return None if whole and value >= 1 else "a number of attempts from 1"
+            return None if whole and int(value) >= 1 else "a number of attempts from 1"
         case "delay":
-            return None if _seconds(value) is not None else 'a duration such as "10m", or seconds from 0'
+            return (
+                None
+                if _seconds(value) is not None
+                else 'a duration such as "10m", or seconds from 0'
+            )
         case "run_at":
-            return None if texts else "an instant such as \"2026-01-01T00:00:00Z\""
+            return None if texts else 'an instant such as "2026-01-01T00:00:00Z"'
         case "tags":
             known = isinstance(value, list) and all(isinstance(one, str) for one in value)
             return None if known else "a list of texts"
         case "priority":
-            return None if value in Priority.__members__ or value in list(Priority) else f"one of {', '.join(Priority.__members__)}"
+            return (
+                None
+                if value in Priority.__members__ or value in list(Priority)
+                else f"one of {', '.join(Priority.__members__)}"
+            )
         case _:
             return None
 

@@ -27,14 +27,88 @@ MAX_ROOTS: Final = 64
 _EXPRESSION_STARTS: Final = frozenset((STRING, BLOCK, INT, FLOAT, "$", "(", "[", "-", "!"))
 #: Functions of expressions: `x: upper(name)` is a computed field, `x: users(…)` is none.
 _FUNCTIONS: Final = frozenset(
-    """
-    concat uppercase upper lowercase lower trim substring replace length len split join startsWith
-    endsWith contains truncate padLeft padRight format slug add subtract multiply divide mod abs
-    round floor ceil min max pow sqrt sign if and or not eq ne gt gte lt lte isNull isNotNull
-    coalesce case first last count sum avg pluck filter map sort unique slice now dateAdd dateDiff
-    year month day hour minute second weekday formatDate startOf toString toInt toFloat toBoolean
-    toDateTime toJSON uuid hash get
-    """.split()
+    [
+        "concat",
+        "uppercase",
+        "upper",
+        "lowercase",
+        "lower",
+        "trim",
+        "substring",
+        "replace",
+        "length",
+        "len",
+        "split",
+        "join",
+        "startsWith",
+        "endsWith",
+        "contains",
+        "truncate",
+        "padLeft",
+        "padRight",
+        "format",
+        "slug",
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "mod",
+        "abs",
+        "round",
+        "floor",
+        "ceil",
+        "min",
+        "max",
+        "pow",
+        "sqrt",
+        "sign",
+        "if",
+        "and",
+        "or",
+        "not",
+        "eq",
+        "ne",
+        "gt",
+        "gte",
+        "lt",
+        "lte",
+        "isNull",
+        "isNotNull",
+        "coalesce",
+        "case",
+        "first",
+        "last",
+        "count",
+        "sum",
+        "avg",
+        "pluck",
+        "filter",
+        "map",
+        "sort",
+        "unique",
+        "slice",
+        "now",
+        "dateAdd",
+        "dateDiff",
+        "year",
+        "month",
+        "day",
+        "hour",
+        "minute",
+        "second",
+        "weekday",
+        "formatDate",
+        "startOf",
+        "toString",
+        "toInt",
+        "toFloat",
+        "toBoolean",
+        "toDateTime",
+        "toJSON",
+        "uuid",
+        "hash",
+        "get",
+    ]
 )
 #: Functions that are called without an argument.
 _BARE_FUNCTIONS: Final = frozenset(("now", "uuid"))
@@ -174,10 +248,11 @@ def _selection(cursor: Cursor) -> Selection:
     if cursor.kind != ":":
         return _field(cursor, first, None)
     cursor.advance()
-    if cursor.kind in _EXPRESSION_STARTS:
+    kind: str = cursor.kind
+    if kind in _EXPRESSION_STARTS:
         cursor.advance()
         raise _computed(cursor, first)
-    if cursor.kind != NAME:
+    if kind != NAME:
         raise cursor.expected(f"a field after the alias '{first.text}'")
     name = cursor.advance()
     if _goes_on(cursor) or (cursor.kind == "(" and _is_call(cursor, name.text)):

@@ -165,7 +165,7 @@ def _entry(cursor: Cursor, key: Name, seen: set[str], kind: str) -> Entry:
 def _word(cursor: Cursor) -> Value:
     token = cursor.advance()
     text = token.text
-    if text == "true" or text == "false":
+    if text in {"true", "false"}:
         return BooleanLiteral(text == "true", span=token.span)
     if text == "null":
         return NullLiteral(span=token.span)

@@ -11,7 +11,6 @@ from typing import Any
 
 from aurora_db.aql.catalog import Collection, Field, Handler, Type
 
-
 # --- values ---------------------------------------------------------------------------------
 
 
@@ -329,7 +328,18 @@ class DropHandler:
     key: str = ""
 
 
-Part = Query | Insert | InsertMany | Update | Delete | EnqueueJob | Transaction | DefineSchema | DefineHandler | DropHandler
+Part = (
+    Query
+    | Insert
+    | InsertMany
+    | Update
+    | Delete
+    | EnqueueJob
+    | Transaction
+    | DefineSchema
+    | DefineHandler
+    | DropHandler
+)
 
 
 @dataclass(frozen=True, slots=True)

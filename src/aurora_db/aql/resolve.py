@@ -32,8 +32,20 @@ QUERY_ARGUMENTS: Final = {
     "where": "where", "filter": "where", "id": "id", "orderBy": "orderBy", "limit": "limit", "first": "limit",
     "offset": "offset", "skip": "offset",
 }  # fmt: skip
-LATER_QUERY: Final = ("after", "last", "before", "search", "via", "mode", "since", "initial", "debounce")
-LATER_MUTATIONS: Final = frozenset({"upsert", "enqueueJobs", "cancelJob", "retryJob", "publish", "import", "export"})
+LATER_QUERY: Final = (
+    "after",
+    "last",
+    "before",
+    "search",
+    "via",
+    "mode",
+    "since",
+    "initial",
+    "debounce",
+)
+LATER_MUTATIONS: Final = frozenset(
+    {"upsert", "enqueueJobs", "cancelJob", "retryJob", "publish", "import", "export"}
+)
 
 JOB_ARGUMENTS: Final = {
     "type": "type", "jobType": "type", "payload": "payload", "priority": "priority", "retries": "retries",
@@ -44,7 +56,12 @@ LATER_JOB: Final = ("timeout", "unique", "after")
 JOB_SYNONYMS: Final = {"jobId": "id", "job_id": "id", "job_type": "type", "jobType": "type"}
 
 COUNTED: Final = {"count": "count", "ids": "ids", "nodes": "nodes"}
-AFFECTED: Final = {"affected": "affected", "affectedCount": "affected", "ids": "ids", "nodes": "nodes"}
+AFFECTED: Final = {
+    "affected": "affected",
+    "affectedCount": "affected",
+    "ids": "ids",
+    "nodes": "nodes",
+}
 
 
 def resolve(document: syntax.Document, text: str, catalog: Catalog) -> plan.Plan:
@@ -61,7 +78,11 @@ def resolve(document: syntax.Document, text: str, catalog: Catalog) -> plan.Plan
         operation = _Resolver(text, known).definition(definition)
         if operation.name is not None:
             if operation.name in names:
-                raise DuplicateAlias(f"two operations are named '{operation.name}'", source=text, span=definition.span)
+                raise DuplicateAlias(
+                    f"two operations are named '{operation.name}'",
+                    source=text,
+                    span=definition.span,
+                )
             names.add(operation.name)
         operations.append(operation)
         known = _after(known, operation.roots)
@@ -115,7 +136,9 @@ class _Resolver:
             case syntax.SchemaBlock():
                 return _bare("schema", self._schema(node, "schema"))
             case syntax.CollectionDefinition():
-                return _bare("schema", self._schema(syntax.SchemaBlock((node,), span=node.span), "schema"))
+                return _bare(
+                    "schema", self._schema(syntax.SchemaBlock((node,), span=node.span), "schema")
+                )
             case syntax.HandlerDefinition():
                 return _bare("handler", handlers.define(node, self._text, self._catalog))
             case syntax.HandlerDrop():
@@ -150,7 +173,10 @@ class _Resolver:
         found = self._catalog.collections.get(name)
         if found is None:
             raise self._scope.fail(
-                UnknownCollection, f"no collection named '{name}'", span, _define_hint(name, self._catalog.collections)
+                UnknownCollection,
+                f"no collection named '{name}'",
+                span,
+                _define_hint(name, self._catalog.collections),
             )
         return found
 
@@ -162,7 +188,9 @@ class _Resolver:
             raise self._scope.unsupported("introspection is", root.name.span)
         refuse_directives(self._scope, root.directives)
         collection = self._collection(name, root.name.span)
-        arguments = self._scope.arguments(f"the collection '{name}'", root.arguments, QUERY_ARGUMENTS, LATER_QUERY)
+        arguments = self._scope.arguments(
+            f"the collection '{name}'", root.arguments, QUERY_ARGUMENTS, LATER_QUERY
+        )
         return Selections(collection, self._scope).query(root, arguments)
 
     # --- mutations --------------------------------------------------------------------------
@@ -173,7 +201,10 @@ class _Resolver:
             part = self._part(node)
             if part.key in {one.key for one in parts}:
                 raise self._scope.fail(
-                    DuplicateAlias, f"two results would have the key '{part.key}'", node.span, f"give one an alias: other: {part.key}"
+                    DuplicateAlias,
+                    f"two results would have the key '{part.key}'",
+                    node.span,
+                    f"give one an alias: other: {part.key}",
                 )
             parts.append(part)
             self._scope.parts.add(part.key)
@@ -207,7 +238,15 @@ class _Resolver:
                 pass
         if name in LATER_MUTATIONS:
             raise self._scope.unsupported(f"'{name}' is", node.name.span)
-        known = ("insertInto", "insertMany", "update", "deleteFrom", "enqueueJob", "transaction", "schema")
+        known = (
+            "insertInto",
+            "insertMany",
+            "update",
+            "deleteFrom",
+            "enqueueJob",
+            "transaction",
+            "schema",
+        )
         raise self._scope.fail(
             UnknownField, f"no mutation named '{name}'", node.name.span,
             suggest.hint(name, known, f"mutations are {', '.join(known)}"),
@@ -215,7 +254,9 @@ class _Resolver:
 
     def _target(self, node: syntax.FieldSelection, allowed: Mapping[str, str], absent: tuple[str, ...] = ()) -> tuple[Collection, dict[str, syntax.Entry]]:  # fmt: skip
         verb = node.name.text
-        given = self._scope.arguments(verb, node.arguments, {"collection": "collection", **allowed}, absent)
+        given = self._scope.arguments(
+            verb, node.arguments, {"collection": "collection", **allowed}, absent
+        )
         entry = self._scope.needed(verb, given, "collection", node.name.span)
         value = entry.value
         name = value.text if isinstance(value, syntax.Word) else self._scope.text_of(entry)
@@ -236,7 +277,9 @@ class _Resolver:
                 raise self._scope.fail(TypeMismatch, f"'data' of {verb} holds objects", item.span)
         return self._scope.value(value)
 
-    def _known_fields(self, value: syntax.ObjectLiteral, collection: Collection, *, updating: bool) -> None:
+    def _known_fields(
+        self, value: syntax.ObjectLiteral, collection: Collection, *, updating: bool
+    ) -> None:
         known = {field.name: field for field in collection.fields}
         for entry in value.entries:
             name = entry.key.text
@@ -249,48 +292,94 @@ class _Resolver:
                     suggest.hint(name, known, "declare it, or define the collection @flexible"),
                 )  # fmt: skip
             if updating:
-                self._no_operator(entry, field is None or field.type.name in ("Object", "JSON", "Any"))
+                self._no_operator(
+                    entry, field is None or field.type.name in ("Object", "JSON", "Any")
+                )
 
     def _no_operator(self, entry: syntax.Entry, holds_objects: bool) -> None:
         if not isinstance(entry.value, syntax.ObjectLiteral) or len(entry.value.entries) != 1:
             return
         word = entry.value.entries[0].key.text
         always = {"unset", "expr", "setOnInsert", "set"}
-        others = {"increment", "decrement", "multiply", "min", "max", "push", "pushAll", "pull", "addToSet", "removeAt"}
+        others = {
+            "increment",
+            "decrement",
+            "multiply",
+            "min",
+            "max",
+            "push",
+            "pushAll",
+            "pull",
+            "addToSet",
+            "removeAt",
+        }
         if word in always or (word in others and not holds_objects):
-            raise self._scope.unsupported(f"the update operator '{word}' is", entry.value.entries[0].key.span)
+            raise self._scope.unsupported(
+                f"the update operator '{word}' is", entry.value.entries[0].key.span
+            )
 
     def _insert(self, node: syntax.FieldSelection) -> plan.Insert:
         collection, given = self._target(node, {"data": "data"})
         data = self._data("insertInto", given, node, collection)
         selections = Selections(collection, self._scope)
-        outputs = selections.outputs(node.selection) if node.selection else everything(collection)[:1]
+        outputs = (
+            selections.outputs(node.selection) if node.selection else everything(collection)[:1]
+        )
         return plan.Insert(key_of(node), collection, data, outputs)
 
     def _insert_many(self, node: syntax.FieldSelection) -> plan.InsertMany:
         collection, given = self._target(node, {"data": "data"}, ("onConflict",))
         data = self._data("insertMany", given, node, collection)
-        return plan.InsertMany(key_of(node), collection, data, Selections(collection, self._scope).affected(node, COUNTED))
+        return plan.InsertMany(
+            key_of(node),
+            collection,
+            data,
+            Selections(collection, self._scope).affected(node, COUNTED),
+        )
 
     def _update(self, node: syntax.FieldSelection) -> plan.Update:
-        allowed = {"where": "where", "filter": "where", "id": "id", "data": "data", "set": "data", "all": "all"}
+        allowed = {
+            "where": "where",
+            "filter": "where",
+            "id": "id",
+            "data": "data",
+            "set": "data",
+            "all": "all",
+        }
         collection, given = self._target(node, allowed, ("ifRev",))
         where = self._where(node, collection, given)
         data = self._data("update", given, node, collection)
-        return plan.Update(key_of(node), collection, where, data, Selections(collection, self._scope).affected(node, AFFECTED))
+        return plan.Update(
+            key_of(node),
+            collection,
+            where,
+            data,
+            Selections(collection, self._scope).affected(node, AFFECTED),
+        )
 
     def _delete(self, node: syntax.FieldSelection) -> plan.Delete:
         allowed = {"where": "where", "filter": "where", "id": "id", "all": "all"}
         collection, given = self._target(node, allowed, ("ifRev",))
         where = self._where(node, collection, given)
-        return plan.Delete(key_of(node), collection, where, Selections(collection, self._scope).affected(node, AFFECTED))
+        return plan.Delete(
+            key_of(node),
+            collection,
+            where,
+            Selections(collection, self._scope).affected(node, AFFECTED),
+        )
 
-    def _where(self, node: syntax.FieldSelection, collection: Collection, given: Mapping[str, syntax.Entry]) -> plan.Where:
+    def _where(
+        self, node: syntax.FieldSelection, collection: Collection, given: Mapping[str, syntax.Entry]
+    ) -> plan.Where:
         whole = "all" in given and given["all"].value == syntax.BooleanLiteral(True)
         if "all" in given and not isinstance(given["all"].value, syntax.BooleanLiteral):
             raise self._scope.fail(TypeMismatch, "'all' is true or false", given["all"].value.span)
         entry = given.get("where")
-        empty = entry is not None and isinstance(entry.value, syntax.ObjectLiteral) and not entry.value.entries
+        empty = (
+            entry is not None
+            and isinstance(entry.value, syntax.ObjectLiteral)
+            and not entry.value.entries
+        )
         if not whole and "id" not in given and (entry is None or empty):
             raise self._scope.fail(
                 MissingWhere, f"{node.name.text} without a condition would change every document of '{collection.name}'",
@@ -318,7 +407,9 @@ class _Resolver:
         for statement in node.statements:
             if statement.name.text in names:
                 raise self._scope.fail(
-                    DuplicateAlias, f"the collection '{statement.name.text}' is defined twice here", statement.name.span
+                    DuplicateAlias,
+                    f"the collection '{statement.name.text}' is defined twice here",
+                    statement.name.span,
                 )
             collection = Definitions(self._scope, self._catalog).collection(statement, names)
             names.append(collection.name)

@@ -38,7 +38,10 @@ def refuse_directives(scope: Scope, directives: Iterable[syntax.Directive]) -> N
         if name in LATER_DIRECTIVES:
             raise scope.unsupported(f"the directive '@{name}' is", directive.span)
         raise scope.fail(
-            UnknownDirective, f"no directive named '@{name}' here", directive.span, suggest.hint(name, LATER_DIRECTIVES)
+            UnknownDirective,
+            f"no directive named '@{name}' here",
+            directive.span,
+            suggest.hint(name, LATER_DIRECTIVES),
         )
 
 
@@ -48,7 +51,10 @@ def unique_keys(scope: Scope, selections: Iterable[syntax.Node], keys: Iterable[
     for selection, key in zip(selections, keys, strict=True):
         if key in seen:
             raise scope.fail(
-                DuplicateAlias, f"two results would have the key '{key}'", selection.span, f"give one an alias: other: {key}"
+                DuplicateAlias,
+                f"two results would have the key '{key}'",
+                selection.span,
+                f"give one an alias: other: {key}",
             )
         seen.add(key)
 
@@ -64,13 +70,17 @@ def everything(collection: Collection) -> tuple[plan.Output, ...]:
 class Selections:
     """Resolves selections on one collection; `synonyms` are other names of its fields."""
 
-    def __init__(self, collection: Collection, scope: Scope, synonyms: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, collection: Collection, scope: Scope, synonyms: Mapping[str, str] | None = None
+    ) -> None:
         self._collection = collection
         self._scope = scope
         self._synonyms = dict(synonyms or {})
         self._conditions = Conditions(collection, scope)
 
-    def outputs(self, selection: tuple[syntax.FieldSelection, ...] | None) -> tuple[plan.Output, ...]:
+    def outputs(
+        self, selection: tuple[syntax.FieldSelection, ...] | None
+    ) -> tuple[plan.Output, ...]:
         """The outputs of a selection; all stored fields when it is empty or absent."""
         if not selection:
             return everything(self._collection)
@@ -84,7 +94,9 @@ class Selections:
         if name in LATER:
             raise self._scope.unsupported(f"'{name}' is", selection.name.span)
         if name == "aggregate":
-            raise self._scope.fail(UnknownField, "'aggregate' stands in a query only", selection.name.span)
+            raise self._scope.fail(
+                UnknownField, "'aggregate' stands in a query only", selection.name.span
+            )
         self._scope.arguments(f"the field '{name}'", selection.arguments, {})
         path = self._conditions.path(self._synonyms.get(name, name), selection.name)
         inner: tuple[plan.Output, ...] = ()
@@ -119,7 +131,9 @@ class Selections:
 
     # --- whole queries ----------------------------------------------------------------------
 
-    def query(self, root: syntax.FieldSelection, arguments: Mapping[str, syntax.Entry]) -> plan.Query:
+    def query(
+        self, root: syntax.FieldSelection, arguments: Mapping[str, syntax.Entry]
+    ) -> plan.Query:
         """A root of a query operation."""
         fields = list(root.selection or ())
         unique_keys(self._scope, fields, [key_of(one) for one in fields])
@@ -146,7 +160,9 @@ class Selections:
             parts.append(self._conditions.where(arguments["where"].value))
         if "id" in arguments:
             entry = arguments["id"]
-            name = syntax.Entry(syntax.Name("id", span=entry.key.span), entry.value, span=entry.span)
+            name = syntax.Entry(
+                syntax.Name("id", span=entry.key.span), entry.value, span=entry.span
+            )
             parts.append(self._conditions.where(syntax.ObjectLiteral((name,))))
         return parts[0] if len(parts) == 1 else plan.And(tuple(parts))
 
@@ -160,11 +176,21 @@ class Selections:
             if name in LATER_AGGREGATES:
                 raise self._scope.unsupported(f"the aggregate '{name}' is", one.name.span)
             if name != "count":
-                raise self._scope.fail(UnknownField, f"no aggregate named '{name}'", one.name.span, "this version has count")
+                raise self._scope.fail(
+                    UnknownField,
+                    f"no aggregate named '{name}'",
+                    one.name.span,
+                    "this version has count",
+                )
             self._scope.arguments("count", one.arguments, {})
             counts.append(plan.Count(key_of(one)))
         if not counts:
-            raise self._scope.fail(UnknownField, "aggregate needs a selection", selection.span, "write aggregate { count }")
+            raise self._scope.fail(
+                UnknownField,
+                "aggregate needs a selection",
+                selection.span,
+                "write aggregate { count }",
+            )
         unique_keys(self._scope, fields, [one.key for one in counts])
         return tuple(counts)
 
@@ -178,7 +204,9 @@ class Selections:
             amount = value.value
             if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
                 raise self._scope.fail(
-                    TypeMismatch, f"'{entry.key.text}' is a whole number from 0, got {amount!r}", entry.value.span
+                    TypeMismatch,
+                    f"'{entry.key.text}' is a whole number from 0, got {amount!r}",
+                    entry.value.span,
                 )
         return value
 
@@ -199,9 +227,12 @@ class Selections:
                 return [self._by(name, item, syntax.Word("ASC", span=item.span))]
             case syntax.ObjectLiteral(entries=entries):
                 keys = {entry.key.text: entry for entry in entries}
-                if "field" in keys and set(keys) <= {"field", "direction", "nulls"} and isinstance(
-                    keys["field"].value, (syntax.StringLiteral, syntax.Word)
-                ) and not self._is_direction(keys["field"].value):
+                if (
+                    "field" in keys
+                    and set(keys) <= {"field", "direction", "nulls"}
+                    and isinstance(keys["field"].value, (syntax.StringLiteral, syntax.Word))
+                    and not self._is_direction(keys["field"].value)
+                ):
                     return [self._spelled_out(keys)]
                 if "expr" in keys:
                     raise self._scope.unsupported("ordering by an expression is", keys["expr"].span)
@@ -210,7 +241,10 @@ class Selections:
                 raise self._scope.unsupported("a variable for the whole orderBy is", item.span)
             case _:
                 raise self._scope.fail(
-                    TypeMismatch, "orderBy is a field, an object or a list of these", item.span, "write orderBy: {age: DESC}"
+                    TypeMismatch,
+                    "orderBy is a field, an object or a list of these",
+                    item.span,
+                    "write orderBy: {age: DESC}",
                 )
 
     @staticmethod
@@ -225,14 +259,19 @@ class Selections:
         if "nulls" in keys:
             word = self._word(keys["nulls"].value, ("FIRST", "LAST"))
             nulls = word == "FIRST"
-        return self._by(name, keys["field"], direction, nulls)
+        return self._by(name, keys["field"], direction, nulls=nulls)
 
-    def _by(self, name: str, at: syntax.Node, direction: syntax.Value, nulls: bool | None = None) -> plan.Order:
+    def _by(
+        self, name: str, at: syntax.Node, direction: syntax.Value, *, nulls: bool | None = None
+    ) -> plan.Order:
         node = syntax.Name(name, span=at.value.span if isinstance(at, syntax.Entry) else at.span)
         path = self._conditions.path(name, node)
         if path.type is not None and path.type.name not in types.ORDERED and not path.keys:
             raise self._scope.fail(
-                TypeMismatch, f"{types.type_name(path.type)} '{name}' has no order", node.span, "order by a path into it"
+                TypeMismatch,
+                f"{types.type_name(path.type)} '{name}' has no order",
+                node.span,
+                "order by a path into it",
             )
         return plan.Order(path, self._word(direction, ("ASC", "DESC")) == "DESC", nulls)
 

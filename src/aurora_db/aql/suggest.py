@@ -14,6 +14,6 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def hint(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
-    """"did you mean …", or `otherwise`."""
+    """A question for the nearest name, or `otherwise`."""
     found = nearest(name, known)
     return otherwise if found is None else f"did you mean '{found}'?"

@@ -8,7 +8,15 @@ from typing import Final
 
 from aurora_db.aql.catalog import Collection, Field, Type
 
-_STATUSES: Final = ("SCHEDULED", "BLOCKED", "PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED")
+_STATUSES: Final = (
+    "SCHEDULED",
+    "BLOCKED",
+    "PENDING",
+    "RUNNING",
+    "COMPLETED",
+    "FAILED",
+    "CANCELLED",
+)
 
 
 def _collection(name: str, fields: str) -> Collection:

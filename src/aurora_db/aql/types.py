@@ -53,7 +53,13 @@ def type_name(type: Type) -> str:
             item = cast("Type", type.item)
             return f"[{type_name(item)}{'!' if item.required else ''}]"
         case "Inline":
-            return "{ " + " ".join(f"{f.name}: {type_name(f.type)}{'!' if f.required else ''}" for f in type.fields) + " }"
+            return (
+                "{ "
+                + " ".join(
+                    f"{f.name}: {type_name(f.type)}{'!' if f.required else ''}" for f in type.fields
+                )
+                + " }"
+            )
         case "Enum":
             return "Enum(" + ", ".join(f'"{word}"' for word in type.words) + ")"
         case name:
@@ -116,8 +122,12 @@ def _string(type: Type) -> Store:
     def check(value: Any, where: str) -> str:
         if not isinstance(value, str):
             raise mismatch(where, type, value)
-        if "\ud800" <= max(value, default="") <= "\udfff" and any("\ud800" <= c <= "\udfff" for c in value):
-            raise ValidationError(f"{where} holds half of a surrogate pair", field=where, rule="text", value=value)
+        if "\ud800" <= max(value, default="") <= "\udfff" and any(
+            "\ud800" <= c <= "\udfff" for c in value
+        ):
+            raise ValidationError(
+                f"{where} holds half of a surrogate pair", field=where, rule="text", value=value
+            )
         return value
 
     return check
@@ -130,7 +140,11 @@ def _int(type: Type) -> Store:
         if isinstance(value, bool) or not isinstance(value, int):
             raise mismatch(where, type, value)
         if not INT_MIN <= value <= INT_MAX:
-            raise ValidationError(f"{where} is outside the range of Int, {INT_MIN} to {INT_MAX}", rule="range", value=value)
+            raise ValidationError(
+                f"{where} is outside the range of Int, {INT_MIN} to {INT_MAX}",
+                rule="range",
+                value=value,
+            )
         return int(value)
 
     return check
@@ -167,7 +181,9 @@ def _id(type: Type) -> Store:
         if not isinstance(value, str):
             raise mismatch(where, type, value)
         if not 1 <= len(value) <= 255:
-            raise ValidationError(f"{where} has 1 to 255 characters, got {len(value)}", rule="length", value=value)
+            raise ValidationError(
+                f"{where} has 1 to 255 characters, got {len(value)}", rule="length", value=value
+            )
         return value
 
     return check
@@ -201,7 +217,7 @@ def _datetime(type: Type) -> Store:
     return check
 
 
-def _iso(kind: type[dt.date] | type[dt.time]) -> Callable[[Type], Store]:
+def _iso(kind: type[dt.date | dt.time]) -> Callable[[Type], Store]:
     def of(type: Type) -> Store:
         def check(value: Any, where: str) -> str:
             if isinstance(value, str):
@@ -211,14 +227,16 @@ def _iso(kind: type[dt.date] | type[dt.time]) -> Callable[[Type], Store]:
                     raise mismatch(where, type, value) from None
             if not isinstance(value, kind) or isinstance(value, dt.datetime):
                 raise mismatch(where, type, value)
-            return cast("dt.date | dt.time", value).isoformat()
+            return value.isoformat()
 
         return check
 
     return of
 
 
-EMAIL: Final = re.compile(r"[^@\s\"(),:;<>\[\\\]]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
+EMAIL: Final = re.compile(
+    r"[^@\s\"(),:;<>\[\\\]]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
+)
 URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#]+[^\s]*")
 #: E.164: a plus and up to fifteen digits.
 PHONE: Final = re.compile(r"\+[1-9][0-9]{1,14}")
@@ -239,7 +257,12 @@ def _shaped(pattern: re.Pattern[str], what: str) -> Callable[[Type], Store]:
             if not isinstance(value, str):
                 raise mismatch(where, type, value)
             if not pattern.fullmatch(value):
-                raise ValidationError(f"{where} is not {what}: {_shown(value)}", field=where, rule=type.name.lower(), value=value)
+                raise ValidationError(
+                    f"{where} is not {what}: {_shown(value)}",
+                    field=where,
+                    rule=type.name.lower(),
+                    value=value,
+                )
             return value
 
         return check
@@ -256,7 +279,8 @@ def _enum(type: Type) -> Store:
         if value not in words:
             known = ", ".join(type.words)
             raise UnknownEnum(
-                f"{where} has no word '{value}'", hint=suggest.hint(value, type.words, f"its words are {known}")
+                f"{where} has no word '{value}'",
+                hint=suggest.hint(value, type.words, f"its words are {known}"),
             )
         return value
 
@@ -271,7 +295,8 @@ def _priority(_type: Type) -> Store:
             return int(Priority.of(value))
         except (ValueError, AttributeError, TypeError):
             raise UnknownEnum(
-                f"{where} has no word {value!r}", hint=suggest.hint(str(value), words, f"its words are {', '.join(words)}")
+                f"{where} has no word {value!r}",
+                hint=suggest.hint(str(value), words, f"its words are {', '.join(words)}"),
             ) from None
 
     return check
@@ -302,7 +327,10 @@ def deep(type: Type, value: Any, where: str) -> Any:
     if type.name == "List":
         if not isinstance(value, (list, tuple)):
             raise mismatch(where, type, value)
-        return [_element(cast("Type", type.item), one, f"{where}[{n}]") for n, one in enumerate(cast("list[Any]", value))]
+        return [
+            _element(cast("Type", type.item), one, f"{where}[{n}]")
+            for n, one in enumerate(cast("list[Any]", value))
+        ]
     if type.name == "Inline":
         return _inline(type, value, where)
     if type.name in JSON_KINDS:
@@ -324,7 +352,9 @@ def _inline(type: Type, value: Any, where: str) -> dict[str, Any]:
     known = {field.name: field for field in type.fields}
     for name in given:
         if name not in known:
-            raise UnknownField(f"no field named '{name}' in {where}", hint=suggest.hint(str(name), known))
+            raise UnknownField(
+                f"no field named '{name}' in {where}", hint=suggest.hint(str(name), known)
+            )
     result: dict[str, Any] = {}
     for name, field in known.items():
         inner = f"{where}.{name}"
@@ -412,7 +442,9 @@ def _rules(rules: Validation, where: str, value: Any) -> None:
 
 
 def _broken(where: str, rule: str, wanted: str, value: object) -> ValidationError:
-    return ValidationError(f"field '{where}' must {wanted}, got {_shown(value)}", field=where, rule=rule, value=value)
+    return ValidationError(
+        f"field '{where}' must {wanted}, got {_shown(value)}", field=where, rule=rule, value=value
+    )
 
 
 @lru_cache(maxsize=256)
@@ -433,12 +465,18 @@ class _Checker:
         self._flexible = collection.flexible
         self._known = {field.name: field for field in collection.fields}
         #: Fields whose value is what the column holds, by the Python type it must have.
-        self._plain = {f.name: _PLAIN[f.type.name] for f in collection.fields if f.validate is None and f.type.name in _PLAIN}
+        self._plain = {
+            f.name: _PLAIN[f.type.name]
+            for f in collection.fields
+            if f.validate is None and f.type.name in _PLAIN
+        }
         self._slow = {f.name: _STORES[f.type.name](f.type) for f in collection.fields}
         self._required = tuple(f.name for f in collection.fields if f.required and f.name != "id")
         self._defaults = tuple(f for f in collection.fields if f.has_default)
 
-    def check(self, document: Mapping[str, Any], now: dt.datetime, *, partial: bool) -> dict[str, Any]:
+    def check(
+        self, document: Mapping[str, Any], now: dt.datetime, *, partial: bool
+    ) -> dict[str, Any]:
         """The stored values by column."""
         plain = self._plain
         stored: dict[str, Any] = {}
@@ -450,7 +488,12 @@ class _Checker:
         if not partial:
             self._complete(stored, now)
         elif "id" in stored:
-            raise ValidationError("field 'id' is never changed", hint="insert another document", field="id", rule="immutable")
+            raise ValidationError(
+                "field 'id' is never changed",
+                hint="insert another document",
+                field="id",
+                rule="immutable",
+            )
         for name in self._required:
             if stored.get(name) is None and (name in stored or not partial):
                 raise ValidationError(f"field '{name}' is required", field=name, rule="required")
@@ -480,7 +523,9 @@ class _Checker:
         if not self._flexible or name.startswith("_"):
             raise UnknownField(
                 f"no field named '{name}' in collection '{self._collection.name}'",
-                hint=suggest.hint(name, self._known, "declare it, or define the collection @flexible"),
+                hint=suggest.hint(
+                    name, self._known, "declare it, or define the collection @flexible"
+                ),
             )
         stored.setdefault("_extra", {})[name] = value
 

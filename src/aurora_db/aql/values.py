@@ -56,12 +56,16 @@ class Scope:
             case syntax.ObjectLiteral(entries=entries):
                 pairs = tuple((entry.key.text, self.value(entry.value)) for entry in entries)
                 if all(isinstance(one, plan.Constant) for _, one in pairs):
-                    return plan.Constant({name: cast("plan.Constant", one).value for name, one in pairs})
+                    return plan.Constant(
+                        {name: cast("plan.Constant", one).value for name, one in pairs}
+                    )
                 return plan.ObjectValue(pairs)
             case _:
                 return plan.Constant(literal(value))
 
-    def _variable(self, value: syntax.VariableRef, name: str, path: tuple[str, ...]) -> plan.Variable:
+    def _variable(
+        self, value: syntax.VariableRef, name: str, path: tuple[str, ...]
+    ) -> plan.Variable:
         if name in self.declared:
             if path:
                 raise self.unsupported("paths into variables are", value.span)
@@ -81,11 +85,18 @@ class Scope:
         for variable in operation.variables:
             if variable.name not in self.used:
                 raise self.fail(
-                    UnusedVariable, f"the variable '${variable.name}' is never used", variable.span, "remove its declaration"
+                    UnusedVariable,
+                    f"the variable '${variable.name}' is never used",
+                    variable.span,
+                    "remove its declaration",
                 )
 
     def arguments(
-        self, owner: str, given: Iterable[syntax.Entry], allowed: Mapping[str, str], absent: Iterable[str] = ()
+        self,
+        owner: str,
+        given: Iterable[syntax.Entry],
+        allowed: Mapping[str, str],
+        absent: Iterable[str] = (),
     ) -> dict[str, syntax.Entry]:
         """Arguments by their canonical name; `allowed` maps every spelling to it.
 
@@ -105,11 +116,15 @@ class Scope:
                     suggest.hint(name, allowed, f"its arguments are {known}"),
                 )  # fmt: skip
             if canonical in found:
-                raise self.fail(DuplicateArgument, f"the argument '{canonical}' is given twice", entry.key.span)
+                raise self.fail(
+                    DuplicateArgument, f"the argument '{canonical}' is given twice", entry.key.span
+                )
             found[canonical] = entry
         return found
 
-    def needed(self, owner: str, arguments: Mapping[str, syntax.Entry], name: str, span: Span) -> syntax.Entry:
+    def needed(
+        self, owner: str, arguments: Mapping[str, syntax.Entry], name: str, span: Span
+    ) -> syntax.Entry:
         """An argument that must be there."""
         entry = arguments.get(name)
         if entry is None:
@@ -120,13 +135,20 @@ class Scope:
         """The constant text of an argument."""
         if isinstance(entry.value, (syntax.StringLiteral,)):
             return entry.value.value
-        raise self.fail(TypeMismatch, f"'{entry.key.text}' is a String written in quotes", entry.value.span)
+        raise self.fail(
+            TypeMismatch, f"'{entry.key.text}' is a String written in quotes", entry.value.span
+        )
 
 
 def literal(value: syntax.Value) -> Any:
     """The Python value of a literal without variables."""
     match value:
-        case syntax.IntLiteral() | syntax.FloatLiteral() | syntax.StringLiteral() | syntax.BooleanLiteral():
+        case (
+            syntax.IntLiteral()
+            | syntax.FloatLiteral()
+            | syntax.StringLiteral()
+            | syntax.BooleanLiteral()
+        ):
             return value.value
         case syntax.NullLiteral():
             return None
@@ -155,7 +177,9 @@ def syntax_of(value: Any) -> syntax.Value:
             return syntax.StringLiteral(value)
         case Mapping():
             pairs = cast("Mapping[str, Any]", value)
-            return syntax.ObjectLiteral(tuple(syntax.Entry(syntax.Name(str(k)), syntax_of(v)) for k, v in pairs.items()))
+            return syntax.ObjectLiteral(
+                tuple(syntax.Entry(syntax.Name(str(k)), syntax_of(v)) for k, v in pairs.items())
+            )
         case list() | tuple() | set() | frozenset():
             return syntax.ListLiteral(tuple(syntax_of(one) for one in cast("Iterable[Any]", value)))
         case _:
@@ -163,7 +187,9 @@ def syntax_of(value: Any) -> syntax.Value:
             return syntax.StringLiteral(cast("str", value))
 
 
-def value_of(value: plan.Value, variables: Mapping[str, Any], results: Mapping[str, Any] | None = None) -> Any:
+def value_of(
+    value: plan.Value, variables: Mapping[str, Any], results: Mapping[str, Any] | None = None
+) -> Any:
     """The Python value that a plan's value has with these variables and earlier results."""
     match value:
         case plan.Constant(value=constant):
@@ -184,7 +210,9 @@ def value_of(value: plan.Value, variables: Mapping[str, Any], results: Mapping[s
 # --- variables ------------------------------------------------------------------------------
 
 
-def declare(definitions: Iterable[syntax.VariableDefinition], text: str) -> dict[str, plan.VariableDeclaration]:
+def declare(
+    definitions: Iterable[syntax.VariableDefinition], text: str
+) -> dict[str, plan.VariableDeclaration]:
     """The declared variables by name, their defaults checked.
 
     Raises:
@@ -193,7 +221,9 @@ def declare(definitions: Iterable[syntax.VariableDefinition], text: str) -> dict
     declared: dict[str, plan.VariableDeclaration] = {}
     for one in definitions:
         if one.name in declared:
-            raise DuplicateArgument(f"the variable '${one.name}' is declared twice", source=text, span=one.span)
+            raise DuplicateArgument(
+                f"the variable '${one.name}' is declared twice", source=text, span=one.span
+            )
         type, checked = _type_of(one.type, text)
         default = None
         if one.default is not None:
@@ -219,7 +249,9 @@ def written(type: syntax.TypeRef) -> str:
 def _type_of(ref: syntax.TypeRef, text: str) -> tuple[Type, bool]:
     if ref.item is not None:
         item, checked = _type_of(ref.item, text)
-        return Type(name="List", item=Type(name=item.name, required=ref.item.required, item=item.item)), checked
+        return Type(
+            name="List", item=Type(name=item.name, required=ref.item.required, item=item.item)
+        ), checked
     name = types.ALIASES.get(ref.name.lower())
     if name is not None and name != "Enum":
         return Type(name=name), True
@@ -248,7 +280,8 @@ def bind(operation: plan.Operation, given: Mapping[str, Any] | None) -> dict[str
                 bound[one.name] = one.default
             elif one.required:
                 raise UndefinedVariable(
-                    f"the variable '${one.name}: {one.written}' was not given", hint=f'pass {{"{one.name}": …}}'
+                    f"the variable '${one.name}: {one.written}' was not given",
+                    hint=f'pass {{"{one.name}": …}}',
                 )
             else:
                 bound[one.name] = None
@@ -260,7 +293,9 @@ def bind(operation: plan.Operation, given: Mapping[str, Any] | None) -> dict[str
             types.store(one.type, value, f"the variable '${one.name}'")
         bound[one.name] = value
     if values:
-        name = sorted(values)[0]
+        name = min(values)
         declared = [one.name for one in operation.variables]
-        raise UnusedVariable(f"the operation declares no variable '${name}'", hint=suggest.hint(name, declared))
+        raise UnusedVariable(
+            f"the operation declares no variable '${name}'", hint=suggest.hint(name, declared)
+        )
     return bound

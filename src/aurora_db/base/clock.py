@@ -51,7 +51,7 @@ class SystemClock:
 class ManualClock:
     """A clock for tests: it moves only by `advance`."""
 
-    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:  # noqa: B008 - immutable
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = start
         self._elapsed = 0.0
         self._lock = threading.Lock()

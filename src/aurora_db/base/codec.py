@@ -67,7 +67,7 @@ def decode(text: str | bytes) -> Any:
 
 def _hook(value: object) -> object:
     if isinstance(value, Mapping):
-        return dict(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return dict(value)
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump(mode="json")
@@ -78,10 +78,10 @@ def _refuse_not_finite(value: Any) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValidationError(f"{value} is not a JSON number", rule="json", value=value)
     if isinstance(value, Mapping):
-        for item in value.values():  # pyright: ignore[reportUnknownVariableType]
+        for item in value.values():
             _refuse_not_finite(item)
     elif isinstance(value, (list, tuple, set, frozenset)):
-        for item in value:  # pyright: ignore[reportUnknownVariableType]
+        for item in value:
             _refuse_not_finite(item)
 
 

@@ -123,7 +123,10 @@ class Completing:
         return self._bench.make_transaction(held, self._set_result)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         assert self._block is not None
         assert self._held is not None
@@ -150,7 +153,10 @@ class Completing:
         return self._bench.make_async_transaction(held, self._set_result)
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         assert self._async_block is not None
         assert self._held is not None

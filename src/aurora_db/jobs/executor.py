@@ -88,11 +88,17 @@ def _raised(
     failures = job.retries + 1
     if failures >= job.max_retries:
         return _failed(job, queue.FAIL, error)
-    delay = error.delay if isinstance(error, Retry) and error.delay is not None else wait(handler, job, failures)
+    delay = (
+        error.delay
+        if isinstance(error, Retry) and error.delay is not None
+        else wait(handler, job, failures)
+    )
     return _failed(job, queue.RETRY, error, run_at=_after(now, delay))
 
 
-def wait(handler: Handler, job: Claimed, failures: int, *, rng: Callable[[], float] = random.random) -> float:
+def wait(
+    handler: Handler, job: Claimed, failures: int, *, rng: Callable[[], float] = random.random
+) -> float:
     """Seconds before the attempt after `failures` failures: the job's policy, else its type's."""
     if job.backoff is not None:
         return timing.backoff(json.loads(job.backoff)).delay(failures, rng=rng)
@@ -105,7 +111,9 @@ def _after(now: datetime, delay: float) -> datetime:
     return now + timedelta(seconds=max(0.0, delay))
 
 
-def _failed(job: Claimed, statement: str, error: BaseException, *, run_at: datetime | None = None) -> Settlement:
+def _failed(
+    job: Claimed, statement: str, error: BaseException, *, run_at: datetime | None = None
+) -> Settlement:
     return Settlement(job, statement, error=words(error), traceback=trace(error), run_at=run_at)
 
 
@@ -128,6 +136,10 @@ def trace(error: BaseException) -> str:
 
 def _keep(bench: Bench, job: Claimed, error: BaseException) -> None:
     try:
-        bench.engine.write(partial(queue.keep_error, job=job, error=words(error), traceback=trace(error)))
+        bench.engine.write(
+            partial(queue.keep_error, job=job, error=words(error), traceback=trace(error))
+        )
     except AuroraError:
-        logger.exception("an exception after the completion could not be kept", extra={"job": job.id})
+        logger.exception(
+            "an exception after the completion could not be kept", extra={"job": job.id}
+        )

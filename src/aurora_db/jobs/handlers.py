@@ -23,15 +23,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Retry(Exception):  # noqa: N818 - an instruction, not an error
+class Retry(Exception):
     """Raise in a handler: this attempt failed, the next one comes after `delay` seconds."""
 
-    def __init__(self, delay: float | None = None, reason: str = "the handler asked for a retry") -> None:
+    def __init__(
+        self, delay: float | None = None, reason: str = "the handler asked for a retry"
+    ) -> None:
         super().__init__(reason)
         self.delay = delay
 
 
-class Snooze(Exception):  # noqa: N818 - an instruction, not an error
+class Snooze(Exception):
     """Raise in a handler: run the job again after `delay` seconds; counts as no failure."""
 
     def __init__(self, delay: float) -> None:
@@ -39,14 +41,14 @@ class Snooze(Exception):  # noqa: N818 - an instruction, not an error
         self.delay = delay
 
 
-class Cancel(Exception):  # noqa: N818 - an instruction, not an error
+class Cancel(Exception):
     """Raise in a handler: end the job as CANCELLED, with the reason."""
 
     def __init__(self, reason: str = "cancelled by its handler") -> None:
         super().__init__(reason)
 
 
-class Fail(Exception):  # noqa: N818 - an instruction, not an error
+class Fail(Exception):
     """Raise in a handler: end the job as FAILED now, whatever attempts are left."""
 
     def __init__(self, reason: str = "failed for good") -> None:
@@ -87,8 +89,9 @@ class Handler:
 class Enqueues(Protocol):
     """What a registered job asks of a database; both façades have it."""
 
-    def enqueue_job(self, type: str, payload: object = None, **options: Any) -> Any:
-        """Put a job into the queue."""
+    @property
+    def enqueue_job(self) -> Callable[..., Any]:
+        """The verb that puts a job into the queue."""
         ...
 
 
@@ -104,6 +107,7 @@ class RegisteredJob(Generic[P, R]):
         self.__wrapped__ = function
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself; nothing is enqueued."""
         return self._function(*args, **kwargs)
 
     def enqueue(self, payload: object = None, **options: Any) -> Any:
@@ -142,6 +146,7 @@ class Jobs:
         """Decorator: register a function as the handler of `type`.
 
         Args:
+            type: the job type.
             retries: attempts in all of jobs enqueued by this process, from 1.
             queue: the queue of jobs enqueued by this process.
             backoff: seconds, a list of them, a policy, or a function from the number of
@@ -218,11 +223,14 @@ class Jobs:
         if len(known) != 1:
             found = "no database uses" if not known else f"{len(known)} databases use"
             raise JobError(
-                f"{found} this registry", hint="call db.enqueue_job(type, payload) of the one you mean"
+                f"{found} this registry",
+                hint="call db.enqueue_job(type, payload) of the one you mean",
             )
         return known[0]
 
-    def request(self, type: str, payload: object = None, *, clock: Clock, **options: Any) -> queue.Request:
+    def request(
+        self, type: str, payload: object = None, *, clock: Clock, **options: Any
+    ) -> queue.Request:
         """The checked request for a job; what is not said comes from the registered type.
 
         Raises:
@@ -275,9 +283,13 @@ def look_at(
         JobError: it cannot be a handler.
     """
     if not callable(function):
-        raise JobError(f"the handler of '{type}' is not a function", hint="decorate a def or async def")
+        raise JobError(
+            f"the handler of '{type}' is not a function", hint="decorate a def or async def"
+        )
     parameters = [
-        one for one in inspect.signature(function).parameters.values() if one.default is one.empty or _is_job(one)
+        one
+        for one in inspect.signature(function).parameters.values()
+        if one.default is one.empty or _is_job(one)
     ]
     if any(one.kind not in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters):
         raise _wrong_shape(type)
@@ -313,7 +325,9 @@ def _wrong_shape(type: str) -> JobError:
     )
 
 
-def _converter(function: Callable[..., Any], parameter: inspect.Parameter, type: str) -> Callable[[Any], Any] | None:
+def _converter(
+    function: Callable[..., Any], parameter: inspect.Parameter, type: str
+) -> Callable[[Any], Any] | None:
     annotation: Any = parameter.annotation
     if isinstance(annotation, str):
         try:

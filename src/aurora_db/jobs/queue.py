@@ -35,7 +35,7 @@ COLUMNS = (
     "id, type, queue, payload, priority, status, retries, max_retries, error, last_retry, run_at, created_at, "
     "started_at, finished_at, attempt, crashes, worker, lease_until, result, tags, cause"
 )
-GET = f"SELECT {COLUMNS} FROM _jobs WHERE id = ?"  # noqa: S608 - column names of ours
+GET = f"SELECT {COLUMNS} FROM _jobs WHERE id = ?"
 
 #: The candidates of one type; the partial index gives them in this order.
 CANDIDATES = """
@@ -176,7 +176,9 @@ def request(
     try:
         level = Priority.of(priority)
     except ValueError as error:
-        raise ValidationError(str(error), field="priority", rule="priority", value=priority) from None
+        raise ValidationError(
+            str(error), field="priority", rule="priority", value=priority
+        ) from None
     return Request(
         type=type,
         payload=encode(payload),
@@ -189,7 +191,9 @@ def request(
     )
 
 
-def _due(delay: float | timedelta | None, run_at: datetime | str | None, clock: Clock) -> datetime | None:
+def _due(
+    delay: float | timedelta | None, run_at: datetime | str | None, clock: Clock
+) -> datetime | None:
     if isinstance(run_at, str):
         try:
             run_at = datetime.fromisoformat(run_at)
@@ -200,13 +204,17 @@ def _due(delay: float | timedelta | None, run_at: datetime | str | None, clock: 
         return run_at
     if delay is None:
         return None
-    if isinstance(delay, bool) or not isinstance(delay, (int, float, timedelta)) or seconds(delay) < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+    wanted: object = delay
+    number = isinstance(wanted, (int, float, timedelta)) and not isinstance(wanted, bool)
+    if not number or seconds(delay) < 0:
         raise _refused("delay", delay, "a duration in seconds from 0")
     return clock.now() + timedelta(seconds=seconds(delay))
 
 
 def _refused(name: str, value: object, wanted: str) -> ValidationError:
-    return ValidationError(f"'{name}' is {wanted}, got {value!r}", field=name, rule=name, value=value)
+    return ValidationError(
+        f"'{name}' is {wanted}, got {value!r}", field=name, rule=name, value=value
+    )
 
 
 # --- enqueue --------------------------------------------------------------------------------
@@ -329,13 +337,21 @@ async def claim(port: Port, worker: str, types: Sequence[str], limit: int) -> li
     now = port.now()
     params: dict[str, Any] = {f"type{n}": type for n, type in enumerate(types)}
     params.update(
-        worker=worker, limit=limit, now=timestamp(now), lease=timestamp(now + timedelta(seconds=LEASE))
+        worker=worker,
+        limit=limit,
+        now=timestamp(now),
+        lease=timestamp(now + timedelta(seconds=LEASE)),
     )
     rows = await port.rows(_claim_text(len(types)), params)
-    claimed = [Claimed(*row, worker) for row in rows]
+    claimed = [_claimed(row, worker) for row in rows]
     # RETURNING promises no order.
     claimed.sort(key=lambda job: (-job.priority, job.n))
     return claimed
+
+
+def _claimed(row: Row, worker: str) -> Claimed:
+    values: tuple[Any, ...] = (*row, worker)
+    return Claimed(*values)
 
 
 # --- settle ---------------------------------------------------------------------------------
@@ -356,7 +372,9 @@ async def settle(port: Port, settlements: Sequence[Settlement]) -> list[Settleme
     missing = {one.job.n for one in lost}
     errors = [one for one in settlements if one.traceback is not None and one.job.n not in missing]
     if errors:
-        await port.many(KEEP_ERROR, [error_row(one.job, one.error, one.traceback, now) for one in errors])
+        await port.many(
+            KEEP_ERROR, [error_row(one.job, one.error, one.traceback, now) for one in errors]
+        )
     return lost
 
 

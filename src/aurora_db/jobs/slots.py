@@ -62,7 +62,8 @@ class Slots:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads = [
-            threading.Thread(target=self._serve, name=f"aurora-slot-{n}", daemon=True) for n in range(threads)
+            threading.Thread(target=self._serve, name=f"aurora-slot-{n}", daemon=True)
+            for n in range(threads)
         ]
         for thread in self._threads:
             thread.start()
@@ -171,7 +172,12 @@ class Slots:
             taken = self._next(slot, settlement, time.perf_counter() - start, ran=job)
 
     def _next(
-        self, slot: int | None, settlement: Settlement | None, took: float, *, ran: Claimed | None = None
+        self,
+        slot: int | None,
+        settlement: Settlement | None,
+        took: float,
+        *,
+        ran: Claimed | None = None,
     ) -> tuple[int, Claimed] | None:
         """Hand in what ended, take what is next; None when the slots stop."""
         with self._condition:
@@ -185,7 +191,9 @@ class Slots:
                 self._condition.wait()
             return None
 
-    def _hand_in(self, slot: int, settlement: Settlement | None, took: float, ran: Claimed | None) -> None:
+    def _hand_in(
+        self, slot: int, settlement: Settlement | None, took: float, ran: Claimed | None
+    ) -> None:
         self.running -= 1
         self._free.append(slot)
         if self._alone:
@@ -223,7 +231,9 @@ class Slots:
         with self._condition:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._run_loop, args=(self._loop,), name="aurora-async", daemon=True).start()
+                threading.Thread(
+                    target=self._run_loop, args=(self._loop,), name="aurora-async", daemon=True
+                ).start()
             return self._loop
 
     @staticmethod

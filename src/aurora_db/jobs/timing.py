@@ -115,7 +115,11 @@ def _from_object(value: dict[str, Any]) -> Backoff:
 
 
 def _duration(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)) or seconds(value) < 0:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, timedelta))
+        or seconds(value) < 0
+    ):
         raise _refused(value)
     return seconds(value)
 

@@ -99,7 +99,9 @@ async def beat(port: Port, worker: str, types: Sequence[str]) -> None:
     now = port.now()
     lease = timestamp(now + timedelta(seconds=LEASE))
     await port.change(RENEW, {"worker": worker, "lease": lease})
-    await port.change(BEAT, {"worker": worker, "now": timestamp(now), "types": json.dumps(list(types))})
+    await port.change(
+        BEAT, {"worker": worker, "now": timestamp(now), "types": json.dumps(list(types))}
+    )
 
 
 async def leave(port: Port, worker: str) -> int:

@@ -82,6 +82,7 @@ class Workers:
             self.start()
 
     def __call__(self) -> Workers:
+        """The same object, so that `db.workers()` reads as `db.workers`."""
         self._check()
         return self
 
@@ -120,7 +121,9 @@ class Workers:
         self._check()
         with self._lock:
             if self._pump is None:
-                self._pump = Pump(self._engine, self._registry, self._bench, self._threads, self._poll_interval)
+                self._pump = Pump(
+                    self._engine, self._registry, self._bench, self._threads, self._poll_interval
+                )
 
     def stop(self, timeout: float = 30.0) -> None:
         """Take nothing new, wait for running jobs up to `timeout` seconds, give back the rest.
@@ -152,7 +155,9 @@ class Workers:
                 os._exit(128 + number)
             over.set()
 
-        before = {number: signal.signal(number, graceful) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {
+            number: signal.signal(number, graceful) for number in (signal.SIGTERM, signal.SIGINT)
+        }
         try:
             self.start()
             # A wait without end would not see signals on every platform.
@@ -187,7 +192,9 @@ class Workers:
 class Pump:
     """The thread that claims and settles for the slots of this process."""
 
-    def __init__(self, engine: Engine, registry: Jobs, bench: Bench, threads: int, poll_interval: float) -> None:
+    def __init__(
+        self, engine: Engine, registry: Jobs, bench: Bench, threads: int, poll_interval: float
+    ) -> None:
         self.id = new_id()
         self.rescued = 0
         self._engine = engine
@@ -206,7 +213,9 @@ class Pump:
         self._next_beat = now + BEAT
         self._next_look = now
         self._lock = WorkerLock(engine.folder, self.id, threads)
-        engine.write(partial(upkeep.register, worker=self.id, threads=threads, types=registry.types()))
+        engine.write(
+            partial(upkeep.register, worker=self.id, threads=threads, types=registry.types())
+        )
         self.slots = Slots(threads, bench, registry.find, self._lock, self._bell.set)
         self._ears = [engine.listen("jobs", self._enqueued), self._clock.on_jump(self._bell.set)]
         self._thread = threading.Thread(target=self._run, name="aurora-pump", daemon=True)
@@ -260,7 +269,8 @@ class Pump:
         self._maybe = False
         try:
             claimed = self._engine.write(
-                partial(self._cycle, ended=ended, limit=wanted if claims else 0), durable=bool(ended)
+                partial(self._cycle, ended=ended, limit=wanted if claims else 0),
+                durable=bool(ended),
             )
         except BaseException:
             self._maybe = True
@@ -276,7 +286,9 @@ class Pump:
     async def _cycle(self, port: Port, ended: list[Settlement], limit: int) -> list[Claimed]:
         if ended:
             for lost in await queue.settle(port, ended):
-                logger.warning("job lost its lease", extra={"job": lost.job.id, "attempt": lost.job.attempt})
+                logger.warning(
+                    "job lost its lease", extra={"job": lost.job.id, "attempt": lost.job.attempt}
+                )
         if not limit:
             return []
         if self._due is not None and self._due <= port.now():

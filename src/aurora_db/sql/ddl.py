@@ -26,13 +26,17 @@ def create_collection(collection: Collection) -> list[str]:
     columns = ["_n INTEGER PRIMARY KEY", *(_column(field) for field in collection.fields)]
     columns.insert(2, "_rev INTEGER NOT NULL DEFAULT 1")
     if collection.flexible:
-        columns.append("_extra TEXT CONSTRAINT \"_extra: object\" CHECK (json_valid(_extra) AND json_type(_extra) = 'object')")
+        columns.append(
+            "_extra TEXT CONSTRAINT \"_extra: object\" CHECK (json_valid(_extra) AND json_type(_extra) = 'object')"
+        )
     table = identifier(collection.name)
     statements = [f"CREATE TABLE {table} (\n    " + ",\n    ".join(columns) + "\n) STRICT"]
     for field in collection.fields:
         if field.indexed and not field.unique:
             statements.append(_index(collection, (field.name,), unique=False))
-    statements += [_index(collection, index.fields, unique=index.unique) for index in collection.indexes]
+    statements += [
+        _index(collection, index.fields, unique=index.unique) for index in collection.indexes
+    ]
     return statements
 
 
@@ -60,7 +64,8 @@ def _column(field: Field) -> str:
         if field.has_default:
             parts.append(f"DEFAULT {_default(field)}")
     parts += [
-        f"CONSTRAINT {identifier(f'{field.name}: {rule}')} CHECK ({check})" for rule, check in _checks(field, name)
+        f"CONSTRAINT {identifier(f'{field.name}: {rule}')} CHECK ({check})"
+        for rule, check in _checks(field, name)
     ]
     return " ".join(parts)
 
@@ -92,8 +97,12 @@ def _checks(field: Field, name: str) -> list[tuple[str, str]]:
         return checks
     if field.type.name == "List":
         counted = f"json_array_length({name})"
-        checks += [("minItems", f"{counted} >= {rules.min_items}")] if rules.min_items is not None else []
-        checks += [("maxItems", f"{counted} <= {rules.max_items}")] if rules.max_items is not None else []
+        checks += (
+            [("minItems", f"{counted} >= {rules.min_items}")] if rules.min_items is not None else []
+        )
+        checks += (
+            [("maxItems", f"{counted} <= {rules.max_items}")] if rules.max_items is not None else []
+        )
         return checks
     if rules.min is not None:
         checks.append(("min", f"{name} >= {literal(rules.min)}"))

@@ -49,7 +49,9 @@ def query(query: plan.Query) -> Lowered:
     if query.offset is not None:
         parts.append("OFFSET ?")
         params += (_amount(query.offset, 0),)
-    return Lowered(Statement(" ".join(parts), params), reader.compiled(query.outputs), _is_bounded(query))
+    return Lowered(
+        Statement(" ".join(parts), params), reader.compiled(query.outputs), _is_bounded(query)
+    )
 
 
 def _column(output: plan.Output) -> str:
@@ -84,7 +86,10 @@ def _orders(query: plan.Query) -> list[str]:
     last = _place(query.collection)
     if not query.order:
         return [last]
-    return [*(_order(order) for order in query.order), last if query.collection.field("id") is None else identifier("id")]
+    return [
+        *(_order(order) for order in query.order),
+        last if query.collection.field("id") is None else identifier("id"),
+    ]
 
 
 def _place(collection: Collection) -> str:
@@ -102,8 +107,14 @@ def _order(order: plan.Order) -> str:
 
 def _is_bounded(query: plan.Query) -> bool:
     parts = query.where.parts if isinstance(query.where, plan.And) else (query.where,)
-    equal = [part.path for part in _comparisons(parts) if part.op == "eq" and not part.path.keys and part.path.field]
-    if any(path.field is not None and (path.field.name == "id" or path.field.unique) for path in equal):
+    equal = [
+        part.path
+        for part in _comparisons(parts)
+        if part.op == "eq" and not part.path.keys and part.path.field
+    ]
+    if any(
+        path.field is not None and (path.field.name == "id" or path.field.unique) for path in equal
+    ):
         return True
     limit = query.limit
     few = isinstance(limit, plan.Constant) and isinstance(limit.value, int) and limit.value <= FEW
@@ -127,7 +138,9 @@ def _comparisons(parts: Sequence[plan.Where]) -> list[plan.Compare]:
 def aggregate(query: plan.Query) -> Statement:
     """How many documents match, over the whole filtered set."""
     condition, params = where(query.where)
-    return Statement(f"SELECT count(*) FROM {identifier(query.collection.name)} WHERE {condition}", params)
+    return Statement(
+        f"SELECT count(*) FROM {identifier(query.collection.name)} WHERE {condition}", params
+    )
 
 
 def count(collection: Collection, condition: plan.Where) -> tuple[str, tuple[Any, ...]]:
@@ -139,14 +152,18 @@ def count(collection: Collection, condition: plan.Where) -> tuple[str, tuple[Any
 def ids(collection: Collection, condition: plan.Where) -> Statement:
     """The ids of what matches, in order of insertion."""
     text, params = where(condition)
-    return Statement(f"SELECT id FROM {identifier(collection.name)} WHERE {text} ORDER BY _n", params)
+    return Statement(
+        f"SELECT id FROM {identifier(collection.name)} WHERE {text} ORDER BY _n", params
+    )
 
 
 def get(collection: Collection) -> tuple[str, Callable[[tuple[Any, ...]], dict[str, Any]]]:
     """The text that reads one document by id, and what makes a document of its row."""
     outputs = everything(collection)
     columns = ", ".join(_column(output) for output in outputs)
-    return f"SELECT {columns} FROM {identifier(collection.name)} WHERE id = ?", reader.compiled(outputs)
+    return f"SELECT {columns} FROM {identifier(collection.name)} WHERE id = ?", reader.compiled(
+        outputs
+    )
 
 
 def insert(collection: Collection, names: Sequence[str]) -> str:

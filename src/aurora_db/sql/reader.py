@@ -47,7 +47,10 @@ def _load(output: Output) -> Callable[[Any], Any] | None:
 
 
 def _shape(selection: Sequence[Output], depth: int) -> Callable[[Any], Any]:
-    keys = [(one.key, one.path.keys[depth], _shape(one.selection, depth + 1) if one.selection else None) for one in selection]
+    keys = [
+        (one.key, one.path.keys[depth], _shape(one.selection, depth + 1) if one.selection else None)
+        for one in selection
+    ]
 
     def shape(value: Any) -> Any:
         if isinstance(value, list):
@@ -56,7 +59,8 @@ def _shape(selection: Sequence[Output], depth: int) -> Callable[[Any], Any]:
             return None
         found = cast("Mapping[str, Any]", value)
         return {
-            key: found.get(name) if inner is None else shape_or_none(inner, found.get(name)) for key, name, inner in keys
+            key: found.get(name) if inner is None else shape_or_none(inner, found.get(name))
+            for key, name, inner in keys
         }
 
     return shape

@@ -27,9 +27,7 @@ class Statement:
 
     def bind(self, variables: Mapping[str, Any]) -> tuple[Any, ...]:
         """The parameters for one execution."""
-        return tuple(
-            [p.read(variables) if type(p) is Bound else p for p in self.params]
-        )
+        return tuple([p.read(variables) if type(p) is Bound else p for p in self.params])
 
 
 def identifier(name: str) -> str:
@@ -37,7 +35,7 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def literal(value: str | int | float | bool | None) -> str:
+def literal(value: str | float | bool | None) -> str:
     """`value` as SQL text; for the stored schema (defaults, checks, triggers) only."""
     if value is None:
         return "NULL"

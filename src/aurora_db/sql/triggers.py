@@ -28,7 +28,11 @@ def feed(collection: Collection, handlers: Sequence[plan.HandlerTrigger]) -> lis
     table = identifier(collection.name)
     columns = ", ".join(identifier(name) for name in _columns(collection))
     made: list[str] = []
-    events = {"insert": "AFTER INSERT", "update": f"AFTER UPDATE OF {columns}", "delete": "AFTER DELETE"}
+    events = {
+        "insert": "AFTER INSERT",
+        "update": f"AFTER UPDATE OF {columns}",
+        "delete": "AFTER DELETE",
+    }
     for op, event in events.items():
         body = [] if collection.quiet else [_change(collection, op)]
         for handler in handlers:
@@ -36,7 +40,9 @@ def feed(collection: Collection, handlers: Sequence[plan.HandlerTrigger]) -> lis
                 body += [_job(handler, action) for action in handler.actions]
         if body:
             inner = ";\n    ".join(body)
-            made.append(f"CREATE TRIGGER {_name(collection, op)} {event} ON {table} BEGIN\n    {inner};\nEND")
+            made.append(
+                f"CREATE TRIGGER {_name(collection, op)} {event} ON {table} BEGIN\n    {inner};\nEND"
+            )
     made.append(
         f"CREATE TRIGGER {_name(collection, 'rev')} AFTER UPDATE OF {columns} ON {table} WHEN NEW._rev = OLD._rev BEGIN\n"
         f"    UPDATE {table} SET _rev = OLD._rev + 1 WHERE _n = NEW._n;\nEND"
@@ -46,7 +52,10 @@ def feed(collection: Collection, handlers: Sequence[plan.HandlerTrigger]) -> lis
 
 def drop(collection: Collection) -> list[str]:
     """The statements that remove them."""
-    return [f"DROP TRIGGER IF EXISTS {_name(collection, op)}" for op in ("insert", "update", "delete", "rev")]
+    return [
+        f"DROP TRIGGER IF EXISTS {_name(collection, op)}"
+        for op in ("insert", "update", "delete", "rev")
+    ]
 
 
 def _name(collection: Collection, op: str) -> str:
@@ -63,7 +72,11 @@ def _columns(collection: Collection) -> list[str]:
 
 def _change(collection: Collection, op: str) -> str:
     before = "NULL" if op == "insert" else image(collection, "OLD.", "OLD._rev")
-    after = "NULL" if op == "delete" else image(collection, "NEW.", NEXT_REV if op == "update" else "NEW._rev")
+    after = (
+        "NULL"
+        if op == "delete"
+        else image(collection, "NEW.", NEXT_REV if op == "update" else "NEW._rev")
+    )
     row = "OLD." if op == "delete" else "NEW."
     return (
         "INSERT INTO _changes (collection, op, id, before, after, at)\n"
@@ -181,7 +194,10 @@ def _payload(value: plan.HandlerValue, row: str) -> str:
             return expressions.as_json(value, _row_of(value, row))
         case plan.Template(parts=parts):
             texts = [
-                literal(part) if isinstance(part, str) else expressions.as_text(part, _row_of(part, row)) for part in parts
+                literal(part)
+                if isinstance(part, str)
+                else expressions.as_text(part, _row_of(part, row))
+                for part in parts
             ]
             return f"json_quote({' || '.join(texts)})"
         case plan.HandlerList(items=items):

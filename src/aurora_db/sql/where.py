@@ -65,13 +65,17 @@ class _Lowering:
             case _:
                 assert_never(condition)
 
-    def _junction(self, parts: tuple[plan.Where, ...], word: str, empty: str, *, negated: bool) -> Fragment:
+    def _junction(
+        self, parts: tuple[plan.Where, ...], word: str, empty: str, *, negated: bool
+    ) -> Fragment:
         if not parts:
             return empty, ()
         lowered = [self.where(part, negated=negated) for part in parts]
         if len(lowered) == 1:
             return lowered[0]
-        return "(" + word.join(text for text, _ in lowered) + ")", tuple(p for _, params in lowered for p in params)
+        return "(" + word.join(text for text, _ in lowered) + ")", tuple(
+            p for _, params in lowered for p in params
+        )
 
     # --- one comparison ---------------------------------------------------------------------
 
@@ -113,7 +117,10 @@ class _Lowering:
                 return f"substr({left}, 1, length({right})) = {right}", params + params
             case "endsWith":
                 right, params = self._given(condition, _same)
-                return f"(substr({left}, max(1, length({left}) - length({right}) + 1)) = {right})", params + params
+                return (
+                    f"(substr({left}, max(1, length({left}) - length({right}) + 1)) = {right})",
+                    params + params,
+                )
             case _:
                 return self._ordered(condition, left)
 
@@ -132,13 +139,18 @@ class _Lowering:
     def _kind_of(self, path: plan.Path) -> str:
         below = expressions.inside(path)
         stored_in = expressions.column(path, self._row(path))
-        return expressions.kind(f"json_type({stored_in})" if below is None else f"json_type({stored_in}, {below})")
+        return expressions.kind(
+            f"json_type({stored_in})" if below is None else f"json_type({stored_in}, {below})"
+        )
 
     def _in(self, condition: plan.Compare, left: str) -> Fragment:
         right, params = self._given(condition, encode)
         if condition.path.type is None:
             same = f"{expressions.kind('each.type')} IS {self._kind_of(condition.path)}"
-            return f"EXISTS (SELECT 1 FROM json_each({right}) AS each WHERE each.value IS {left} AND {same})", params
+            return (
+                f"EXISTS (SELECT 1 FROM json_each({right}) AS each WHERE each.value IS {left} AND {same})",
+                params,
+            )
         null = f"({left} IS NULL AND EXISTS (SELECT 1 FROM json_each({right}) WHERE value IS NULL))"
         listed = f"{left} IN (SELECT value FROM json_each({right}))"
         known = condition.value
@@ -154,7 +166,11 @@ class _Lowering:
             kind = self._kind_of(path)
             below = expressions.inside(path)
             stored_in = expressions.column(path, self._row(path))
-            each = f"json_each({stored_in}, {below})" if below is not None else f"json_each({stored_in})"
+            each = (
+                f"json_each({stored_in}, {below})"
+                if below is not None
+                else f"json_each({stored_in})"
+            )
             return (
                 f"CASE {kind} WHEN 2 THEN instr({left}, {right}) > 0 WHEN 4 THEN "
                 f"EXISTS (SELECT 1 FROM {each} AS each, json_each('[' || {as_list} || ']') AS want "

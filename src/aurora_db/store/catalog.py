@@ -111,7 +111,9 @@ async def define_handler(port: Port, wanted: plan.DefineHandler) -> dict[str, An
             )
     text = msgspec.json.encode(wanted.handler).decode()
     await port.change(KEEP_HANDLER, (wanted.handler.name, text, timestamp(port.now())))
-    touched = _collections_of(wanted.handler) | (set() if existing is None else _collections_of(existing))
+    touched = _collections_of(wanted.handler) | (
+        set() if existing is None else _collections_of(existing)
+    )
     others = {n: h for n, h in port.catalog.handlers.items() if n != wanted.handler.name}
     await _become(port, handlers={**others, wanted.handler.name: wanted.handler})
     await _renew_triggers(port, touched)
@@ -128,7 +130,10 @@ async def drop_handler(port: Port, wanted: plan.DropHandler) -> dict[str, Any]:
     if existing is None:
         if wanted.if_exists:
             return {"name": wanted.name, "status": "unchanged"}
-        raise NotFound(f"no event handler named '{wanted.name}'", hint="write `if exists`, or look into _handlers")
+        raise NotFound(
+            f"no event handler named '{wanted.name}'",
+            hint="write `if exists`, or look into _handlers",
+        )
     await port.change(DROP_HANDLER, (wanted.name,))
     others = {n: h for n, h in port.catalog.handlers.items() if n != wanted.name}
     await _become(port, handlers=others)

@@ -70,7 +70,9 @@ def _stored(collection: Collection, document: Mapping[str, Any], now: datetime) 
     return types.check_document(collection, document, now=now)
 
 
-def insert_single(collection: Collection, document: Mapping[str, Any], now: datetime, *, touch: bool) -> Single[str]:
+def insert_single(
+    collection: Collection, document: Mapping[str, Any], now: datetime, *, touch: bool
+) -> Single[str]:
     """The insert of one document as a single statement; its result is the id.
 
     `touch` wakes the workers, for event handlers of the collection enqueue jobs.
@@ -119,7 +121,9 @@ async def get(port: Port, name: str, id: str) -> Document | None:
 async def count(port: Port, name: str, where: Mapping[str, Any] | None) -> int:
     """How many documents match; all of them without `where`."""
     collection = readable(port.catalog, name)
-    condition = plan.ALWAYS if where is None else resolve.resolve_where(collection, where, port.catalog)
+    condition = (
+        plan.ALWAYS if where is None else resolve.resolve_where(collection, where, port.catalog)
+    )
     text, params = lower.count(collection, condition)
     row = await port.row(text, params)
     return 0 if row is None else row[0]
@@ -164,7 +168,9 @@ async def delete(port: Port, name: str, target: Target, *, all: bool = False) ->
     return len(rows)
 
 
-def _condition(collection: Collection, target: Target, catalog: Catalog, *, all: bool) -> plan.Where:
+def _condition(
+    collection: Collection, target: Target, catalog: Catalog, *, all: bool
+) -> plan.Where:
     if isinstance(target, str):
         target = {"id": {"eq": target}}
     if not target and not all:

@@ -20,7 +20,7 @@ from aurora_db.base.errors import AuroraError, NotFound, ReadOnly
 from aurora_db.store import catalog as definitions
 from aurora_db.store import changes, migrate, process
 from aurora_db.store.port import Verb, finish
-from aurora_db.store.sqlite import Connection, DriverError, SqlitePort, connect, translated
+from aurora_db.store.sqlite import Connection, DriverError, Execute, SqlitePort, connect, translated
 from aurora_db.store.writer import DEADLINE, Held, Single, Writer, closed
 
 T = TypeVar("T")
@@ -49,7 +49,14 @@ class Engine:
     """One open database. Made by `Engine.open`; every verb is safe from any thread."""
 
     def __init__(
-        self, path: str, *, durability: str, read_only: bool, clock: Clock, feed_retention: timedelta, private: str | None
+        self,
+        path: str,
+        *,
+        durability: str,
+        read_only: bool,
+        clock: Clock,
+        feed_retention: timedelta,
+        private: str | None,
     ) -> None:
         self.path = path
         self.folder = Path(path + "-aurora")
@@ -85,14 +92,24 @@ class Engine:
 
     @classmethod
     def open(
-        cls, path: str, *, durability: str, read_only: bool, clock: Clock, feed_retention: float | timedelta
+        cls,
+        path: str,
+        *,
+        durability: str,
+        read_only: bool,
+        clock: Clock,
+        feed_retention: float | timedelta,
     ) -> Engine:
         """Open or make the file; ":memory:" is a private temporary one, deleted at `close`.
 
         Raises:
             DatabaseCorrupt, VersionTooNew, ReadOnly, NotFound: the file cannot be used.
         """
-        retention = feed_retention if isinstance(feed_retention, timedelta) else timedelta(seconds=feed_retention)
+        retention = (
+            feed_retention
+            if isinstance(feed_retention, timedelta)
+            else timedelta(seconds=feed_retention)
+        )
         private = None
         if path == ":memory:":
             private = tempfile.mkdtemp(prefix="aurora-")
@@ -101,7 +118,12 @@ class Engine:
             path = os.path.abspath(path)
             _check_folder(path, read_only=read_only)
         engine = cls(
-            path, durability=durability, read_only=read_only, clock=clock, feed_retention=retention, private=private
+            path,
+            durability=durability,
+            read_only=read_only,
+            clock=clock,
+            feed_retention=retention,
+            private=private,
         )
         if not read_only:
             engine.prune()
@@ -171,9 +193,12 @@ class Engine:
         self._check()
         with self._watcher_lock:
             if self._watcher is None:
-                self._watcher = connect(self.path, durability=self._durability, read_only=self._read_only)
+                self._watcher = connect(
+                    self.path, durability=self._durability, read_only=self._read_only
+                )
             try:
-                return self._watcher.execute("PRAGMA data_version").fetchall()[0][0]
+                execute: Execute = self._watcher.execute
+                return execute("PRAGMA data_version").fetchall()[0][0]
             except DriverError as error:
                 raise translated(error, self.path) from error
 
@@ -256,7 +281,9 @@ class Engine:
         if self._closed:
             raise closed()
         if writing and self._read_only:
-            raise ReadOnly("the database was opened with read_only=True", hint="open it without that option")
+            raise ReadOnly(
+                "the database was opened with read_only=True", hint="open it without that option"
+            )
 
     def close(self) -> None:
         """Finish what waits and close all connections. Twice is no error.
@@ -293,12 +320,15 @@ class Engine:
 def _check_folder(path: str, *, read_only: bool) -> None:
     folder = os.path.dirname(path)
     if os.path.isdir(path):
-        raise ReadOnly(f"'{path}' is a folder", hint="give the path of a file in it, such as 'shop.db'")
+        raise ReadOnly(
+            f"'{path}' is a folder", hint="give the path of a file in it, such as 'shop.db'"
+        )
     if not os.path.isdir(folder):
         raise NotFound(f"the folder '{folder}' does not exist", hint="make the folder first")
     if not read_only and not os.access(folder, os.W_OK):
         raise ReadOnly(
-            f"the folder '{folder}' cannot be written", hint="SQLite keeps files beside the database; pick a folder that this user may write"
+            f"the folder '{folder}' cannot be written",
+            hint="SQLite keeps files beside the database; pick a folder that this user may write",
         )
     kind = _file_system(folder)
     if kind in _NETWORK:

@@ -239,7 +239,9 @@ async def _delete(part: plan.Delete, port: Port, scope: Scope) -> Document:
     where = _expand(part.where, port.catalog, scope)
     nodes: list[Document] = []
     if part.result.nodes:
-        before = plan.Query(key="", collection=part.collection, outputs=part.result.nodes, where=where)
+        before = plan.Query(
+            key="", collection=part.collection, outputs=part.result.nodes, where=where
+        )
         nodes = await _ready_query(lower.query(before), port, scope)
     statement = lower.delete(part.collection, where)
     rows = await port.rows(statement.text, statement.bind(scope.variables))
@@ -261,7 +263,9 @@ def _affected(result: plan.Affected, ids: list[str], nodes: list[Document]) -> D
     return {key: values[what] for key, what in result.keys}
 
 
-async def _enqueue_job(part: plan.EnqueueJob, enqueue: Enqueue, port: Port, scope: Scope) -> Document:
+async def _enqueue_job(
+    part: plan.EnqueueJob, enqueue: Enqueue, port: Port, scope: Scope
+) -> Document:
     options = {name: scope.value(value) for name, value in part.options}
     id = await enqueue(port, options)
     return (await _by_ids(port, system.SYSTEM["_jobs"], part.outputs, [id]))[0]
@@ -310,7 +314,9 @@ def chosen(prepared: Sequence[Prepared], name: str | None) -> Sequence[tuple[int
         if one.operation.name == name:
             return ((index, one),)
     names = ", ".join(f"'{one.operation.name}'" for one in prepared if one.operation.name)
-    raise NotFound(f"no operation named '{name}' in the text", hint=f"it has {names or 'no named one'}")
+    raise NotFound(
+        f"no operation named '{name}' in the text", hint=f"it has {names or 'no named one'}"
+    )
 
 
 def variables_of(

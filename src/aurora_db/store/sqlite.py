@@ -35,6 +35,8 @@ CACHE_KIB = 64 * 1024
 SYNCHRONOUS = {"strict": "FULL", "relaxed": "NORMAL", "none": "OFF"}
 
 Connection = apsw.Connection
+#: The driver's own types are wider than a column's.
+Execute = Callable[..., Any]
 #: What the driver raises; the last two for values that no column can hold.
 DriverError = (apsw.Error, OverflowError, UnicodeEncodeError)
 
@@ -45,17 +47,22 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
     Raises:
         DatabaseCorrupt, ReadOnly, Busy, AuroraError: the file cannot be opened.
     """
-    flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    flags = (
+        apsw.SQLITE_OPEN_READONLY
+        if read_only
+        else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    )
     try:
         connection = apsw.Connection(path, flags=flags, statementcachesize=512)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA mmap_size = 0")
+        execute: Execute = connection.execute
+        execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        execute("PRAGMA foreign_keys = ON")
+        execute("PRAGMA trusted_schema = OFF")
+        execute("PRAGMA mmap_size = 0")
         if not read_only:
-            connection.execute("PRAGMA journal_mode = WAL").fetchall()
-            connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
+            execute("PRAGMA journal_mode = WAL").fetchall()
+            execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
     except DriverError as error:
         raise translated(error, path) from error
     return connection
@@ -81,21 +88,30 @@ def translated(error: Exception, path: str = "") -> AuroraError:
                 hint="try again; look for a program that keeps a write transaction open",
             )
         case apsw.FullError():
-            return DiskFull("the disk is full; nothing of the operation was written", hint="make room and try again")
+            return DiskFull(
+                "the disk is full; nothing of the operation was written",
+                hint="make room and try again",
+            )
         case apsw.ReadOnlyError():
             return ReadOnly("the database cannot be written", hint=_may_write(path))
         case apsw.NotADBError():
             return DatabaseCorrupt(
-                f"the file '{path}' is not a database", hint="give the path of a database, or of a file that does not exist yet"
+                f"the file '{path}' is not a database",
+                hint="give the path of a database, or of a file that does not exist yet",
             )
         case apsw.CorruptError():
             return DatabaseCorrupt(f"the database is damaged: {text}", hint="restore a backup")
         case apsw.TooBigError():
-            return TooLarge("a value is larger than the database can hold", hint="store a path instead of the content")
+            return TooLarge(
+                "a value is larger than the database can hold",
+                hint="store a path instead of the content",
+            )
         case apsw.CantOpenError() | apsw.PermissionsError() | apsw.AuthError():
             return ReadOnly(f"the file '{path}' cannot be opened: {text}", hint=_may_write(path))
         case apsw.IOError():
-            return DiskFull(f"the disk refused an operation: {text}", hint="look at the disk and try again")
+            return DiskFull(
+                f"the disk refused an operation: {text}", hint="look at the disk and try again"
+            )
         case _:
             return AuroraError(f"the engine refused a statement: {text}")
 
@@ -121,7 +137,9 @@ def _constraint(text: str) -> AuroraError:
         return ValidationError(f"field '{name}' is required", field=name, rule="required")
     if check := _CHECK.search(text):
         name, _, rule = check.group(1).partition(": ")
-        return ValidationError(f"field '{name}' breaks its rule '{rule or name}'", field=name, rule=rule or name)
+        return ValidationError(
+            f"field '{name}' breaks its rule '{rule or name}'", field=name, rule=rule or name
+        )
     if stored := _STORE.search(text):
         kind, column, _, name = stored.groups()
         return ValidationError(f"field '{name}' is {column}, got {kind}", field=name, rule="type")
@@ -131,7 +149,17 @@ def _constraint(text: str) -> AuroraError:
 class SqlitePort:
     """One connection, used by one thread at a time, as a `Port`. Never suspends."""
 
-    __slots__ = ("_clock", "_execute", "_now", "_total", "catalog", "connection", "guard", "touched")
+    __slots__ = (
+        "_clock",
+        "_execute",
+        "_executemany",
+        "_now",
+        "_total",
+        "catalog",
+        "connection",
+        "guard",
+        "touched",
+    )
 
     def __init__(self, connection: Connection, catalog: Catalog, clock: Clock) -> None:
         self.connection = connection
@@ -140,7 +168,8 @@ class SqlitePort:
         self.guard: Callable[[], None] | None = None
         #: Topics to wake after the commit, with the highest urgency.
         self.touched: dict[str, int] = {}
-        self._execute = connection.execute
+        self._execute: Execute = connection.execute
+        self._executemany: Execute = connection.executemany
         self._clock = clock
         self._now: datetime | None = None
 
@@ -188,7 +217,7 @@ class SqlitePort:
         if self.guard is not None:
             self.guard()
         try:
-            return self.connection.executemany(sql, params).fetchall()
+            return self._executemany(sql, params).fetchall()
         except DriverError as error:
             raise translated(error) from error
 
@@ -212,7 +241,9 @@ class SqlitePort:
         touched, self.touched = self.touched, {}
         return touched
 
-    def pragma(self, name: Literal["schema_version", "data_version", "user_version", "application_id"]) -> int:
+    def pragma(
+        self, name: Literal["schema_version", "data_version", "user_version", "application_id"]
+    ) -> int:
         """The number that a pragma gives."""
         return self._execute(f"PRAGMA {name}").fetchall()[0][0]
 

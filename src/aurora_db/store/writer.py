@@ -29,6 +29,7 @@ PATIENCE = 15.0
 #: Seconds an interactive transaction may hold the writer.
 DEADLINE = 10.0
 
+
 @dataclass(frozen=True, slots=True)
 class Single(Generic[T]):
     """An operation of exactly one statement.
@@ -125,7 +126,9 @@ class Writer:
             if time.monotonic() > end:
                 if waiting is not None:
                     self._withdraw(waiting)
-                raise Busy("the writer of this process was held too long", hint="keep transactions short")
+                raise Busy(
+                    "the writer of this process was held too long", hint="keep transactions short"
+                )
 
     def _withdraw(self, waiting: _Waiting) -> None:
         try:
@@ -171,7 +174,9 @@ class Writer:
     def _start(self) -> None:
         with self._thread_lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="aurora-writer", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._serve, name="aurora-writer", daemon=True
+                )
                 self._thread.start()
 
     def _serve(self) -> None:
@@ -221,7 +226,7 @@ class Writer:
 
     def _transaction(self, batch: Sequence[_Waiting]) -> None:
         port = self.port
-        self._switch(any(waiting.durable for waiting in batch))
+        self._switch(durable=any(waiting.durable for waiting in batch))
         port.run("BEGIN IMMEDIATE")
         catalog = port.catalog
         try:
@@ -240,7 +245,7 @@ class Writer:
         touched = port.take_touched()
         self._committed(touched)
 
-    def _switch(self, durable: bool) -> None:
+    def _switch(self, *, durable: bool) -> None:
         # A claim may be undone by a power cut: then the job is pending again.
         wanted = self._synchronous
         if not durable and wanted == "FULL":
@@ -318,7 +323,7 @@ class Writer:
             else:
                 waiting.result = finish(verb(port))
             mark_operation(port, first)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
             waiting.error = error
             port.catalog = catalog
             if isinstance(error, AuroraError):
@@ -418,7 +423,9 @@ class Held:
                 hint="do slow work before the block, and keep the block short",
             )
         if self._state != "open":
-            raise TransactionError(f"the transaction was {self._state} already", hint="open another one")
+            raise TransactionError(
+                f"the transaction was {self._state} already", hint="open another one"
+            )
 
     def expire(self) -> None:
         """Roll back if the deadline has passed; for those who wait."""
@@ -498,7 +505,9 @@ def mark_operation(port: SqlitePort, before: int) -> None:
     """Note that the changes after `before` are one operation, if they are several."""
     last = last_position(port)
     if last > before + 1:
-        finish(port.change("INSERT INTO _operations (first, last) VALUES (?, ?)", (before + 1, last)))
+        finish(
+            port.change("INSERT INTO _operations (first, last) VALUES (?, ?)", (before + 1, last))
+        )
 
 
 def closed() -> DatabaseClosed:
