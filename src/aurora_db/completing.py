@@ -13,7 +13,8 @@ from aurora_db.base.clock import Clock
 from aurora_db.base.errors import TransactionError
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs.handlers import Jobs
-from aurora_db.store.engine import Engine, Held
+from aurora_db.store.engine import Engine
+from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans
 from aurora_db.store.port import Port
 

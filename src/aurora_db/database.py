@@ -23,8 +23,9 @@ from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
 from aurora_db.store import documents, operations
 from aurora_db.store.documents import Document, Target
-from aurora_db.store.engine import Engine, Held
+from aurora_db.store.engine import Engine
 from aurora_db.store.gate import Gate, HeldGate
+from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans, Prepared
 from aurora_db.store.port import Port
 

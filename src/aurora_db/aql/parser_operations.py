@@ -248,7 +248,7 @@ def _selection(cursor: Cursor) -> Selection:
     if cursor.kind != ":":
         return _field(cursor, first, None)
     cursor.advance()
-    kind: str = cursor.kind
+    kind = str(cursor.kind)
     if kind in _EXPRESSION_STARTS:
         cursor.advance()
         raise _computed(cursor, first)

@@ -70,6 +70,9 @@ _TOKEN: Final = re.compile(
 )
 _NUMBER_LIKE: Final = re.compile(r"-?[0-9][A-Za-z0-9_.]*+")
 _STRING_START: Final = re.compile(r'"(?:[^"\\\x00-\x08\x0a-\x1f]++|\\[^\r\n])*+')
+#: Single and typographic quotes, and the backtick.
+_WRONG_QUOTES: Final = "'`\u2018\u2019\u201c\u201d"
+_WRONGLY_QUOTED: Final = re.compile(f"[{_WRONG_QUOTES}]([^{_WRONG_QUOTES}\r\n]*+)[{_WRONG_QUOTES}]")
 _ESCAPE: Final = re.compile(
     r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
     r"|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]+)\}|(.))",
@@ -262,16 +265,8 @@ def _refuse_character(text: str, start: int) -> NoReturn:
     found = text[start]
     if found == '"':
         _refuse_string(text, start)
-    if found in "'`‘’“”":
-        closing = re.compile(r"[^'`‘’“”\r\n]*+['`‘’“”]").match(text, start + 1)
-        end = closing.end() if closing else start + 1
-        hint = f'write "{text[start + 1 : end - 1]}"' if closing and end - start < 60 else 'write "'
-        raise AqlSyntaxError(
-            f"expected a string in double quotes, found {found}",
-            hint=hint,
-            source=text,
-            span=Span(start, end),
-        )
+    if found in _WRONG_QUOTES:
+        _refuse_quotes(text, start)
     hint: str | None = None
     if found == ";":
         hint = "leave it out: nothing stands between statements"
@@ -285,6 +280,17 @@ def _refuse_character(text: str, start: int) -> NoReturn:
         hint=hint,
         source=text,
         span=Span(start, start + 1),
+    )
+
+
+def _refuse_quotes(text: str, start: int) -> NoReturn:
+    quoted = _WRONGLY_QUOTED.match(text, start)
+    end = quoted.end() if quoted else start + 1
+    raise AqlSyntaxError(
+        f"expected a string in double quotes, found {shorten(text[start:end])}",
+        hint=f'write "{shorten(quoted[1])}"' if quoted else 'write "…"',
+        source=text,
+        span=Span(start, end),
     )
 
 

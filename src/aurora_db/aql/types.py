@@ -1,8 +1,7 @@
 """The type table: AQL ⇄ Python ⇄ column.
 
-`store` checks one value and gives what its column holds; `load` gives the way back. A whole
-document is checked by `check_document`, which is compiled once for each collection, for inserts
-of many documents spend their time here.
+`store` checks one value and gives what its column holds; `load` gives the way back. Whole
+documents are checked in `checks.py`.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 from aurora_db.aql import suggest
-from aurora_db.aql.catalog import Collection, Field, Type, Validation
+from aurora_db.aql.catalog import Field, Type, Validation
 from aurora_db.base.codec import decode, encode, instant, timestamp
 from aurora_db.base.errors import TypeMismatch, UnknownEnum, UnknownField, ValidationError
-from aurora_db.base.ids import new_id
 from aurora_db.base.records import Priority
 
 #: What a column holds.
@@ -115,7 +113,7 @@ def store(type: Type, value: Any, where: str = "the value") -> Any:
     """
     if value is None:
         return None
-    return _STORES[type.name](type)(value, where)
+    return STORES[type.name](type)(value, where)
 
 
 def _string(type: Type) -> Store:
@@ -368,7 +366,8 @@ def _inline(type: Type, value: Any, where: str) -> dict[str, Any]:
     return result
 
 
-_STORES: Final[Mapping[str, Callable[[Type], Store]]] = {
+#: What checks a value of each type.
+STORES: Final[Mapping[str, Callable[[Type], Store]]] = {
     "String": _string, "Int": _int, "Float": _float, "Boolean": _boolean, "ID": _id, "Uuid": _uuid,
     "DateTime": _datetime, "Date": _iso(dt.date), "Time": _iso(dt.time), "JSON": _json, "Any": _json,
     "Object": _object, "Email": _shaped(EMAIL, "an e-mail address"), "URL": _shaped(URL, "a URL"),
@@ -450,131 +449,3 @@ def _broken(where: str, rule: str, wanted: str, value: object) -> ValidationErro
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
-
-
-# --- a whole document -----------------------------------------------------------------------
-
-
-class _Checker:
-    """What is known of a collection before any document comes."""
-
-    __slots__ = ("_collection", "_defaults", "_flexible", "_known", "_plain", "_required", "_slow")
-
-    def __init__(self, collection: Collection) -> None:
-        self._collection = collection
-        self._flexible = collection.flexible
-        self._known = {field.name: field for field in collection.fields}
-        #: Fields whose value is what the column holds, by the Python type it must have.
-        self._plain = {
-            f.name: _PLAIN[f.type.name]
-            for f in collection.fields
-            if f.validate is None and f.type.name in _PLAIN
-        }
-        self._slow = {f.name: _STORES[f.type.name](f.type) for f in collection.fields}
-        self._required = tuple(f.name for f in collection.fields if f.required and f.name != "id")
-        self._defaults = tuple(f for f in collection.fields if f.has_default)
-
-    def check(
-        self, document: Mapping[str, Any], now: dt.datetime, *, partial: bool
-    ) -> dict[str, Any]:
-        """The stored values by column."""
-        plain = self._plain
-        stored: dict[str, Any] = {}
-        for name, value in document.items():
-            if plain.get(name) is type(value):
-                stored[name] = value
-            else:
-                self._one(name, value, stored)
-        if not partial:
-            self._complete(stored, now)
-        elif "id" in stored:
-            raise ValidationError(
-                "field 'id' is never changed",
-                hint="insert another document",
-                field="id",
-                rule="immutable",
-            )
-        for name in self._required:
-            if stored.get(name) is None and (name in stored or not partial):
-                raise ValidationError(f"field '{name}' is required", field=name, rule="required")
-        extra = stored.get("_extra")
-        if extra is not None and not partial:
-            stored["_extra"] = encode(extra)
-        return stored
-
-    def _one(self, name: str, value: Any, stored: dict[str, Any]) -> None:
-        field = self._known.get(name)
-        if field is None:
-            self._undeclared(name, value, stored)
-            return
-        if value is None:
-            stored[field.name] = None
-            return
-        stored[field.name] = self._slow[field.name](value, f"field '{name}'")
-        if field.validate is not None:
-            validate(field, name, value)
-
-    def _undeclared(self, name: str, value: Any, stored: dict[str, Any]) -> None:
-        if name == "_sid":
-            self._one("id", value, stored)
-            return
-        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeMismatch(f"the name of a field is a String, got {name!r}")
-        if not self._flexible or name.startswith("_"):
-            raise UnknownField(
-                f"no field named '{name}' in collection '{self._collection.name}'",
-                hint=suggest.hint(
-                    name, self._known, "declare it, or define the collection @flexible"
-                ),
-            )
-        stored.setdefault("_extra", {})[name] = value
-
-    def _complete(self, stored: dict[str, Any], now: dt.datetime) -> None:
-        if stored.get("id") is None:
-            stored["id"] = new_id()
-        for field in self._defaults:
-            if field.name not in stored:
-                stored[field.name] = _default(field, now)
-
-
-def _default(field: Field, now: dt.datetime) -> Any:
-    value = field.default
-    if value == "now" and field.type.name in ("DateTime", "Date", "Time"):
-        value = {"DateTime": now, "Date": now.date(), "Time": now.time()}[field.type.name]
-    elif value == "uuid" and field.type.name in ("ID", "Uuid"):
-        value = new_id()
-    return store(field.type, value, f"the default of field '{field.name}'")
-
-
-#: Types whose Python value goes into the column as it is.
-_PLAIN: Final[Mapping[str, type]] = {"Int": int, "String": str}
-
-
-@lru_cache(maxsize=512)
-def _checker(collection: Collection) -> _Checker:
-    return _Checker(collection)
-
-
-_by_identity: dict[int, tuple[Collection, _Checker]] = {}
-
-
-def check_document(
-    collection: Collection, document: Mapping[str, Any], *, now: dt.datetime, partial: bool = False
-) -> dict[str, Any]:
-    """Check a document against its schema; what its columns hold, by name.
-
-    Defaults are applied and an id is made, unless `partial` (an update). The undeclared fields
-    of a flexible collection come under `_extra`: JSON text, or in an update the values by name.
-
-    Raises:
-        TypeMismatch, UnknownField, UnknownEnum, ValidationError: the document is refused.
-    """
-    if not isinstance(document, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise mismatch(f"a document of '{collection.name}'", "Object", document)
-    # Hashing a collection walks all its fields; its identity is known at once.
-    kept = _by_identity.get(id(collection))
-    if kept is None or kept[0] is not collection:
-        if len(_by_identity) > 1_000:
-            _by_identity.clear()
-        kept = _by_identity[id(collection)] = (collection, _checker(collection))
-    return kept[1].check(document, now, partial=partial)

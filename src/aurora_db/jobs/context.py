@@ -15,8 +15,8 @@ from aurora_db.base.records import Priority
 from aurora_db.jobs import queue
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.store.engine import Engine
+from aurora_db.store.held import Held
 from aurora_db.store.port import finish
-from aurora_db.store.writer import Held
 
 if TYPE_CHECKING:
     # The façades are above this floor; they are only named here, for type checkers.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import decode, encode, instant, seconds, timestamp
@@ -204,11 +204,14 @@ def _due(
         return run_at
     if delay is None:
         return None
-    wanted: object = delay
-    number = isinstance(wanted, (int, float, timedelta)) and not isinstance(wanted, bool)
-    if not number or seconds(delay) < 0:
+    if not _is_duration(delay):
         raise _refused("delay", delay, "a duration in seconds from 0")
     return clock.now() + timedelta(seconds=seconds(delay))
+
+
+def _is_duration(value: object) -> bool:
+    number = isinstance(value, (int, float, timedelta)) and not isinstance(value, bool)
+    return number and seconds(cast("float | timedelta", value)) >= 0
 
 
 def _refused(name: str, value: object, wanted: str) -> ValidationError:

@@ -1,7 +1,7 @@
 """The verbs on documents, one transaction each.
 
 Written once over a `Port`. What SQL cannot check (patterns, e-mail addresses, time zones) is
-checked here, by `types.check_document`, before the statement; everything else is a constraint of
+checked here, by `checks.check_document`, before the statement; everything else is a constraint of
 the table, so that another program obeys it too.
 """
 
@@ -13,7 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from aurora_db.aql import plan, resolve, types
+from aurora_db.aql import checks, plan, resolve
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.base.errors import AccessDenied, MissingWhere, UnknownCollection
 from aurora_db.sql import lower
@@ -67,7 +67,7 @@ def readable(catalog: Catalog, name: str) -> Collection:
 
 
 def _stored(collection: Collection, document: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    return types.check_document(collection, document, now=now)
+    return checks.check_document(collection, document, now=now)
 
 
 def insert_single(
@@ -91,7 +91,7 @@ async def insert_many(port: Port, name: str, documents: Iterable[Mapping[str, An
     collection = writable(port.catalog, name)
     now = port.now()
     names = columns(collection)
-    check = types.check_document
+    check = checks.check_document
     ids: list[str] = []
     rows: list[tuple[Any, ...]] = []
     for document in documents:
@@ -146,7 +146,7 @@ async def update_where(
     variables: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[str]:
     """Merge `changes` into every document that matches; their ids."""
-    stored = types.check_document(collection, changes, now=port.now(), partial=True)
+    stored = checks.check_document(collection, changes, now=port.now(), partial=True)
     if not stored:
         statement = lower.ids(collection, where)
     else:

@@ -19,9 +19,10 @@ from aurora_db.base.clock import Clock
 from aurora_db.base.errors import AuroraError, NotFound, ReadOnly
 from aurora_db.store import catalog as definitions
 from aurora_db.store import changes, migrate, process
+from aurora_db.store.held import DEADLINE, Held
 from aurora_db.store.port import Verb, finish
 from aurora_db.store.sqlite import Connection, DriverError, Execute, SqlitePort, connect, translated
-from aurora_db.store.writer import DEADLINE, Held, Single, Writer, closed
+from aurora_db.store.writer import Single, Writer, closed
 
 T = TypeVar("T")
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
-from aurora_db.base.errors import AuroraError, Busy, DatabaseClosed, Timeout, TransactionError
+from aurora_db.base.errors import AuroraError, Busy, DatabaseClosed, TransactionError
+from aurora_db.store.held import DEADLINE, Held, caller, last_position, mark_operation
 from aurora_db.store.port import Params, Verb, finish
 from aurora_db.store.sqlite import SYNCHRONOUS, SqlitePort
 
@@ -26,8 +27,6 @@ T = TypeVar("T")
 BATCH = 2_000
 #: Seconds a caller waits for the writer of its own process.
 PATIENCE = 15.0
-#: Seconds an interactive transaction may hold the writer.
-DEADLINE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,124 +389,6 @@ class Writer:
                 self._batch()
         finally:
             self._lock.release()
-
-
-class Held:
-    """An interactive transaction: holds the writer until its end or its deadline.
-
-    A context manager of both kinds: commits at the end, rolls back when the block raises.
-    """
-
-    def __init__(self, writer: Writer, deadline: float) -> None:
-        self._writer = writer
-        self._ends = time.monotonic() + deadline
-        self._seconds = deadline
-        self._mutex = threading.RLock()
-        self._catalog = writer.port.catalog
-        self._first = last_position(writer.port)
-        self._state = "open"
-        self.owner = caller()
-        self.port = writer.port
-        self.port.begin()
-        self.port.guard = self._guard
-
-    def _guard(self) -> None:
-        if self._state == "open" and time.monotonic() > self._ends:
-            self._end("expired")
-        self._check()
-
-    def _check(self) -> None:
-        if self._state == "expired":
-            raise Timeout(
-                f"the transaction outlived its deadline of {self._seconds:g} seconds and was rolled back",
-                hint="do slow work before the block, and keep the block short",
-            )
-        if self._state != "open":
-            raise TransactionError(
-                f"the transaction was {self._state} already", hint="open another one"
-            )
-
-    def expire(self) -> None:
-        """Roll back if the deadline has passed; for those who wait."""
-        if time.monotonic() > self._ends:
-            with self._mutex:
-                if self._state == "open":
-                    self._end("expired")
-
-    def _end(self, state: str) -> None:
-        """Roll back and give the writer to others."""
-        with self._mutex:
-            self._state = state
-            self.port.guard = None
-            if self.port.connection.in_transaction:
-                self.port.run("ROLLBACK")
-            self.port.catalog = self._catalog
-            self.port.take_touched()
-            self._writer.let_go(None)
-
-    def commit(self) -> None:
-        """Commit; everything in the transaction is on disk when this returns.
-
-        Raises:
-            Timeout: the deadline has passed; nothing was committed.
-        """
-        with self._mutex:
-            self._guard()
-            try:
-                mark_operation(self.port, self._first)
-                self.port.run("COMMIT")
-            except BaseException:
-                self._end("rolled back")
-                raise
-            self._state = "committed"
-            touched = self.port.take_touched()
-            self._writer.let_go(touched)
-
-    def rollback(self) -> None:
-        """Undo everything; no error when the transaction has ended."""
-        with self._mutex:
-            if self._state == "open":
-                self._end("rolled back")
-
-    def belongs_to_caller(self) -> None:
-        """From here on the calling thread or task is the holder."""
-        self.owner = caller()
-
-    @property
-    def open(self) -> bool:
-        """Whether statements can still run."""
-        return self._state == "open"
-
-    def finish(self, error: BaseException | None) -> None:
-        """Commit, or roll back when the block raised; a block that rolled back itself is done."""
-        if error is not None:
-            self.rollback()
-        elif self._state != "rolled back":
-            self.commit()
-
-
-def caller() -> object:
-    """Who runs: the current task where an event loop runs, else the thread."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None
-    return threading.get_ident() if task is None else task
-
-
-def last_position(port: SqlitePort) -> int:
-    """The position of the newest change."""
-    rows = finish(port.rows("SELECT seq FROM sqlite_sequence WHERE name = '_changes'"))
-    return rows[0][0] if rows else 0
-
-
-def mark_operation(port: SqlitePort, before: int) -> None:
-    """Note that the changes after `before` are one operation, if they are several."""
-    last = last_position(port)
-    if last > before + 1:
-        finish(
-            port.change("INSERT INTO _operations (first, last) VALUES (?, ?)", (before + 1, last))
-        )
 
 
 def closed() -> DatabaseClosed:
