@@ -1,0 +1,1 @@
+"""Real applications, each with its own test."""

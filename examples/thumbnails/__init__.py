@@ -1,0 +1,1 @@
+"""A product catalogue whose thumbnails are made by durable jobs."""
