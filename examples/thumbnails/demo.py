@@ -1,6 +1,6 @@
 """The main job of the product, shown: a catalogue, two workers, one of them killed.
 
-    python -m examples.thumbnails.demo [--images DIR] [--out DIR]
+python -m examples.thumbnails.demo [--images DIR] [--out DIR]
 """
 
 from __future__ import annotations
@@ -36,12 +36,16 @@ def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(description="thumbnails of real photographs by durable jobs")
     parser.add_argument("--images", type=Path, help="a folder of your own pictures")
-    parser.add_argument("--out", type=Path, help="where the database and the pictures go; a new folder when absent")
+    parser.add_argument(
+        "--out", type=Path, help="where the database and the pictures go; a new folder when absent"
+    )
     given = parser.parse_args()
     console = Console()
     out = given.out or Path(tempfile.mkdtemp(prefix="aurora-thumbnails-"))
     (out / "thumbnails").mkdir(parents=True, exist_ok=True)
-    console.print("fetching the photographs …" if given.images is None else f"pictures of {given.images}")
+    console.print(
+        "fetching the photographs …" if given.images is None else f"pictures of {given.images}"
+    )
     pictures = [*photos.photographs(given.images), *broken(out)]
     with Aurora(out / "shop.db") as db:
         catalogue.make(db)
@@ -49,7 +53,9 @@ def main() -> None:
         catalogue.add(db, pictures)
         killed, rescued = work(db, console, out)
         report(db, console, time.monotonic() - start, killed, rescued)
-        console.print(f"contact sheet: [bold]{sheet.contact_sheet(db, out / 'contact-sheet.png')}[/]")
+        console.print(
+            f"contact sheet: [bold]{sheet.contact_sheet(db, out / 'contact-sheet.png')}[/]"
+        )
 
 
 def broken(out: Path) -> list[Path]:
@@ -61,7 +67,13 @@ def broken(out: Path) -> list[Path]:
 
 def work(db: Aurora, console: Console, out: Path) -> tuple[int, int]:
     """Two worker processes; one is killed while it holds jobs. Returns its pid, and the rescued."""
-    command = [sys.executable, "-m", "examples.thumbnails.worker", str(out / "shop.db"), str(out / "thumbnails")]
+    command = [
+        sys.executable,
+        "-m",
+        "examples.thumbnails.worker",
+        str(out / "shop.db"),
+        str(out / "thumbnails"),
+    ]
     processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
     killed, held = 0, 0
     end = time.monotonic() + GUARD
@@ -89,7 +101,10 @@ def work(db: Aurora, console: Console, out: Path) -> tuple[int, int]:
 def kill_one(db: Aurora, mine: list[int]) -> tuple[int, int]:
     """SIGKILL a worker that holds running jobs; its pid and how many it held, or zeros."""
     pids = {row["id"]: row["pid"] for row in db.execute(HOLDERS)["_workers"]}
-    running = [job["worker"] for job in db.execute('{ _jobs(where: {status: "RUNNING"}) { worker } }')["_jobs"]]
+    running = [
+        job["worker"]
+        for job in db.execute('{ _jobs(where: {status: "RUNNING"}) { worker } }')["_jobs"]
+    ]
     for worker in running:
         pid = pids.get(worker)
         if pid in mine:
@@ -100,11 +115,19 @@ def kill_one(db: Aurora, mine: list[int]) -> tuple[int, int]:
 
 def view(jobs: list[dict[str, Any]], killed: int) -> Table:
     """The queue as it is now."""
-    counts = {status: sum(job["status"] == status for job in jobs) for status in ("COMPLETED", "RUNNING", "PENDING", "SCHEDULED", "FAILED")}
+    counts = {
+        status: sum(job["status"] == status for job in jobs)
+        for status in ("COMPLETED", "RUNNING", "PENDING", "SCHEDULED", "FAILED")
+    }
     table = Table.grid(padding=(0, 2))
     done = counts["COMPLETED"] + counts["FAILED"]
-    table.add_row(ProgressBar(total=len(jobs), completed=done, width=40), f"{done}/{len(jobs)} products")
-    table.add_row("  ".join(f"{status.lower()} {count}" for status, count in counts.items()), f"worker {killed} killed" if killed else "two workers")
+    table.add_row(
+        ProgressBar(total=len(jobs), completed=done, width=40), f"{done}/{len(jobs)} products"
+    )
+    table.add_row(
+        "  ".join(f"{status.lower()} {count}" for status, count in counts.items()),
+        f"worker {killed} killed" if killed else "two workers",
+    )
     return table
 
 

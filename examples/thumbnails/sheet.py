@@ -20,7 +20,9 @@ def contact_sheet(db: Aurora, path: Path) -> Path:
     rows = db.execute("{ thumbnails(where: {size: 320}) { product path } }")["thumbnails"]
     found = {row["product"]: row["path"] for row in rows}
     lines = -(-len(products) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * (CELL + GAP) + GAP, lines * (CELL + TITLE + GAP) + GAP), PAPER)
+    sheet = Image.new(
+        "RGB", (COLUMNS * (CELL + GAP) + GAP, lines * (CELL + TITLE + GAP) + GAP), PAPER
+    )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=15)
     for n, product in enumerate(products):

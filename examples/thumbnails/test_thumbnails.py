@@ -16,7 +16,9 @@ def test_the_demo_makes_thumbnails_and_survives_a_kill(tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()
     for n in range(12):
-        Image.effect_mandelbrot((1400, 1000), (-2, -1.2, 1, 1.2), 20 + n).save(images / f"p{n:02}.png")
+        Image.effect_mandelbrot((1400, 1000), (-2, -1.2, 1, 1.2), 20 + n).save(
+            images / f"p{n:02}.png"
+        )
     out = tmp_path / "out"
     done = subprocess.run(
         [sys.executable, "-m", "examples.thumbnails.demo", "--images", images, "--out", out],

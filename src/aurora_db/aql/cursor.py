@@ -88,8 +88,8 @@ class Cursor:
 
     def expected(self, what: str, hint: str | None = None) -> AqlSyntaxError:
         """The error that `what` was expected where the next token is."""
-        return self.error(f"expected {what}, found {self._found()}", self.token.span, hint or
-                          self._mistake(what))  # fmt: skip
+        hint = hint or self._mistake(what)
+        return self.error(f"expected {what}, found {self._found()}", self.token.span, hint)
 
     def error(self, message: str, span: Span, hint: str | None = None) -> AqlSyntaxError:
         """An error at `span`."""
@@ -106,9 +106,8 @@ class Cursor:
     def duplicate(self, what: str, span: Span) -> DuplicateArgument:
         """The error that `what` stands at `span` for the second time."""
         message = f"{what} stands twice"
-        return DuplicateArgument(
-            message, hint="keep one of them", source=self.source, span=span
-        )  # fmt: skip
+        hint = "keep one of them"
+        return DuplicateArgument(message, hint=hint, source=self.source, span=span)
 
     def near(self, known: Iterable[str]) -> str | None:
         """A hint that the next token may be a misspelt one of `known`."""

@@ -26,90 +26,17 @@ MAX_ROOTS: Final = 64
 #: Tokens that begin an expression and no field.
 _EXPRESSION_STARTS: Final = frozenset((STRING, BLOCK, INT, FLOAT, "$", "(", "[", "-", "!"))
 #: Functions of expressions: `x: upper(name)` is a computed field, `x: users(…)` is none.
-_FUNCTIONS: Final = frozenset(
-    [
-        "concat",
-        "uppercase",
-        "upper",
-        "lowercase",
-        "lower",
-        "trim",
-        "substring",
-        "replace",
-        "length",
-        "len",
-        "split",
-        "join",
-        "startsWith",
-        "endsWith",
-        "contains",
-        "truncate",
-        "padLeft",
-        "padRight",
-        "format",
-        "slug",
-        "add",
-        "subtract",
-        "multiply",
-        "divide",
-        "mod",
-        "abs",
-        "round",
-        "floor",
-        "ceil",
-        "min",
-        "max",
-        "pow",
-        "sqrt",
-        "sign",
-        "if",
-        "and",
-        "or",
-        "not",
-        "eq",
-        "ne",
-        "gt",
-        "gte",
-        "lt",
-        "lte",
-        "isNull",
-        "isNotNull",
-        "coalesce",
-        "case",
-        "first",
-        "last",
-        "count",
-        "sum",
-        "avg",
-        "pluck",
-        "filter",
-        "map",
-        "sort",
-        "unique",
-        "slice",
-        "now",
-        "dateAdd",
-        "dateDiff",
-        "year",
-        "month",
-        "day",
-        "hour",
-        "minute",
-        "second",
-        "weekday",
-        "formatDate",
-        "startOf",
-        "toString",
-        "toInt",
-        "toFloat",
-        "toBoolean",
-        "toDateTime",
-        "toJSON",
-        "uuid",
-        "hash",
-        "get",
-    ]
-)
+_FUNCTIONS: Final = frozenset((
+    "concat", "uppercase", "upper", "lowercase", "lower", "trim", "substring", "replace", "length",
+    "len", "split", "join", "startsWith", "endsWith", "contains", "truncate", "padLeft",
+    "padRight", "format", "slug", "add", "subtract", "multiply", "divide", "mod", "abs", "round",
+    "floor", "ceil", "min", "max", "pow", "sqrt", "sign", "if", "and", "or", "not", "eq", "ne",
+    "gt", "gte", "lt", "lte", "isNull", "isNotNull", "coalesce", "case", "first", "last", "count",
+    "sum", "avg", "pluck", "filter", "map", "sort", "unique", "slice", "now", "dateAdd",
+    "dateDiff", "year", "month", "day", "hour", "minute", "second", "weekday", "formatDate",
+    "startOf", "toString", "toInt", "toFloat", "toBoolean", "toDateTime", "toJSON", "uuid", "hash",
+    "get",
+))  # fmt: skip
 #: Functions that are called without an argument.
 _BARE_FUNCTIONS: Final = frozenset(("now", "uuid"))
 
@@ -308,8 +235,7 @@ def _fragment(cursor: Cursor) -> Unsupported:
     inline = cursor.kind != NAME or cursor.token.text == "on"
     if cursor.kind == NAME:
         cursor.advance()
-        return cursor.unsupported("inline fragments are" if inline else "fragments are", start)
-    return cursor.unsupported("inline fragments are", start)
+    return cursor.unsupported("inline fragments are" if inline else "fragments are", start)
 
 
 def _name_of(token: Token | None) -> Name | None:

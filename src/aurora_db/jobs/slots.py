@@ -202,12 +202,15 @@ class Slots:
         if ran is not None:
             self.mean = took if self.mean is None else self.mean + NEWEST * (took - self.mean)
         if settlement is None:
+            # Completed by its own transaction, or lost.
             self.completed += 1
         else:
             self.completed += settlement.statement is queue.COMPLETE
             self.failed += settlement.statement is queue.FAIL
             self._ended.append(settlement)
-        self._ring()
+        if len(self._ended) <= 1:
+            # The first since the pump last collected; those after it go along.
+            self._ring()
 
     def _may_begin(self) -> bool:
         if not self._heap or self._gated or self._alone or not self._free:

@@ -7,18 +7,19 @@ would fail. Patterns and addresses are checked before the write, by `aql/types.p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
 from aurora_db.aql.catalog import Collection, Field, Type
-from aurora_db.base.codec import encode
+from aurora_db.aql.types import store
 from aurora_db.sql.expressions import NOW, UUID7
 from aurora_db.sql.statement import identifier, literal
 
 COLUMN_TYPES = {"Int": "INTEGER", "Boolean": "INTEGER", "Float": "REAL"}
 
 _DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
-_CLOCK = "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
-_DIGITS = "[0-9][0-9][0-9][0-9][0-9][0-9]"
+_CLOCK = "[0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
+_DIGITS = "[0-9]" * 6
+_OFFSET = "[+-][0-9][0-9]:[0-9][0-9]"
+_HEX = "[0-9a-f]"
+_UUID = "-".join(_HEX * count for count in (8, 4, 4, 4, 12))
 
 
 def create_collection(collection: Collection) -> list[str]:
@@ -26,9 +27,8 @@ def create_collection(collection: Collection) -> list[str]:
     columns = ["_n INTEGER PRIMARY KEY", *(_column(field) for field in collection.fields)]
     columns.insert(2, "_rev INTEGER NOT NULL DEFAULT 1")
     if collection.flexible:
-        columns.append(
-            "_extra TEXT CONSTRAINT \"_extra: object\" CHECK (json_valid(_extra) AND json_type(_extra) = 'object')"
-        )
+        check = _json("_extra", "json_type(_extra) = 'object'")
+        columns.append(f'_extra TEXT CONSTRAINT "_extra: object" CHECK ({check})')
     table = identifier(collection.name)
     statements = [f"CREATE TABLE {table} (\n    " + ",\n    ".join(columns) + "\n) STRICT"]
     for field in collection.fields:
@@ -76,17 +76,7 @@ def _default(field: Field) -> str:
         return {"DateTime": f"({NOW})", "Date": "(date('now'))", "Time": "(time('now'))"}[kind]
     if value == "uuid" and kind in ("ID", "Uuid"):
         return f"({UUID7})"
-    return literal(_stored_default(value, kind))
-
-
-def _stored_default(value: Any, kind: str) -> Any:
-    if value is None:
-        return None
-    if kind in ("JSON", "Object", "Any", "List", "Inline"):
-        return encode(value)
-    if kind == "Float":
-        return float(value)
-    return value
+    return literal(store(field.type, value))
 
 
 def _checks(field: Field, name: str) -> list[tuple[str, str]]:
@@ -96,13 +86,12 @@ def _checks(field: Field, name: str) -> list[tuple[str, str]]:
     if rules is None:
         return checks
     if field.type.name == "List":
+        # What holds for each element cannot be said in a CHECK, which knows no subqueries.
         counted = f"json_array_length({name})"
-        checks += (
-            [("minItems", f"{counted} >= {rules.min_items}")] if rules.min_items is not None else []
-        )
-        checks += (
-            [("maxItems", f"{counted} <= {rules.max_items}")] if rules.max_items is not None else []
-        )
+        if rules.min_items is not None:
+            checks.append(("minItems", _json(name, f"{counted} >= {rules.min_items}")))
+        if rules.max_items is not None:
+            checks.append(("maxItems", _json(name, f"{counted} <= {rules.max_items}")))
         return checks
     if rules.min is not None:
         checks.append(("min", f"{name} >= {literal(rules.min)}"))
@@ -127,17 +116,39 @@ def _of_type(type: Type, name: str) -> list[tuple[str, str]]:
             return [("length", f"length({name}) BETWEEN 1 AND 255")]
         case "Enum":
             return [("words", f"{name} IN ({', '.join(literal(word) for word in type.words)})")]
+        case "Uuid":
+            return [("Uuid", f"{name} GLOB '{_UUID}'")]
         case "DateTime":
-            return [("DateTime", f"{name} GLOB '{_DAY}T{_CLOCK}.{_DIGITS}Z'")]
+            return [("DateTime", f"{name} GLOB '{_DAY}T{_CLOCK}.{_DIGITS}Z' AND {_day(name)} AND {_hour(f'substr({name}, 12)')}")]  # fmt: skip
         case "Date":
-            return [("Date", f"{name} GLOB '{_DAY}'")]
+            return [("Date", f"{name} GLOB '{_DAY}' AND {_day(name)}")]
         case "Time":
-            return [("Time", f"{name} GLOB '{_CLOCK}*'")]
+            tails = ("", f".{_DIGITS}", _OFFSET, f".{_DIGITS}{_OFFSET}")
+            shapes = " OR ".join(f"{name} GLOB '{_CLOCK}{tail}'" for tail in tails)
+            return [("Time", f"({shapes}) AND {_hour(name)}")]
         case "JSON" | "Any":
-            return [("JSON", f"json_valid({name})")]
+            return [("JSON", _json(name, "1"))]
         case "Object" | "Inline":
-            return [("object", f"json_valid({name}) AND json_type({name}) = 'object'")]
+            return [("object", _json(name, f"json_type({name}) = 'object'"))]
         case "List":
-            return [("list", f"json_valid({name}) AND json_type({name}) = 'array'")]
+            return [("list", _json(name, f"json_type({name}) = 'array'"))]
         case _:
             return []
+
+
+def _json(name: str, check: str) -> str:
+    """A check of JSON that is looked at only where it is JSON.
+
+    `json_valid(NULL)` is 0 in SQLite 3.40, and `json_type` of anything else is an error.
+    """
+    return f"CASE WHEN {name} IS NULL THEN 1 WHEN json_valid({name}) THEN {check} ELSE 0 END"
+
+
+def _day(text: str) -> str:
+    """The first ten characters are a day of the calendar that Python knows, too."""
+    day = f"substr({text}, 1, 10)"
+    return f"date({day}) IS {day} AND {text} >= '0001'"
+
+
+def _hour(text: str) -> str:
+    return f"substr({text}, 1, 2) < '24'"

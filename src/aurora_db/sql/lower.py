@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from aurora_db.aql.catalog import Collection
 from aurora_db.aql.selections import everything
 from aurora_db.aql.values import value_of
 from aurora_db.base.codec import encode
-from aurora_db.base.errors import TypeMismatch
+from aurora_db.base.errors import TypeMismatch, UnknownField
 from aurora_db.sql import expressions, reader
 from aurora_db.sql.statement import Bound, Statement, identifier, literal
 from aurora_db.sql.where import has_variable, where
@@ -37,8 +37,8 @@ class Lowered:
 def query(query: plan.Query) -> Lowered:
     """The statement of a query, without its aggregates."""
     collection = query.collection
-    condition, params = where(query.where)
-    columns = ", ".join(_column(output) for output in query.outputs)
+    condition, params = where(query.where, row=_row(collection))
+    columns = ", ".join(_column(output, collection) for output in query.outputs)
     parts = [f"SELECT {columns} FROM {identifier(collection.name)}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")
@@ -54,14 +54,16 @@ def query(query: plan.Query) -> Lowered:
     )
 
 
-def _column(output: plan.Output) -> str:
+def _row(collection: Collection) -> str:
+    return identifier(collection.name) + "."
+
+
+def _column(output: plan.Output, collection: Collection) -> str:
     path = output.path
     if output.extra:
         return identifier("_extra")
-    if path.keys and not output.selection:
-        return f"{expressions.column(path, '')} -> {expressions.inside(path)}"
     if path.keys:
-        return f"{expressions.column(path, '')} -> {expressions.inside(path)}"
+        return expressions.part(path, _row(collection))
     return expressions.column(path, "")
 
 
@@ -83,22 +85,25 @@ def _amount(value: plan.Value | None, otherwise: int) -> Any:
 
 
 def _orders(query: plan.Query) -> list[str]:
-    last = _place(query.collection)
-    if not query.order:
-        return [last]
-    return [
-        *(_order(order) for order in query.order),
-        last if query.collection.field("id") is None else identifier("id"),
-    ]
+    collection = query.collection
+    last = _place(collection)
+    if query.order and _has_unique_id(collection):
+        last = identifier("id")
+    return [*(_order(order, collection) for order in query.order), last]
+
+
+def _has_unique_id(collection: Collection) -> bool:
+    return not collection.system or collection.name in ("_jobs", "_workers")
 
 
 def _place(collection: Collection) -> str:
     """The column that keeps the order of insertion."""
-    return identifier("_n") if not collection.system or collection.name == "_jobs" else "rowid"
+    return "rowid" if collection.system else identifier("_n")
 
 
-def _order(order: plan.Order) -> str:
-    text = expressions.value(order.path) + (" DESC" if order.descending else "")
+def _order(order: plan.Order, collection: Collection) -> str:
+    row = _row(collection)
+    text = expressions.value(order.path, row) + (" DESC" if order.descending else "")
     # SQLite's own rule is ours: nulls first ascending, last descending.
     if order.nulls_first is None or order.nulls_first != order.descending:
         return text
@@ -106,23 +111,39 @@ def _order(order: plan.Order) -> str:
 
 
 def _is_bounded(query: plan.Query) -> bool:
-    parts = query.where.parts if isinstance(query.where, plan.And) else (query.where,)
-    equal = [
-        part.path
-        for part in _comparisons(parts)
-        if part.op == "eq" and not part.path.keys and part.path.field
-    ]
-    if any(
-        path.field is not None and (path.field.name == "id" or path.field.unique) for path in equal
-    ):
+    """Whether an index leads to all rows that are looked at, and these are few."""
+    parts = _comparisons((query.where,))
+    if any(_is_one(part, query.collection) for part in parts):
         return True
     limit = query.limit
-    few = isinstance(limit, plan.Constant) and isinstance(limit.value, int) and limit.value <= FEW
-    if not few:
+    if not isinstance(limit, plan.Constant) or not isinstance(limit.value, int):
         return False
-    if any(path.field is not None and path.field.indexed for path in equal):
-        return not query.order or len(equal) > 0
-    return not query.order and not parts and query.offset is None
+    if limit.value > FEW or query.offset is not None or query.order:
+        return False
+    match query.where:
+        case plan.And(parts=()):
+            return True
+        case plan.Compare() | plan.And(parts=(plan.Compare(),)):
+            field = parts[0].path.field
+            plain = field is not None and not parts[0].path.keys
+            return plain and field.indexed and parts[0].op == "eq"
+        case _:
+            return False
+
+
+def _is_one(part: plan.Compare, collection: Collection) -> bool:
+    """Whether a comparison leaves one document at most, or as many as the ids it lists."""
+    field = part.path.field
+    if field is None or part.path.keys:
+        return False
+    is_id = field.name == "id" and _has_unique_id(collection)
+    if part.op == "in" and isinstance(part.value, plan.Constant):
+        return is_id and len(part.value.value) <= FEW
+    # Several documents may have no value for a unique field.
+    known = field.required or (
+        isinstance(part.value, plan.Constant) and part.value.value is not None
+    )
+    return part.op == "eq" and (is_id or (field.unique and known))
 
 
 def _comparisons(parts: Sequence[plan.Where]) -> list[plan.Compare]:
@@ -137,33 +158,38 @@ def _comparisons(parts: Sequence[plan.Where]) -> list[plan.Compare]:
 
 def aggregate(query: plan.Query) -> Statement:
     """How many documents match, over the whole filtered set."""
-    condition, params = where(query.where)
-    return Statement(
-        f"SELECT count(*) FROM {identifier(query.collection.name)} WHERE {condition}", params
-    )
+    return Statement(*count(query.collection, query.where))
 
 
 def count(collection: Collection, condition: plan.Where) -> tuple[str, tuple[Any, ...]]:
-    """The same for a condition without variables."""
-    text, params = where(condition)
+    """The text and parameters that count what matches."""
+    text, params = where(condition, row=_row(collection))
     return f"SELECT count(*) FROM {identifier(collection.name)} WHERE {text}", params
 
 
 def ids(collection: Collection, condition: plan.Where) -> Statement:
     """The ids of what matches, in order of insertion."""
-    text, params = where(condition)
+    text, params = where(condition, row=_row(collection))
     return Statement(
         f"SELECT id FROM {identifier(collection.name)} WHERE {text} ORDER BY _n", params
     )
 
 
-def get(collection: Collection) -> tuple[str, Callable[[tuple[Any, ...]], dict[str, Any]]]:
-    """The text that reads one document by id, and what makes a document of its row."""
+def get(collection: Collection) -> tuple[str, reader.Reader]:
+    """The text that reads one document by id, and what makes a document of its row.
+
+    Raises:
+        UnknownField: documents of a system collection have no id of their own.
+    """
+    if not _has_unique_id(collection):
+        raise UnknownField(
+            f"documents of '{collection.name}' are not kept by id",
+            hint="query them by their fields",
+        )
     outputs = everything(collection)
-    columns = ", ".join(_column(output) for output in outputs)
-    return f"SELECT {columns} FROM {identifier(collection.name)} WHERE id = ?", reader.compiled(
-        outputs
-    )
+    columns = ", ".join(_column(output, collection) for output in outputs)
+    text = f"SELECT {columns} FROM {identifier(collection.name)} WHERE id = ?"
+    return text, reader.compiled(outputs)
 
 
 def insert(collection: Collection, names: Sequence[str]) -> str:
@@ -183,7 +209,7 @@ def update(collection: Collection, condition: plan.Where, stored: Mapping[str, A
         else:
             sets.append(f"{identifier(name)} = ?")
             params.append(value)
-    text, more = where(condition)
+    text, more = where(condition, row=_row(collection))
     return Statement(
         f"UPDATE {identifier(collection.name)} SET {', '.join(sets)}, _rev = _rev + 1 WHERE {text} RETURNING id",
         (*params, *more),
@@ -201,5 +227,5 @@ def _merged(values: Mapping[str, Any], params: list[Any]) -> str:
 
 def delete(collection: Collection, condition: plan.Where) -> Statement:
     """Remove what matches; returns the ids."""
-    text, params = where(condition)
+    text, params = where(condition, row=_row(collection))
     return Statement(f"DELETE FROM {identifier(collection.name)} WHERE {text} RETURNING id", params)

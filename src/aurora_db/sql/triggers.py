@@ -44,7 +44,7 @@ def feed(collection: Collection, handlers: Sequence[plan.HandlerTrigger]) -> lis
                 f"CREATE TRIGGER {_name(collection, op)} {event} ON {table} BEGIN\n    {inner};\nEND"
             )
     made.append(
-        f"CREATE TRIGGER {_name(collection, 'rev')} AFTER UPDATE OF {columns} ON {table} WHEN NEW._rev = OLD._rev BEGIN\n"
+        f"CREATE TRIGGER {_name(collection, 'rev')} AFTER UPDATE OF {columns} ON {table} WHEN NEW._rev <= OLD._rev BEGIN\n"
         f"    UPDATE {table} SET _rev = OLD._rev + 1 WHERE _n = NEW._n;\nEND"
     )
     return made

@@ -19,16 +19,19 @@ from aurora_db.sql.statement import Bound, literal
 
 Fragment = tuple[str, tuple[Any, ...]]
 
-_SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_SYMBOLS = {"eq": "IS", "ne": "IS NOT", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+#: The given value as a row of `json_each`.
+_WANT = ("_want.type", "_want.value")
 
 
-def where(condition: plan.Where, *, trigger: bool = False) -> Fragment:
+def where(condition: plan.Where, *, row: str = "", trigger: bool = False) -> Fragment:
     """The condition as SQL and its parameters.
 
-    In a trigger there are no parameters: constants become literals, fields are those of the new
+    `row` is the table and a dot. In a trigger there are no parameters: constants become literals, fields are those of the new
     row, and of the old one where the path says so.
     """
-    return _Lowering(trigger=trigger).where(condition, negated=False)
+    return _Lowering(row, trigger=trigger).where(condition, negated=False)
 
 
 def has_variable(condition: plan.Where) -> bool:
@@ -45,8 +48,9 @@ def has_variable(condition: plan.Where) -> bool:
 
 
 class _Lowering:
-    def __init__(self, *, trigger: bool) -> None:
+    def __init__(self, row: str, *, trigger: bool) -> None:
         self._trigger = trigger
+        self._table = row
 
     def where(self, condition: plan.Where, *, negated: bool) -> Fragment:
         match condition:
@@ -81,19 +85,15 @@ class _Lowering:
 
     def _row(self, path: plan.Path) -> str:
         if not self._trigger:
-            return ""
+            return self._table
         return "OLD." if path.row == "old" else "NEW."
-
-    def _param(self, value: Any) -> Fragment:
-        if self._trigger:
-            return literal(value), ()
-        return "?", (value,)
 
     def _given(self, condition: plan.Compare, form: Callable[[Any], Any]) -> Fragment:
         """The right side, in a form: a parameter, a bound one, or a literal in a trigger."""
         value = condition.value
         if isinstance(value, plan.Constant):
-            return self._param(form(value.value))
+            known = form(value.value)
+            return (literal(known), ()) if self._trigger else ("?", (known,))
         path, op = condition.path, condition.op
 
         def read(variables: Mapping[str, Any]) -> Any:
@@ -103,125 +103,127 @@ class _Lowering:
 
     def _compare(self, condition: plan.Compare) -> Fragment:
         path = condition.path
+        if path.type is None or path.type.name in JSON_KINDS:
+            return self._json(condition)
         left = expressions.value(path, self._row(path))
         match condition.op:
             case "isNull":
-                right, params = self._given(condition, int)
-                return f"({left} IS NULL) = {right}", params
+                return self._is_null(condition, f"{left} IS NULL")
             case "in":
                 return self._in(condition, left)
             case "contains":
-                return self._contains(condition, left)
-            case "startsWith":
                 right, params = self._given(condition, _same)
-                return f"substr({left}, 1, length({right})) = {right}", params + params
-            case "endsWith":
-                right, params = self._given(condition, _same)
-                return (
-                    f"(substr({left}, max(1, length({left}) - length({right}) + 1)) = {right})",
-                    params + params,
-                )
+                return f"instr({left}, {right}) > 0", params
+            case "startsWith" | "endsWith":
+                return self._edge(condition, left)
             case _:
-                return self._ordered(condition, left)
+                right, params = self._given(condition, _same)
+                return f"{left} {_SYMBOLS[condition.op]} {right}", params
 
-    def _ordered(self, condition: plan.Compare, left: str) -> Fragment:
-        symbol = {"eq": "IS", "ne": "IS NOT", **_SYMBOLS}[condition.op]
-        if condition.path.type is not None:
-            right, params = self._given(condition, _plain)
-            return f"{left} {symbol} {right}", params
-        right, params = self._given(condition, _plain)
-        wanted, kinds = self._given(condition, _kind)
-        same = f"{self._kind_of(condition.path)} IS {wanted}"
-        if condition.op == "ne":
-            return f"NOT ({left} IS {right} AND {same})", params + kinds
-        return f"({left} {symbol} {right} AND {same})", params + kinds
+    def _is_null(self, condition: plan.Compare, text: str) -> Fragment:
+        if isinstance(condition.value, plan.Constant):
+            return (text if condition.value.value else f"NOT ({text})"), ()
+        right, params = self._given(condition, int)
+        return f"({text}) = {right}", params
 
-    def _kind_of(self, path: plan.Path) -> str:
-        below = expressions.inside(path)
-        stored_in = expressions.column(path, self._row(path))
-        return expressions.kind(
-            f"json_type({stored_in})" if below is None else f"json_type({stored_in}, {below})"
+    def _edge(self, condition: plan.Compare, left: str) -> Fragment:
+        right, params = self._given(condition, _same)
+        start = (
+            f"1, length({right})"
+            if condition.op == "startsWith"
+            else f"max(1, length({left}) - length({right}) + 1)"
         )
+        return f"substr({left}, {start}) = {right}", params + params
 
     def _in(self, condition: plan.Compare, left: str) -> Fragment:
         right, params = self._given(condition, encode)
-        if condition.path.type is None:
-            same = f"{expressions.kind('each.type')} IS {self._kind_of(condition.path)}"
-            return (
-                f"EXISTS (SELECT 1 FROM json_each({right}) AS each WHERE each.value IS {left} AND {same})",
-                params,
-            )
-        null = f"({left} IS NULL AND EXISTS (SELECT 1 FROM json_each({right}) WHERE value IS NULL))"
         listed = f"{left} IN (SELECT value FROM json_each({right}))"
         known = condition.value
         if isinstance(known, plan.Constant) and None not in known.value:
             return listed, params
-        return f"({listed} OR {null})", params + params
+        null = f"{left} IS NULL AND EXISTS (SELECT 1 FROM json_each({right}) WHERE value IS NULL)"
+        return f"({listed} OR ({null}))", params + params
 
-    def _contains(self, condition: plan.Compare, left: str) -> Fragment:
-        path = condition.path
-        if path.type is None:
+    # --- on JSON: undeclared fields, lists, objects -----------------------------------------
+
+    def _json(self, condition: plan.Compare) -> Fragment:
+        path, op = condition.path, condition.op
+        found = expressions.as_value(path, self._row(path))
+        kinds = _kinds(condition)
+        if kinds is not None:
             right, params = self._given(condition, _plain)
-            as_list, more = self._given(condition, encode)
-            kind = self._kind_of(path)
-            below = expressions.inside(path)
-            stored_in = expressions.column(path, self._row(path))
-            each = (
-                f"json_each({stored_in}, {below})"
-                if below is not None
-                else f"json_each({stored_in})"
-            )
-            return (
-                f"CASE {kind} WHEN 2 THEN instr({left}, {right}) > 0 WHEN 4 THEN "
-                f"EXISTS (SELECT 1 FROM {each} AS each, json_each('[' || {as_list} || ']') AS want "
-                f"WHERE {_equal('each', 'want')}) ELSE 0 END"
-            ), params + more
-        if path.type.name not in JSON_KINDS:
-            right, params = self._given(condition, _same)
-            return f"instr({left}, {right}) > 0", params
-        right, params = self._given(condition, _same)
-        element = (
-            f"EXISTS (SELECT 1 FROM json_each({left}) AS each, json_each('[' || {right} || ']') AS want "
-            f"WHERE {_equal('each', 'want')})"
-        )
-        if path.type.name == "List":
-            return element, params
-        subset = (
-            f"NOT EXISTS (SELECT 1 FROM json_each({right}) AS want WHERE NOT EXISTS "
-            f"(SELECT 1 FROM json_each({left}) AS each WHERE each.key IS want.key AND {_equal('each', 'want')}))"
-        )
-        # A part of an object is an object; anything else can only be an element.
-        objects = f"json_type({left}) = 'object' AND json_type({right}) = 'object'"
-        return (
-            f"CASE WHEN {objects} THEN {subset} WHEN json_type({left}) = 'array' THEN {element} ELSE 0 END"
-        ), params * 3
+            symbol = "IS" if op == "ne" else _SYMBOLS[op]
+            text = f"(coalesce({found[0]}, 'null') IN {kinds} AND {found[1]} {symbol} {right})"
+            return (f"NOT {text}" if op == "ne" else text), params
+        match op:
+            case "isNull":
+                return self._is_null(condition, f"coalesce({found[0]}, 'null') = 'null'")
+            case "eq" | "in":
+                return self._wanted(condition, expressions.equal(found, _WANT))
+            case "ne":
+                text, params = self._wanted(condition, expressions.equal(found, _WANT))
+                return f"NOT {text}", params
+            case "contains":
+                each = expressions.elements(path, self._row(path))
+                return self._wanted(condition, _holds(found, each))
+            case "startsWith" | "endsWith":
+                text, params = self._edge(condition, found[1])
+                return f"({found[0]} = 'text' AND {text})", params
+            case _:
+                same = f"{expressions.kind(found[0])} = {expressions.kind(_WANT[0])}"
+                ordered = f"{found[1]} {_SYMBOLS[op]} {_WANT[1]}"
+                plain = f"{_WANT[0]} NOT IN ('object', 'array')"
+                return self._wanted(condition, f"{plain} AND {same} AND {ordered}")
+
+    def _wanted(self, condition: plan.Compare, test: str) -> Fragment:
+        """Whether one of the given values passes a test of `_want`, whatever type it has."""
+        # The values of an undeclared field come as they are, those of a declared one as JSON.
+        text = encode if condition.path.type is None else _json_text
+
+        def listed(value: Any) -> str:
+            values = value if condition.op == "in" else [value]
+            return "[" + ",".join([text(one) for one in values]) + "]"
+
+        right, params = self._given(condition, listed)
+        return f"EXISTS (SELECT 1 FROM json_each({right}) AS _want WHERE {test})", params
 
 
-def _equal(one: str, other: str) -> str:
-    return f"{one}.value IS {other}.value AND {expressions.kind(one + '.type')} IS {expressions.kind(other + '.type')}"
+def _holds(found: expressions.Json, each: str) -> str:
+    """`contains`: a part of a text, an element of a list, some keys and values of an object."""
+    inside = expressions.equal(("_each.type", "_each.value"), _WANT)
+    same = expressions.equal(("_each.type", "_each.value"), ("_key.type", "_key.value"))
+    missing = f"NOT EXISTS (SELECT 1 FROM {each} AS _each WHERE _each.key = _key.key AND {same})"
+    return (
+        f"CASE {found[0]} WHEN 'text' THEN _want.type = 'text' AND instr({found[1]}, _want.value) > 0 "
+        f"WHEN 'array' THEN EXISTS (SELECT 1 FROM {each} AS _each WHERE {inside}) "
+        "WHEN 'object' THEN CASE _want.type WHEN 'object' THEN "
+        f"NOT EXISTS (SELECT 1 FROM json_each(_want.value) AS _key WHERE {missing}) ELSE 0 END "
+        "ELSE 0 END"
+    )
+
+
+def _kinds(condition: plan.Compare) -> str | None:
+    """The JSON types that one known scalar can be compared with; None where it is not that easy."""
+    if condition.path.type is not None or condition.op not in _SYMBOLS:
+        return None
+    match condition.value:
+        case plan.Constant(value=bool()):
+            return "('true', 'false')"
+        case plan.Constant(value=int() | float()):
+            return "('integer', 'real')"
+        case plan.Constant(value=str()):
+            return "('text')"
+        case _:
+            return None
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-def _plain(value: Any) -> Any:
-    """A value as SQLite compares it: containers by their JSON."""
-    if isinstance(value, bool):
-        return int(value)
-    return encode(value) if isinstance(value, (dict, list, tuple)) else value
-
-
-def _kind(value: Any) -> int | None:
-    """The class of a value, as `expressions.kind` counts them."""
-    match value:
-        case bool():
-            return 3
-        case int() | float():
-            return 1
-        case str():
-            return 2
-        case None:
-            return None
-        case _:
-            return 4
+def _json_text(value: Any) -> str:
+    return "null" if value is None else value

@@ -1,0 +1,1 @@
+"""What things cost, beside the floor: bare APSW running the same statements on the same tables."""

@@ -1,0 +1,213 @@
+"""Jobs: enqueue one, many and from tasks; drain; end to end; pickup."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+from pathlib import Path
+from time import perf_counter, perf_counter_ns, sleep
+
+from aurora_db import AsyncAurora, Aurora, Jobs
+from aurora_db.base.clock import SystemClock
+from aurora_db.base.codec import encode, timestamp
+from aurora_db.base.ids import new_id
+from aurora_db.jobs.queue import ENQUEUE
+from benchmarks.measure import Figure, bare, database, document, median
+
+ONE, MANY, TOTAL, BATCH = 1_000, 20_000, 20_000, 100
+PAYLOAD = document(7)
+
+CLAIM = """
+    UPDATE _jobs SET status = 'RUNNING', worker = 'w', attempt = attempt + 1, started_at = ?, lease_until = ?
+     WHERE _n IN (SELECT _n FROM _jobs WHERE status = 'PENDING' AND type = 'noop' ORDER BY priority DESC, _n LIMIT ?)
+    RETURNING _n, payload, attempt
+"""
+COMPLETE = """
+    UPDATE _jobs SET status = 'COMPLETED', finished_at = ?, lease_until = NULL
+     WHERE _n = ? AND attempt = ? AND worker = 'w' AND status = 'RUNNING'
+"""
+
+
+def row() -> tuple[object, ...]:
+    """The columns of a job."""
+    now = timestamp(SystemClock().now())
+    return (new_id(), "noop", "default", encode(PAYLOAD), 0, "PENDING", 3, None, now, None, None)
+
+
+def enqueue_one_floor() -> float:
+    """Single enqueues a second, bare."""
+    with bare() as connection:
+        start = perf_counter()
+        for _ in range(ONE):
+            connection.execute(ENQUEUE, row())
+        return ONE / (perf_counter() - start)
+
+
+def enqueue_one_ours() -> float:
+    """Single enqueues a second, ours."""
+    with database() as db:
+        start = perf_counter()
+        for _ in range(ONE):
+            db.enqueue_job("noop", PAYLOAD)
+        return ONE / (perf_counter() - start)
+
+
+def enqueue_many_floor() -> float:
+    """Jobs a second in one transaction, bare."""
+    with bare() as connection:
+        start = perf_counter()
+        with connection:
+            connection.executemany(ENQUEUE, [row() for _ in range(MANY)])
+        return MANY / (perf_counter() - start)
+
+
+def enqueue_many_ours() -> float:
+    """Jobs a second in one transaction, ours."""
+    with database() as db:
+        start = perf_counter()
+        db.enqueue_jobs("noop", [PAYLOAD] * MANY)
+        return MANY / (perf_counter() - start)
+
+
+def tasks_floor(producers: int) -> float:
+    """Durable enqueues a second, bare: as many in a transaction as there are producers."""
+    rounds = TOTAL // producers
+    with bare() as connection:
+        start = perf_counter()
+        for _ in range(rounds):
+            with connection:
+                connection.executemany(ENQUEUE, [row() for _ in range(producers)])
+        return rounds * producers / (perf_counter() - start)
+
+
+def tasks_ours(producers: int) -> float:
+    """Durable enqueues a second from asyncio producers, each waiting for its own."""
+
+    async def produce(db: AsyncAurora, count: int) -> None:
+        for _ in range(count):
+            await db.enqueue_job("noop", PAYLOAD)
+
+    async def main() -> float:
+        with tempfile.TemporaryDirectory(prefix="aurora-bench-") as folder:
+            async with AsyncAurora(Path(folder, "bench.db")) as db:
+                start = perf_counter()
+                await asyncio.gather(*(produce(db, TOTAL // producers) for _ in range(producers)))
+                return TOTAL // producers * producers / (perf_counter() - start)
+
+    return asyncio.run(main())
+
+
+def loop_floor(*, drain: bool) -> float:
+    """The ideal loop, bare, with batches of 100: enqueue (unless draining), claim, complete."""
+    with bare() as connection:
+        start = perf_counter()
+        rows = [row() for _ in range(TOTAL)] if drain else []
+        size = TOTAL if drain else BATCH
+        for _ in range(0, TOTAL, size):
+            with connection:
+                connection.executemany(ENQUEUE, rows or [row() for _ in range(BATCH)])
+        start = perf_counter() if drain else start
+        ended: list[tuple[object, ...]] = []
+        while True:
+            now = timestamp(SystemClock().now())
+            with connection:
+                connection.executemany(COMPLETE, ended)
+                claimed = connection.execute(CLAIM, (now, now, BATCH)).fetchall()
+            if not claimed:
+                return TOTAL / (perf_counter() - start)
+            ended = [(now, n, attempt) for n, _, attempt in claimed]
+
+
+class Counter:
+    """Counts what ran, and tells when all of it has."""
+
+    def __init__(self, wanted: int) -> None:
+        self.count = 0
+        self.wanted = wanted
+        self.all = threading.Event()
+
+    def hit(self) -> None:
+        """One ran. Only the interpreter's lock guards the count, as a user's would."""
+        self.count += 1
+        if self.count >= self.wanted:
+            self.all.set()
+
+
+def loop_ours(*, drain: bool) -> float:
+    """From the first enqueue (or the start of the workers) until the last job is COMPLETED."""
+    counter = Counter(TOTAL)
+    jobs = Jobs()
+    jobs.job("noop")(lambda _: counter.hit())
+    with tempfile.TemporaryDirectory(prefix="aurora-bench-") as folder:
+        path = Path(folder, "bench.db")
+        if drain:
+            with Aurora(path) as db:
+                db.enqueue_jobs("noop", [PAYLOAD] * TOTAL)
+        start = perf_counter()
+        with Aurora(path, workers_enabled=True, jobs=jobs) as db:
+            if not drain:
+                start = perf_counter()
+                for _ in range(0, TOTAL, BATCH):
+                    db.enqueue_jobs("noop", [PAYLOAD] * BATCH)
+            assert counter.all.wait(60)
+            while db.workers.stats().by_status.get("COMPLETED", 0) < TOTAL:
+                sleep(0.001)
+            return TOTAL / (perf_counter() - start)
+
+
+def pickup() -> list[Figure]:
+    """Milliseconds from the call of enqueue to the start of the handler, workers idle."""
+    started: list[int] = []
+    ran = threading.Event()
+    jobs = Jobs()
+
+    @jobs.job("noop")
+    def noop(_payload: dict[str, object]) -> None:
+        started.append(perf_counter_ns())
+        ran.set()
+
+    with database(workers_enabled=True, jobs=jobs) as db:
+        took: list[float] = []
+        for _ in range(300):
+            ran.clear()
+            begun = perf_counter_ns()
+            db.enqueue_job("noop", PAYLOAD)
+            assert ran.wait(30)
+            took.append((started[-1] - begun) / 1e6)
+            sleep(0.005)
+    took.sort()
+    return [
+        Figure("pickup p50", "ms", None, took[len(took) // 2]),
+        Figure("pickup p99", "ms", None, took[int(len(took) * 0.99)]),
+    ]
+
+
+def figures() -> list[Figure]:
+    """All of them."""
+    return [
+        Figure("enqueue one", "/s", median(enqueue_one_floor), median(enqueue_one_ours)),
+        Figure("enqueue many", "/s", median(enqueue_many_floor), median(enqueue_many_ours)),
+        *(
+            Figure(
+                f"enqueue, {n:,} asyncio producers",
+                "/s",
+                median(lambda n=n: tasks_floor(n), 3),
+                median(lambda n=n: tasks_ours(n), 3),
+            )
+            for n in (64, 1_000)
+        ),
+        Figure(
+            "drain, no-op",
+            "/s",
+            median(lambda: loop_floor(drain=True), 3),
+            median(lambda: loop_ours(drain=True), 3),
+        ),
+        Figure(
+            "end to end, no-op",
+            "/s",
+            median(lambda: loop_floor(drain=False), 3),
+            median(lambda: loop_ours(drain=False), 3),
+        ),
+        *pickup(),
+    ]
