@@ -163,7 +163,8 @@ def _selection_set(cursor: Cursor, what: str) -> tuple[Selection, ...]:
         selections.append(_selection(cursor))
     if cursor.kind == "...":
         raise _fragment(cursor)
-    if selections and cursor.kind in OPERATORS:
+    # "--" and "//" are meant as comments, and have their own hint.
+    if selections and cursor.kind in OPERATORS and cursor.following(1).kind not in ("-", "/"):
         hint = "a computed field needs an alias, as 'total: price * qty'"
         raise cursor.expected(f"a field or '}}' to close {what}", hint)
     cursor.close("}", opener, "a field", what)
