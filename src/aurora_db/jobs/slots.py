@@ -81,6 +81,12 @@ class Slots:
         return self.threads - self.running
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing runs and nothing that ended waits to be settled."""
+        with self._condition:
+            return self.running == 0 and not self._ended
+
+    @property
     def gated(self) -> bool:
         """Whether the slots wait for the claim of an urgent job."""
         return self._gated

@@ -248,7 +248,7 @@ class Pump:
                 logger.exception("a round of the worker failed", extra={"code": error.code})
                 self._bell.wait(self._poll_interval)
                 continue
-            if self._stopping and not self.slots.running:
+            if self._stopping and self.slots.idle:
                 break
             self._bell.wait(self._timeout())
         self._drained.set()

@@ -7,6 +7,7 @@ would fail. Patterns and addresses are checked before the write, by `aql/types.p
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 from aurora_db.aql.catalog import Collection, Field, Type
 from aurora_db.aql.types import store
 from aurora_db.sql.expressions import NOW, UUID7
@@ -147,7 +148,7 @@ def _json(name: str, check: str) -> str:
 def _day(text: str) -> str:
     """The first ten characters are a day of the calendar that Python knows, too."""
     day = f"substr({text}, 1, 10)"
-    return f"date({day}) IS {day} AND {text} >= '0001'"
+    return f"date({day}, '+0 days') IS {day} AND {text} >= '0001'"
 
 
 def _hour(text: str) -> str:

@@ -125,8 +125,9 @@ def _is_bounded(query: plan.Query) -> bool:
             return True
         case plan.Compare() | plan.And(parts=(plan.Compare(),)):
             field = parts[0].path.field
-            plain = field is not None and not parts[0].path.keys
-            return plain and field.indexed and parts[0].op == "eq"
+            if field is None or parts[0].path.keys:
+                return False
+            return field.indexed and parts[0].op == "eq"
         case _:
             return False
 
