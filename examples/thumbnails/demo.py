@@ -144,6 +144,7 @@ def report(db: Aurora, console: Console, seconds: float, killed: int, held: int)
     table.add_row("rescued while running (crashes)", str(sum(job["crashes"] for job in jobs)))
     table.add_row("thumbnails", str(db["thumbnails"].count()))
     table.add_row("seconds", f"{seconds:.1f}")
+    console.print()
     console.print(table)
     failures = Table(title="failed, as `_jobs` tells", title_justify="left")
     for name in ("picture", "attempts", "error"):
