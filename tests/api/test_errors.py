@@ -159,3 +159,31 @@ def test_the_error_shows_the_place(db):
         "  2 |   users { usernam }\n"
         "    |           ^^^^^^^"
     )
+
+
+READ_ONLY = """
+import os, sys
+from aurora_db import Aurora, ReadOnly
+os.setuid(65534)
+try:
+    Aurora(sys.argv[1])
+except ReadOnly as error:
+    print(error.code, bool(error.hint))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")
+def test_a_read_only_folder(tmp_path):
+    """Who may not write the folder is told so."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    done = subprocess.run(
+        [sys.executable, "-c", READ_ONLY, locked / "a.db"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["read_only", "True"], done.stderr

@@ -74,12 +74,18 @@ class WorkerLock:
         if self._open:
             self._open = False
             self.path.unlink(missing_ok=True)
-            self._board.close()
+            # The board stays mapped: a handler that outlived the stop may still write on it. It
+            # holds a descriptor of its own, so the lock is given back by name.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
 
     def drop(self) -> None:
-        """In a forked child: the lock is the parent's; only the descriptor goes."""
+        """In a forked child: the lock is the parent's; only the child's descriptors go.
+
+        The map has one of its own, and while it is open the lock would outlive the parent.
+        """
         self._open = False
+        self._board.close()
         os.close(self._descriptor)
 
     def __repr__(self) -> str:
