@@ -43,6 +43,6 @@ def literal(value: str | float | bool | None) -> str:
         return "1" if value else "0"
     if isinstance(value, (int, float)):
         return repr(value)
-    if "\0" in value:
-        raise ValueError("a text with a NUL character cannot stand in SQL")
-    return "'" + value.replace("'", "''") + "'"
+    quoted = "'" + value.replace("'", "''") + "'"
+    # A NUL character would end the text of the statement.
+    return quoted if "\0" not in value else "(" + quoted.replace("\0", "' || char(0) || '") + ")"
