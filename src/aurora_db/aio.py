@@ -248,7 +248,7 @@ class AsyncTransaction(_AsyncVerbs):
         jobs: Jobs,
         set_result: Callable[[object], None] | None = None,
     ) -> None:
-        super().__init__(engine, AsyncHeldGate(held.port), plans, jobs)
+        super().__init__(engine, AsyncHeldGate(held), plans, jobs)
         self._held = held
         self._set_result = set_result
 

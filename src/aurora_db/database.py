@@ -237,7 +237,7 @@ class Transaction(_Verbs):
         jobs: Jobs,
         set_result: Callable[[object], None] | None = None,
     ) -> None:
-        super().__init__(engine, HeldGate(held.port), plans, jobs)
+        super().__init__(engine, HeldGate(held), plans, jobs)
         self._held = held
         self._set_result = set_result
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from aurora_db.aql.catalog import Catalog
 from aurora_db.store.engine import Engine
+from aurora_db.store.held import Held
 from aurora_db.store.port import Port, Verb, finish
 from aurora_db.store.writer import Single
 
@@ -74,8 +75,9 @@ class AsyncGate:
 class HeldGate:
     """Verbs run at once inside one open transaction."""
 
-    def __init__(self, port: Port) -> None:
-        self._port = port
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self._port = held.port
 
     @property
     def catalog(self) -> Catalog:
@@ -85,18 +87,21 @@ class HeldGate:
     def read(self, verb: Verb[T], *, bounded: bool = False, single: bool = False) -> T:
         """Run a reading verb."""
         del bounded, single
+        self._held.check()
         return finish(verb(self._port))
 
     def write(self, verb: Verb[T] | Single[T]) -> T:
         """Run a writing verb; it is committed or rolled back with the transaction."""
+        self._held.check()
         return finish(_held(self._port, verb))
 
 
 class AsyncHeldGate:
     """The asynchronous form of `HeldGate`; a statement on SQLite never suspends."""
 
-    def __init__(self, port: Port) -> None:
-        self._port = port
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self._port = held.port
 
     @property
     def catalog(self) -> Catalog:
@@ -106,10 +111,12 @@ class AsyncHeldGate:
     async def read(self, verb: Verb[T], *, bounded: bool = False, single: bool = False) -> T:
         """Run a reading verb."""
         del bounded, single
+        self._held.check()
         return await verb(self._port)
 
     async def write(self, verb: Verb[T] | Single[T]) -> T:
         """Run a writing verb; it is committed or rolled back with the transaction."""
+        self._held.check()
         return await _held(self._port, verb)
 
 

@@ -40,9 +40,15 @@ class Held:
     def _guard(self) -> None:
         if self._state == "open" and time.monotonic() > self._ends:
             self._end("expired")
-        self._check()
+        self.check()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Refuse a verb after the end.
+
+        Raises:
+            Timeout: the deadline has passed.
+            TransactionError: it was committed or rolled back.
+        """
         if self._state == "expired":
             raise Timeout(
                 f"the transaction outlived its deadline of {self._seconds:g} seconds and was rolled back",
