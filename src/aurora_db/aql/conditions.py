@@ -211,7 +211,7 @@ def stored(path: plan.Path, op: str, value: Any) -> Any:
     if op == "contains" and path.type is not None and path.type.name in types.JSON_KINDS:
         item = path.type.item if path.type.name == "List" else None
         if item is not None and value is not None:
-            types.deep(item, value, where)
+            value = types.deep(item, value, where)
         return types.encode(value)
     if op in TEXT_OPS or (op == "contains" and path.type is not None):
         if not isinstance(value, str) and value is not None:
