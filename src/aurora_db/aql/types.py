@@ -379,8 +379,38 @@ STORES: Final[Mapping[str, Callable[[Type], Store]]] = {
 def load(type: Type) -> Callable[[Any], Any] | None:
     """What makes Python of a stored value that is not null; None where it is the value itself."""
     if type.name in JSON_KINDS:
-        return decode
+        inner = revive(type)
+        return decode if inner is None else lambda text: inner(decode(text))
     return _LOADS.get(type.name)
+
+
+def revive(type: Type) -> Callable[[Any], Any] | None:
+    """What makes Python of a value inside JSON, null included; None where it is the value itself.
+
+    Booleans are JSON's own; dates stand there as text.
+    """
+    if type.name == "List":
+        each = revive(cast("Type", type.item))
+        return (
+            None
+            if each is None
+            else lambda items: None if items is None else [each(one) for one in items]
+        )
+    if type.name == "Inline":
+        parts = [(field.name, revive(field.type)) for field in type.fields]
+        known = {name: part for name, part in parts if part is not None}
+        return (lambda value: _revived(known, value)) if known else None
+    if type.name in ("DateTime", "Date", "Time"):
+        made = _LOADS[type.name]
+        return lambda text: None if text is None else made(text)
+    return None
+
+
+def _revived(known: Mapping[str, Callable[[Any], Any]], value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    found = cast("Mapping[str, Any]", value)
+    return {name: known[name](one) if name in known else one for name, one in found.items()}
 
 
 def _word(value: int) -> str:

@@ -42,15 +42,13 @@ def _load(output: Output) -> Callable[[Any], Any] | None:
         return lambda text: shape(decode(text))
     if path.keys:
         # The column is JSON text of the part.
-        return decode
+        inner = None if path.type is None else types.revive(path.type)
+        return decode if inner is None else lambda text: inner(decode(text))
     return None if path.type is None else types.load(path.type)
 
 
 def _shape(selection: Sequence[Output], depth: int) -> Callable[[Any], Any]:
-    keys = [
-        (one.key, one.path.keys[depth], _shape(one.selection, depth + 1) if one.selection else None)
-        for one in selection
-    ]
+    keys = [(one.key, one.path.keys[depth], _part(one, depth)) for one in selection]
 
     def shape(value: Any) -> Any:
         if isinstance(value, list):
@@ -64,6 +62,12 @@ def _shape(selection: Sequence[Output], depth: int) -> Callable[[Any], Any]:
         }
 
     return shape
+
+
+def _part(output: Output, depth: int) -> Callable[[Any], Any] | None:
+    if output.selection:
+        return _shape(output.selection, depth + 1)
+    return None if output.path.type is None else types.revive(output.path.type)
 
 
 def shape_or_none(shape: Callable[[Any], Any], value: Any) -> Any:
