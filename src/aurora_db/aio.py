@@ -183,6 +183,7 @@ class _AsyncVerbs:
         delay: Duration | None = None,
         run_at: datetime | None = None,
         queue: str | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - of the job's attempts, not of this call
         tags: Sequence[str] = (),
         backoff: object = None,
     ) -> Job:
@@ -196,6 +197,7 @@ class _AsyncVerbs:
             delay: seconds to wait before the first attempt.
             run_at: the instant of the first attempt, aware; instead of `delay`.
             queue: the named lane; the type's own, else "default".
+            timeout: seconds that one attempt may take; the type's own, else 300.
             tags: words to find the job by.
             backoff: what to wait after a failure: seconds, a list of them, or a policy.
 
@@ -205,7 +207,7 @@ class _AsyncVerbs:
         """
         request = self._jobs.request(
             type, payload, priority=priority, retries=retries, delay=delay, run_at=run_at,
-            queue=queue, tags=tags, backoff=backoff, clock=self._engine.clock,
+            queue=queue, timeout=timeout, tags=tags, backoff=backoff, clock=self._engine.clock,
         )  # fmt: skip
         return await self._gate.write(job_queue.single(request, self._engine.clock))
 
@@ -219,13 +221,15 @@ class _AsyncVerbs:
         delay: Duration | None = None,
         run_at: datetime | None = None,
         queue: str | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - of the job's attempts, not of this call
         tags: Sequence[str] = (),
         backoff: object = None,
     ) -> list[Job]:
         """Put one job for each payload into the queue, all or none, in one transaction."""
         make = partial(
             self._jobs.request, type, priority=priority, retries=retries, delay=delay,
-            run_at=run_at, queue=queue, tags=tags, backoff=backoff, clock=self._engine.clock,
+            run_at=run_at, queue=queue, timeout=timeout, tags=tags, backoff=backoff,
+            clock=self._engine.clock,
         )  # fmt: skip
         requests = [make(payload) for payload in payloads]
         return await self._gate.write(lambda port: job_queue.enqueue_many(port, requests))
@@ -319,6 +323,7 @@ class AsyncAurora(_AsyncVerbs):
         *,
         retries: int | None = None,
         queue: str | None = None,
+        timeout: Duration | None = None,
         backoff: object = None,
     ) -> Callable[[Callable[P, R]], RegisteredJob[P, R]]:
         """Decorator: register a function as the job handler of `type`.
@@ -326,7 +331,7 @@ class AsyncAurora(_AsyncVerbs):
         With workers enabled, the first one registered starts them; otherwise this process only
         enqueues. See `Jobs.job` for the arguments.
         """
-        return self._jobs.job(type, retries=retries, queue=queue, backoff=backoff)
+        return self._jobs.job(type, retries=retries, queue=queue, timeout=timeout, backoff=backoff)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncTransaction]:

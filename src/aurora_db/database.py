@@ -174,6 +174,7 @@ class _Verbs:
         delay: Duration | None = None,
         run_at: datetime | None = None,
         queue: str | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - of the job's attempts, not of this call
         tags: Sequence[str] = (),
         backoff: object = None,
     ) -> Job:
@@ -187,6 +188,7 @@ class _Verbs:
             delay: seconds to wait before the first attempt.
             run_at: the instant of the first attempt, aware; instead of `delay`.
             queue: the named lane; the type's own, else "default".
+            timeout: seconds that one attempt may take; the type's own, else 300.
             tags: words to find the job by.
             backoff: what to wait after a failure: seconds, a list of them, or a policy.
 
@@ -196,7 +198,7 @@ class _Verbs:
         """
         request = self._jobs.request(
             type, payload, priority=priority, retries=retries, delay=delay, run_at=run_at,
-            queue=queue, tags=tags, backoff=backoff, clock=self._engine.clock,
+            queue=queue, timeout=timeout, tags=tags, backoff=backoff, clock=self._engine.clock,
         )  # fmt: skip
         return self._gate.write(job_queue.single(request, self._engine.clock))
 
@@ -210,13 +212,15 @@ class _Verbs:
         delay: Duration | None = None,
         run_at: datetime | None = None,
         queue: str | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - of the job's attempts, not of this call
         tags: Sequence[str] = (),
         backoff: object = None,
     ) -> list[Job]:
         """Put one job for each payload into the queue, all or none, in one transaction."""
         make = partial(
             self._jobs.request, type, priority=priority, retries=retries, delay=delay,
-            run_at=run_at, queue=queue, tags=tags, backoff=backoff, clock=self._engine.clock,
+            run_at=run_at, queue=queue, timeout=timeout, tags=tags, backoff=backoff,
+            clock=self._engine.clock,
         )  # fmt: skip
         requests = [make(payload) for payload in payloads]
         return self._gate.write(lambda port: job_queue.enqueue_many(port, requests))
@@ -308,6 +312,7 @@ class Aurora(_Verbs):
         *,
         retries: int | None = None,
         queue: str | None = None,
+        timeout: Duration | None = None,
         backoff: object = None,
     ) -> Callable[[Callable[P, R]], RegisteredJob[P, R]]:
         """Decorator: register a function as the job handler of `type`.
@@ -315,7 +320,7 @@ class Aurora(_Verbs):
         With workers enabled, the first one registered starts them; otherwise this process only
         enqueues. See `Jobs.job` for the arguments.
         """
-        return self._jobs.job(type, retries=retries, queue=queue, backoff=backoff)
+        return self._jobs.job(type, retries=retries, queue=queue, timeout=timeout, backoff=backoff)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

@@ -63,7 +63,7 @@ def write(world, statement, **variables):
 def users(world):
     """Four documents: ages 3, null, 1, 1."""
     world.define(C)
-    text = lower.insert(C, ("id", "name", "age", "_extra"))
+    text = lower.insert(C, ("id", "name", "age", "_extra")).text()
     for id, name, age, extra in (
         ("d", "Ada", 3, '{"city": "Paris", "n": 1}'), ("c", None, None, None),
         ("b", "Bob", 1, '{"city": null}'), ("a", "Eve", 1, "{}"),

@@ -36,9 +36,9 @@ UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w"
 #: Options of an `enqueueJob` that a trigger can carry.
 TRIGGERED: Final = {
     "type": "type", "jobType": "type", "payload": "payload", "priority": "priority", "retries": "retries",
-    "maxRetries": "retries", "queue": "queue", "tags": "tags", "backoff": "backoff",
+    "maxRetries": "retries", "queue": "queue", "timeout": "timeout", "tags": "tags", "backoff": "backoff",
 }  # fmt: skip
-LATER_OPTIONS: Final = ("timeout", "unique", "after", "delay", "runAt", "scheduledAt")
+LATER_OPTIONS: Final = ("unique", "after", "delay", "runAt", "scheduledAt")
 
 
 def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.DefineHandler:
@@ -264,7 +264,7 @@ def job_option(scope: Scope, name: str, entry: syntax.Entry) -> plan.Value:
     problem = _option_problem(name, resolved.value)
     if problem is not None:
         raise scope.fail(TypeMismatch, f"'{entry.key.text}' is {problem}", value.span)
-    if name == "delay":
+    if name in ("delay", "timeout"):
         return plan.Constant(_seconds(resolved.value))
     return resolved
 
@@ -283,6 +283,8 @@ def _option_problem(name: str, value: Any) -> str | None:
                 if _seconds(value) is not None
                 else 'a duration such as "10m", or seconds from 0'
             )
+        case "timeout":
+            return None if _seconds(value) else 'a duration such as "10m", or seconds above 0'
         case "run_at":
             return None if texts else 'an instant such as "2026-01-01T00:00:00Z"'
         case "tags":

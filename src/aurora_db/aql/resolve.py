@@ -50,9 +50,9 @@ LATER_MUTATIONS: Final = frozenset(
 JOB_ARGUMENTS: Final = {
     "type": "type", "jobType": "type", "payload": "payload", "priority": "priority", "retries": "retries",
     "maxRetries": "retries", "runAt": "run_at", "scheduledAt": "run_at", "delay": "delay", "queue": "queue",
-    "tags": "tags", "backoff": "backoff",
+    "timeout": "timeout", "tags": "tags", "backoff": "backoff",
 }  # fmt: skip
-LATER_JOB: Final = ("timeout", "unique", "after")
+LATER_JOB: Final = ("unique", "after")
 JOB_SYNONYMS: Final = {"jobId": "id", "job_id": "id", "job_type": "type", "jobType": "type"}
 
 COUNTED: Final = {"count": "count", "ids": "ids", "nodes": "nodes"}

@@ -28,7 +28,9 @@ def timestamp(instant: dt.datetime) -> str:
         )
     if instant.tzinfo is not dt.UTC:
         instant = instant.astimezone(dt.UTC)
-    return instant.isoformat(timespec="microseconds")[:26] + "Z"
+    # Ten times faster than `isoformat`; a whole second comes without its digits.
+    text: str = msgspec.to_builtins(instant)
+    return text if len(text) == 27 else text[:19] + ".000000Z"
 
 
 def instant(text: str) -> dt.datetime:

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
+import msgspec
+
 
 class Priority(IntEnum):
     """How soon a job is claimed: all of a higher one before any of a lower one."""
@@ -30,6 +32,10 @@ class Priority(IntEnum):
             raise ValueError(f"{value!r} is not a priority; they are {words}") from None
 
 
+#: Attempts of a job in all, unless it or its type says otherwise.
+MAX_RETRIES = 3
+
+
 class Status(StrEnum):
     """Where a job is in its life; `jobs/status.py` has the ways between them."""
 
@@ -42,8 +48,7 @@ class Status(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it was when it was read. `retries` counts failures, `attempt` counts claims."""
 
     id: str
@@ -52,21 +57,22 @@ class Job:
     payload: Any
     priority: Priority
     status: Status
-    retries: int
+    retries: int = 0
     max_retries: int
-    error: str | None
-    last_retry: datetime | None
-    run_at: datetime | None
+    error: str | None = None
+    last_retry: datetime | None = None
+    run_at: datetime | None = None
     created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    attempt: int
-    crashes: int
-    worker: str | None
-    lease_until: datetime | None
-    result: Any
-    tags: tuple[str, ...]
-    cause: dict[str, Any] | None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempt: int = 0
+    crashes: int = 0
+    worker: str | None = None
+    lease_until: datetime | None = None
+    timeout: float | None = None
+    result: Any = None
+    tags: tuple[str, ...] = ()
+    cause: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from aurora_db.jobs import queue, timing
 from aurora_db.jobs.context import Bench, JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, Handler, Retry, Snooze, check_payload
 from aurora_db.jobs.queue import Claimed, Settlement
+from aurora_db.sql.statement import Batch
 
 logger = logging.getLogger("aurora_db.jobs")
 
@@ -112,7 +113,7 @@ def _after(now: datetime, delay: float) -> datetime:
 
 
 def _failed(
-    job: Claimed, statement: str, error: BaseException, *, run_at: datetime | None = None
+    job: Claimed, statement: Batch, error: BaseException, *, run_at: datetime | None = None
 ) -> Settlement:
     return Settlement(job, statement, error=words(error), traceback=trace(error), run_at=run_at)
 

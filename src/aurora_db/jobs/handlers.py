@@ -10,6 +10,7 @@ import inspect
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import msgspec
@@ -17,7 +18,9 @@ import msgspec
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import plain
 from aurora_db.base.errors import JobError, PayloadInvalid
-from aurora_db.jobs import queue, timing
+from aurora_db.jobs import request as requests
+from aurora_db.jobs import timing
+from aurora_db.jobs.request import Request
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,6 +87,7 @@ class Handler:
     queue: str | None = None
     backoff: timing.Backoff | None = None
     policy: timing.Policy | None = None
+    timeout: float | None = None
 
 
 class Enqueues(Protocol):
@@ -141,6 +145,7 @@ class Jobs:
         *,
         retries: int | None = None,
         queue: str | None = None,
+        timeout: float | timedelta | None = None,
         backoff: object = None,
     ) -> Callable[[Callable[P, R]], RegisteredJob[P, R]]:
         """Decorator: register a function as the handler of `type`.
@@ -149,6 +154,9 @@ class Jobs:
             type: the job type.
             retries: attempts in all of jobs enqueued by this process, from 1.
             queue: the queue of jobs enqueued by this process.
+            timeout: seconds that an attempt may take, 300 unless said; then it has failed. An
+                async handler is cancelled; a thread cannot be: its slot is given to others, and
+                what it still does is fenced off.
             backoff: seconds, a list of them, a policy, or a function from the number of
                 failures to seconds.
 
@@ -157,7 +165,9 @@ class Jobs:
         """
 
         def register(function: Callable[P, R]) -> RegisteredJob[P, R]:
-            handler = look_at(type, function, retries=retries, queue=queue, backoff=backoff)
+            handler = look_at(
+                type, function, retries=retries, queue=queue, timeout=timeout, backoff=backoff
+            )
             self._add(handler)
             return RegisteredJob(self, handler, function)
 
@@ -229,8 +239,16 @@ class Jobs:
         return known[0]
 
     def request(
-        self, type: str, payload: object = None, *, clock: Clock, **options: Any
-    ) -> queue.Request:
+        self,
+        type: str,
+        payload: object = None,
+        *,
+        clock: Clock,
+        retries: int | None = None,
+        queue: str | None = None,
+        backoff: object = None,
+        **options: Any,
+    ) -> Request:
         """The checked request for a job; what is not said comes from the registered type.
 
         Raises:
@@ -241,11 +259,12 @@ class Jobs:
         if handler is not None:
             if handler.convert is not None:
                 check_payload(handler, plain(payload))
-            own = {"retries": handler.retries, "queue": handler.queue, "backoff": handler.backoff}
-            for name, value in own.items():
-                if options.get(name) is None:
-                    options[name] = value
-        return queue.request(type, payload, clock=clock, **options)
+            retries = handler.retries if retries is None else retries
+            queue = handler.queue if queue is None else queue
+            backoff = handler.backoff if backoff is None else backoff
+        return requests.request(
+            type, payload, clock=clock, retries=retries, queue=queue, backoff=backoff, **options
+        )
 
     def __repr__(self) -> str:
         return f"Jobs({sorted(self._handlers)})"
@@ -275,6 +294,7 @@ def look_at(
     *,
     retries: int | None = None,
     queue: str | None = None,
+    timeout: float | timedelta | None = None,
     backoff: object = None,
 ) -> Handler:
     """What a worker must know of `function`.
@@ -305,10 +325,11 @@ def look_at(
         takes_payload=bool(rest),
         takes_job=takes_job,
         convert=_converter(function, rest[0], type) if rest else None,
-        retries=retries,
+        retries=None if retries is None else requests.attempts(retries),
         queue=queue,
         backoff=None if backoff is None or policy is not None else timing.backoff(backoff),
         policy=policy,
+        timeout=None if timeout is None else requests.limit(timeout),
     )
 
 

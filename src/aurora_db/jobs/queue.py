@@ -7,33 +7,32 @@ rows mean that the job belongs to somebody else by now.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Final
+
+import msgspec
 
 from aurora_db.base.clock import Clock
-from aurora_db.base.codec import decode, encode, instant, seconds, timestamp
-from aurora_db.base.errors import ValidationError
+from aurora_db.base.codec import decode, encode, instant, timestamp
 from aurora_db.base.ids import new_id
 from aurora_db.base.records import Job, Priority, Status
-from aurora_db.jobs import timing
+from aurora_db.jobs.request import Request
+from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port, Row
 from aurora_db.store.writer import Single
 
 #: Seconds that a claim holds without renewal.
 LEASE = 30.0
-#: Attempts in all, unless a job or its type says otherwise.
-MAX_RETRIES = 3
-
-ENQUEUE = """
-    INSERT INTO _jobs (id, type, queue, payload, priority, status, max_retries, run_at, created_at, tags, backoff)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+ENQUEUE = Batch(
+    "INSERT INTO _jobs (id, type, queue, payload, priority, status, max_retries, run_at, created_at, tags,"
+    " backoff, timeout) VALUES",
+    12,
+)
 
 COLUMNS = (
     "id, type, queue, payload, priority, status, retries, max_retries, error, last_retry, run_at, created_at, "
-    "started_at, finished_at, attempt, crashes, worker, lease_until, result, tags, cause"
+    "started_at, finished_at, attempt, crashes, worker, lease_until, result, tags, cause, timeout"
 )
 GET = f"SELECT {COLUMNS} FROM _jobs WHERE id = ?"
 
@@ -43,78 +42,67 @@ CANDIDATES = """
                     WHERE status = 'PENDING' AND type = :type{n}
                     ORDER BY priority DESC, _n LIMIT :limit)
 """
+#: What shall be claimed, as one text: a row each would wait for the interpreter's lock each.
+LOOK = """
+    SELECT json_group_array(json_array(_n, id, type, payload, priority, attempt + 1, retries, max_retries, crashes,
+                                       queue, tags, backoff, timeout, :worker))
+      FROM _jobs
+     WHERE _n IN (SELECT _n FROM ({candidates}) ORDER BY priority DESC, _n LIMIT :limit)
+"""
+#: In the same transaction nobody else can have taken them.
 CLAIM = """
     UPDATE _jobs
        SET status = 'RUNNING', worker = :worker, attempt = attempt + 1, started_at = :now, lease_until = :lease
-     WHERE _n IN (SELECT _n FROM ({candidates}) ORDER BY priority DESC, _n LIMIT :limit)
-    RETURNING _n, id, type, payload, priority, attempt, retries, max_retries, crashes, queue, tags, backoff
+     WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = 'PENDING'
 """
 
-#: Settle one attempt. The guard keeps a zombie out.
-COMPLETE = """
-    UPDATE _jobs
-       SET status = 'COMPLETED', finished_at = :now, result = :result, lease_until = NULL, error = NULL
-     WHERE _n = :n AND attempt = :attempt AND worker = :worker AND status = 'RUNNING'
-    RETURNING _n
-"""
-RETRY = """
-    UPDATE _jobs
-       SET status = 'SCHEDULED', run_at = :run_at, retries = retries + 1, error = :error, last_retry = :now,
-           lease_until = NULL
-     WHERE _n = :n AND attempt = :attempt AND worker = :worker AND status = 'RUNNING'
-    RETURNING _n
-"""
-FAIL = """
-    UPDATE _jobs
-       SET status = 'FAILED', finished_at = :now, retries = retries + 1, error = :error, last_retry = :now,
-           lease_until = NULL
-     WHERE _n = :n AND attempt = :attempt AND worker = :worker AND status = 'RUNNING'
-    RETURNING _n
-"""
-SNOOZE = """
-    UPDATE _jobs
-       SET status = 'SCHEDULED', run_at = :run_at, lease_until = NULL
-     WHERE _n = :n AND attempt = :attempt AND worker = :worker AND status = 'RUNNING'
-    RETURNING _n
-"""
-CANCEL = """
-    UPDATE _jobs
-       SET status = 'CANCELLED', finished_at = :now, error = :error, lease_until = NULL
-     WHERE _n = :n AND attempt = :attempt AND worker = :worker AND status = 'RUNNING'
-    RETURNING _n
-"""
-RELEASE = """
-    UPDATE _jobs
-       SET status = 'PENDING', lease_until = NULL, started_at = NULL
-     WHERE _n = :n AND attempt = :attempt AND worker = :worker AND status = 'RUNNING'
-    RETURNING _n
+
+def _settle(change: str) -> Batch:
+    """The statement that ends attempts by `change`; its guard keeps a zombie out."""
+    return Batch(
+        "WITH ended (n, attempt, worker, now, result, error, run_at) AS (VALUES",
+        7,
+        f""") UPDATE _jobs NOT INDEXED SET {change}, lease_until = NULL FROM ended
+     WHERE _jobs._n = ended.n AND _jobs.attempt = ended.attempt AND _jobs.worker = ended.worker
+       AND _jobs.status = 'RUNNING'""",
+        padded=True,
+    )
+
+
+FAILED = "retries = retries + 1, error = ended.error, last_retry = ended.now"
+COMPLETE = _settle(
+    "status = 'COMPLETED', finished_at = ended.now, result = ended.result, error = NULL"
+)
+RETRY = _settle(f"status = 'SCHEDULED', run_at = ended.run_at, {FAILED}")
+FAIL = _settle(f"status = 'FAILED', finished_at = ended.now, {FAILED}")
+SNOOZE = _settle("status = 'SCHEDULED', run_at = ended.run_at")
+CANCEL = _settle("status = 'CANCELLED', finished_at = ended.now, error = ended.error")
+RELEASE = _settle("status = 'PENDING', started_at = NULL")
+
+#: What each of them leaves behind.
+LEAVES: Final[Mapping[Batch, Status]] = {
+    COMPLETE: Status.COMPLETED,
+    RETRY: Status.SCHEDULED,
+    FAIL: Status.FAILED,
+    SNOOZE: Status.SCHEDULED,
+    CANCEL: Status.CANCELLED,
+    RELEASE: Status.PENDING,
+}
+SETTLED = """
+    SELECT _n, attempt, worker FROM _jobs
+     WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = :status
 """
 HOLDS = """
     SELECT 1 FROM _jobs
      WHERE _n = :n AND attempt = :attempt AND worker = :worker AND status = 'RUNNING'
 """
-KEEP_ERROR = """
-    INSERT INTO _job_errors (job_id, attempt, at, error, traceback, worker, after_completion)
-    VALUES (:id, :attempt, :now, :error, :traceback, :worker, :after)
-"""
+KEEP_ERROR = Batch(
+    "INSERT INTO _job_errors (job_id, attempt, at, error, traceback, worker, after_completion) VALUES",
+    7,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A job that shall be: checked, its payload JSON already."""
-
-    type: str
-    payload: str
-    priority: Priority
-    max_retries: int
-    run_at: datetime | None
-    queue: str
-    tags: tuple[str, ...]
-    backoff: timing.Backoff | None
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One claimed attempt: what is needed to run and settle it."""
 
     n: int
@@ -129,114 +117,34 @@ class Claimed:
     queue: str
     tags: str | None
     backoff: str | None
+    timeout: float | None
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+_CLAIMED = msgspec.json.Decoder(list[Claimed])
+
+
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """How one attempt ended. `error` and `traceback` go into `_job_errors` too when set."""
 
     job: Claimed
-    statement: str
+    statement: Batch
     result: str | None = None
     error: str | None = None
     traceback: str | None = None
     run_at: datetime | None = None
 
 
-def request(
-    type: str,
-    payload: object,
-    *,
-    clock: Clock,
-    priority: Priority | int | str = Priority.NORMAL,
-    retries: int | None = None,
-    delay: float | timedelta | None = None,
-    run_at: datetime | str | None = None,
-    queue: str | None = None,
-    tags: Sequence[str] = (),
-    backoff: object = None,
-) -> Request:
-    """Check the options of a job.
-
-    Raises:
-        ValidationError: one is outside its range; the message names it.
-    """
-    if not isinstance(type, str) or not type:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise _refused("type", type, "a text that is not empty")
-    attempts = MAX_RETRIES if retries is None else retries
-    if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise _refused("retries", retries, "a number of attempts from 1")
-    if delay is not None and run_at is not None:
-        raise _refused("delay", delay, "absent when 'run_at' is given")
-    if queue is not None and not queue:
-        raise _refused("queue", queue, "a name that is not empty")
-    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise _refused("tags", tags, "a list of texts")
-    try:
-        level = Priority.of(priority)
-    except ValueError as error:
-        raise ValidationError(
-            str(error), field="priority", rule="priority", value=priority
-        ) from None
-    return Request(
-        type=type,
-        payload=encode(payload),
-        priority=level,
-        max_retries=attempts,
-        run_at=_due(delay, run_at, clock),
-        queue=queue or "default",
-        tags=tuple(tags),
-        backoff=None if backoff is None else timing.backoff(backoff),
-    )
-
-
-def _due(
-    delay: float | timedelta | None, run_at: datetime | str | None, clock: Clock
-) -> datetime | None:
-    if isinstance(run_at, str):
-        try:
-            run_at = datetime.fromisoformat(run_at)
-        except ValueError:
-            raise _refused("run_at", run_at, "an instant such as '2026-01-01T00:00:00Z'") from None
-    if run_at is not None:
-        timestamp(run_at)
-        return run_at
-    if delay is None:
-        return None
-    if not _is_duration(delay):
-        raise _refused("delay", delay, "a duration in seconds from 0")
-    return clock.now() + timedelta(seconds=seconds(delay))
-
-
-def _is_duration(value: object) -> bool:
-    number = isinstance(value, (int, float, timedelta)) and not isinstance(value, bool)
-    return number and seconds(cast("float | timedelta", value)) >= 0
-
-
-def _refused(name: str, value: object, wanted: str) -> ValidationError:
-    return ValidationError(
-        f"'{name}' is {wanted}, got {value!r}", field=name, rule=name, value=value
-    )
-
-
 # --- enqueue --------------------------------------------------------------------------------
 
 
 def _values(wanted: Request, id: str, now: str, due: str | None) -> tuple[Any, ...]:
+    tags = encode(wanted.tags) if wanted.tags else None
+    status = "PENDING" if due is None else "SCHEDULED"
     return (
-        id,
-        wanted.type,
-        wanted.queue,
-        wanted.payload,
-        int(wanted.priority),
-        "PENDING" if due is None else "SCHEDULED",
-        wanted.max_retries,
-        due,
-        now,
-        encode(wanted.tags) if wanted.tags else None,
-        None if wanted.backoff is None else encode(timing.stored(wanted.backoff)),
-    )
+        id, wanted.type, wanted.queue, wanted.payload, wanted.priority.value, status,
+        wanted.max_retries, due, now, tags, wanted.backoff, wanted.timeout,
+    )  # fmt: skip
 
 
 def _due_text(wanted: Request, now: datetime) -> str | None:
@@ -253,31 +161,21 @@ def _record(wanted: Request, id: str, now: datetime, due: str | None) -> Job:
         payload=decode(wanted.payload),
         priority=wanted.priority,
         status=Status.PENDING if due is None else Status.SCHEDULED,
-        retries=0,
         max_retries=wanted.max_retries,
-        error=None,
-        last_retry=None,
         run_at=None if due is None else wanted.run_at,
         created_at=now,
-        started_at=None,
-        finished_at=None,
-        attempt=0,
-        crashes=0,
-        worker=None,
-        lease_until=None,
-        result=None,
+        timeout=wanted.timeout,
         tags=wanted.tags,
-        cause=None,
     )
 
 
 def single(wanted: Request, clock: Clock) -> Single[Job]:
     """The enqueueing of one job as one statement; its result is the record."""
     now = clock.now()
-    due = _due_text(wanted, now)
+    due = None if wanted.run_at is None else _due_text(wanted, now)
     id = new_id()
     params = _values(wanted, id, timestamp(now), due)
-    return Single(ENQUEUE, params, _record(wanted, id, now, due), "jobs", int(wanted.priority))
+    return Single(ENQUEUE, params, _record(wanted, id, now, due), "jobs", wanted.priority.value)
 
 
 async def enqueue(port: Port, wanted: Request) -> Job:
@@ -297,7 +195,7 @@ async def enqueue_many(port: Port, requests: Iterable[Request]) -> list[Job]:
         rows.append(_values(wanted, id, text, due))
         records.append(_record(wanted, id, now, due))
     if rows:
-        await port.many(ENQUEUE, rows)
+        await port.batch(ENQUEUE, rows)
         port.touch("jobs", max(int(record.priority) for record in records))
     return records
 
@@ -321,6 +219,7 @@ def _job(row: Row) -> Job:
         run_at=when(row[10]), created_at=instant(row[11]), started_at=when(row[12]),
         finished_at=when(row[13]), attempt=row[14], crashes=row[15], worker=row[16],
         lease_until=when(row[17]), result=json(row[18]), tags=tuple(json(row[19]) or ()), cause=json(row[20]),
+        timeout=row[21],
     )  # fmt: skip
 
 
@@ -328,33 +227,30 @@ def _job(row: Row) -> Job:
 
 
 @lru_cache(maxsize=64)
-def _claim_text(types: int) -> str:
+def _look_text(types: int) -> str:
     parts = [CANDIDATES.format(n=n) for n in range(types)]
-    return CLAIM.format(candidates=" UNION ALL ".join(parts))
+    return LOOK.format(candidates=" UNION ALL ".join(parts))
 
 
 async def claim(port: Port, worker: str, types: Sequence[str], limit: int) -> list[Claimed]:
     """Claim up to `limit` pending jobs of these types, the most urgent first."""
     if not types or limit < 1:
         return []
-    now = port.now()
-    params: dict[str, Any] = {f"type{n}": type for n, type in enumerate(types)}
-    params.update(
-        worker=worker,
-        limit=limit,
-        now=timestamp(now),
-        lease=timestamp(now + timedelta(seconds=LEASE)),
-    )
-    rows = await port.rows(_claim_text(len(types)), params)
-    claimed = [_claimed(row, worker) for row in rows]
-    # RETURNING promises no order.
-    claimed.sort(key=lambda job: (-job.priority, job.n))
+    wanted: dict[str, Any] = {f"type{n}": type for n, type in enumerate(types)}
+    row = await port.row(_look_text(len(types)), {**wanted, "worker": worker, "limit": limit})
+    claimed = _CLAIMED.decode(row[0]) if row is not None else []
+    if claimed:
+        now = port.now()
+        await port.change(CLAIM, {
+            "worker": worker, "now": timestamp(now), "lease": timestamp(now + timedelta(seconds=LEASE)),
+            "numbers": _numbers(claimed),
+        })  # fmt: skip
+        claimed.sort(key=lambda job: (-job.priority, job.n))
     return claimed
 
 
-def _claimed(row: Row, worker: str) -> Claimed:
-    values: tuple[Any, ...] = (*row, worker)
-    return Claimed(*values)
+def _numbers(jobs: Iterable[Claimed]) -> str:
+    return encode([job.n for job in jobs])
 
 
 # --- settle ---------------------------------------------------------------------------------
@@ -364,50 +260,39 @@ async def settle(port: Port, settlements: Sequence[Settlement]) -> list[Settleme
     """Write how attempts ended; returns those whose job is no longer theirs."""
     now = timestamp(port.now())
     lost: list[Settlement] = []
-    by_statement: dict[str, list[Settlement]] = {}
+    groups: dict[Batch, list[Settlement]] = {}
     for settlement in settlements:
-        by_statement.setdefault(settlement.statement, []).append(settlement)
-    for statement, group in by_statement.items():
-        rows = await port.many(statement, [_parameters(one, now) for one in group])
-        if len(rows) < len(group):
-            written = {row[0] for row in rows}
-            lost += [one for one in group if one.job.n not in written]
+        groups.setdefault(settlement.statement, []).append(settlement)
+    for statement, group in groups.items():
+        changed = await port.batch(statement, [_ended(one, now) for one in group])
+        if changed < len(group):
+            lost += await _lost(port, group, LEAVES[statement])
     missing = {one.job.n for one in lost}
     errors = [one for one in settlements if one.traceback is not None and one.job.n not in missing]
     if errors:
-        await port.many(
-            KEEP_ERROR, [error_row(one.job, one.error, one.traceback, now) for one in errors]
-        )
+        rows = [error_row(one.job, one.error, one.traceback, now) for one in errors]
+        await port.batch(KEEP_ERROR, rows)
     return lost
 
 
-def _parameters(settlement: Settlement, now: str) -> dict[str, Any]:
+def _ended(settlement: Settlement, now: str) -> tuple[Any, ...]:
     job = settlement.job
-    due = settlement.run_at
-    return {
-        "n": job.n,
-        "attempt": job.attempt,
-        "worker": job.worker,
-        "now": now,
-        "result": settlement.result,
-        "error": settlement.error,
-        "run_at": None if due is None else timestamp(due),
-    }
+    due = None if settlement.run_at is None else timestamp(settlement.run_at)
+    return (job.n, job.attempt, job.worker, now, settlement.result, settlement.error, due)
+
+
+async def _lost(port: Port, group: Sequence[Settlement], status: Status) -> list[Settlement]:
+    """Those of a group that were not settled: their job is not as the statement leaves it."""
+    numbers = _numbers(one.job for one in group)
+    rows = await port.rows(SETTLED, {"numbers": numbers, "status": status})
+    return [one for one in group if (one.job.n, one.job.attempt, one.job.worker) not in rows]
 
 
 def error_row(
     job: Claimed, error: str | None, traceback: str | None, now: str, *, after: bool = False
-) -> Mapping[str, Any]:
+) -> tuple[Any, ...]:
     """The parameters of `KEEP_ERROR`."""
-    return {
-        "id": job.id,
-        "attempt": job.attempt,
-        "now": now,
-        "error": error or "",
-        "traceback": traceback,
-        "worker": job.worker,
-        "after": int(after),
-    }
+    return (job.id, job.attempt, now, error or "", traceback, job.worker, int(after))
 
 
 async def holds(port: Port, job: Claimed) -> bool:
@@ -419,4 +304,4 @@ async def holds(port: Port, job: Claimed) -> bool:
 async def keep_error(port: Port, job: Claimed, error: str, traceback: str) -> None:
     """Keep an exception that came after the completion."""
     row = error_row(job, error, traceback, timestamp(port.now()), after=True)
-    await port.change(KEEP_ERROR, row)
+    await port.batch(KEEP_ERROR, [row])

@@ -13,7 +13,7 @@ from aurora_db.aql.values import value_of
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import TypeMismatch, UnknownField
 from aurora_db.sql import expressions, reader
-from aurora_db.sql.statement import Bound, Statement, identifier, literal
+from aurora_db.sql.statement import Batch, Bound, Statement, identifier, literal
 from aurora_db.sql.where import has_variable, where
 
 #: Rows that an event loop may read inline.
@@ -193,11 +193,10 @@ def get(collection: Collection) -> tuple[str, reader.Reader]:
     return text, reader.compiled(outputs)
 
 
-def insert(collection: Collection, names: Sequence[str]) -> str:
-    """The text that inserts one document with these columns."""
+def insert(collection: Collection, names: Sequence[str]) -> Batch:
+    """The statement that inserts documents with these columns."""
     columns = ", ".join(identifier(name) for name in names)
-    places = ", ".join("?" for _ in names)
-    return f"INSERT INTO {identifier(collection.name)} ({columns}) VALUES ({places})"
+    return Batch(f"INSERT INTO {identifier(collection.name)} ({columns}) VALUES", len(names))
 
 
 def update(collection: Collection, condition: plan.Where, stored: Mapping[str, Any]) -> Statement:

@@ -12,6 +12,7 @@ from typing import assert_never
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection
 from aurora_db.base.codec import encode
+from aurora_db.base.records import MAX_RETRIES, Priority
 from aurora_db.sql import expressions
 from aurora_db.sql.expressions import NOW, UUID7
 from aurora_db.sql.statement import identifier, literal
@@ -19,8 +20,6 @@ from aurora_db.sql.where import where
 
 #: The revision after an update, also when another program left it alone.
 NEXT_REV = "max(NEW._rev, OLD._rev + 1)"
-
-MAX_RETRIES = 3
 
 
 def feed(collection: Collection, handlers: Sequence[plan.HandlerTrigger]) -> list[str]:
@@ -114,6 +113,7 @@ def _job(handler: plan.HandlerTrigger, action: plan.HandlerEnqueue) -> str:
         "priority": _priority(options.get("priority")),
         "max_retries": _constant(options["retries"]) if "retries" in options else str(MAX_RETRIES),
         "created_at": NOW,
+        "timeout": _constant(options["timeout"]) if "timeout" in options else "NULL",
         "tags": _json(options["tags"]) if "tags" in options else "NULL",
         "backoff": _json(options["backoff"]) if "backoff" in options else "NULL",
         "cause": _cause(handler, row),
@@ -175,14 +175,11 @@ def _json(value: plan.HandlerValue) -> str:
     return literal(encode(value.value))
 
 
-PRIORITIES = {"LOW": -1, "NORMAL": 0, "HIGH": 1, "CRITICAL": 2}
-
-
 def _priority(value: plan.HandlerValue | None) -> str:
     if value is None:
         return "0"
     assert isinstance(value, plan.Constant)
-    return str(PRIORITIES.get(value.value, value.value))
+    return str(Priority.of(value.value).value)
 
 
 def _payload(value: plan.HandlerValue, row: str) -> str:

@@ -17,6 +17,7 @@ from aurora_db.aql import checks, plan, resolve
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.base.errors import AccessDenied, MissingWhere, UnknownCollection
 from aurora_db.sql import lower
+from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port, Row
 from aurora_db.store.writer import Single
 
@@ -34,7 +35,7 @@ def columns(collection: Collection) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=512)
-def _insert_text(collection: Collection) -> str:
+def _insert(collection: Collection) -> Batch:
     return lower.insert(collection, columns(collection))
 
 
@@ -79,7 +80,7 @@ def insert_single(
     """
     stored = _stored(collection, document, now)
     params = tuple([stored.get(name) for name in columns(collection)])
-    return Single(_insert_text(collection), params, stored["id"], "jobs" if touch else None)
+    return Single(_insert(collection), params, stored["id"], "jobs" if touch else None)
 
 
 async def insert_many(port: Port, name: str, documents: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -99,7 +100,7 @@ async def insert_many(port: Port, name: str, documents: Iterable[Mapping[str, An
         ids.append(stored["id"])
         rows.append(tuple([stored.get(name) for name in names]))
     if rows:
-        await port.many(_insert_text(collection), rows)
+        await port.batch(_insert(collection), rows)
         touch_handlers(port, collection)
     return ids
 

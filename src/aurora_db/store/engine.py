@@ -210,20 +210,24 @@ class Engine:
         self._check(writing=True)
         return self._writer.run(verb, durable=durable)
 
-    async def write_async(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> T:
-        """The same for tasks: the event loop goes on meanwhile."""
+    def submit(self, verb: Verb[T] | Single[T]) -> asyncio.Future[T]:
+        """The same for tasks: a future of the running event loop, resolved after the commit."""
         self._check(writing=True)
-        return await self._writer.submit(verb, durable=durable)
+        return self._writer.submit(verb)
 
-    def _refresh(self) -> None:
-        """Inside a write transaction: notice definitions that another process made."""
+    def _refresh(self) -> bool:
+        """Inside a write transaction: notice definitions that another process made.
+
+        Returns whether another connection has written since the last time.
+        """
         port = self._writer.port
         version = port.connection.data_version()
         if version == self._seen:
-            return
+            return False
         self._seen = version
         if port.pragma("schema_version") != port.catalog.version:
             port.catalog = finish(definitions.load(port))
+        return True
 
     def _committed(self, touched: Mapping[str, int]) -> None:
         self.catalog = self._writer.port.catalog

@@ -8,7 +8,7 @@ façade generated from the other differs by the gate's name only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from aurora_db.aql.catalog import Catalog
@@ -63,9 +63,10 @@ class AsyncGate:
             return self._engine.read(verb, single=single)
         return await self._engine.read_async(verb, bounded=False)
 
-    async def write(self, verb: Verb[T] | Single[T]) -> T:
-        """Run a writing verb; when it returns, its effects are on disk."""
-        return await self._engine.write_async(verb)
+    def write(self, verb: Verb[T] | Single[T]) -> Awaitable[T]:
+        """Run a writing verb; when it was awaited, its effects are on disk."""
+        # A coroutine around the future would cost each write another hop.
+        return self._engine.submit(verb)
 
     async def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks on a thread of its own."""
@@ -123,7 +124,7 @@ class AsyncHeldGate:
 async def _held(port: Port, verb: Verb[T] | Single[T]) -> Any:
     if not isinstance(verb, Single):
         return await verb(port)
-    await port.change(verb.sql, verb.params)
+    await port.batch(verb.statement, [verb.params])
     if verb.topic is not None:
         port.touch(verb.topic, verb.urgency)
     return verb.result

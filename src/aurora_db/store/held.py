@@ -133,10 +133,14 @@ def last_position(port: SqlitePort) -> int:
     return rows[0][0] if rows else 0
 
 
-def mark_operation(port: SqlitePort, before: int) -> None:
-    """Note that the changes after `before` are one operation, if they are several."""
+def mark_operation(port: SqlitePort, before: int) -> int:
+    """Note that the changes after `before` are one operation, if they are several.
+
+    Returns the position of the newest change.
+    """
     last = last_position(port)
     if last > before + 1:
         finish(
             port.change("INSERT INTO _operations (first, last) VALUES (?, ?)", (before + 1, last))
         )
+    return last

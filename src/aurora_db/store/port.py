@@ -1,4 +1,4 @@
-"""How the core talks to a database: one open transaction, five verbs.
+"""How the core talks to a database: one open transaction, six verbs.
 
 Core verbs are written once as `async def verb(port, …)` and await nothing but the port. A port
 of SQLite never suspends, so `finish` runs such a coroutine to its end on the first `send`.
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from aurora_db.aql.catalog import Catalog
+from aurora_db.sql.statement import Batch
 
 T = TypeVar("T")
 
@@ -45,6 +46,10 @@ class Port(Protocol):
 
     async def change(self, sql: str, params: Params = ()) -> int:
         """Run one statement, return how many rows it changed itself (triggers not counted)."""
+        ...
+
+    async def batch(self, statement: Batch, rows: Sequence[Sequence[Any]]) -> int:
+        """Run one statement over many rows of parameters, return how many rows it changed."""
         ...
 
     async def many(self, sql: str, params: Iterable[Params]) -> list[Row]:

@@ -7,7 +7,7 @@ cause chained.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from aurora_db.base.errors import (
     UniqueViolation,
     ValidationError,
 )
+from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Params, Row
 
 #: How long a statement waits for another process's transaction, in milliseconds.
@@ -211,6 +212,19 @@ class SqlitePort:
             return self.connection.changes()
         except DriverError as error:
             raise translated(error) from error
+
+    async def batch(self, statement: Batch, rows: Sequence[Sequence[Any]]) -> int:
+        """How many rows one statement over many rows of parameters changed itself."""
+        if self.guard is not None:
+            self.guard()
+        changed = 0
+        try:
+            for text, params in statement.pieces(rows):
+                self._execute(text, params)
+                changed += self.connection.changes()
+        except DriverError as error:
+            raise translated(error) from error
+        return changed
 
     async def many(self, sql: str, params: Iterable[Params]) -> list[Row]:
         """All rows of all runs of one statement."""

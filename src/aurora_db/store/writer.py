@@ -13,12 +13,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
+import msgspec
+
 from aurora_db.base.errors import AuroraError, Busy, DatabaseClosed, TransactionError
+from aurora_db.sql.statement import Batch
 from aurora_db.store.held import DEADLINE, Held, caller, last_position, mark_operation
-from aurora_db.store.port import Params, Verb, finish
+from aurora_db.store.port import Verb, finish
 from aurora_db.store.sqlite import SYNCHRONOUS, SqlitePort
 
 T = TypeVar("T")
@@ -29,16 +31,15 @@ BATCH = 2_000
 PATIENCE = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class Single(Generic[T]):
-    """An operation of exactly one statement.
+class Single(msgspec.Struct, Generic[T], frozen=True, gc=False):
+    """An operation of exactly one statement over one row of parameters.
 
-    Neighbours with equal `sql` in a batch run as one `executemany`. `several` tells that the
-    statement causes several changes (event handlers fire), which are one operation in the feed.
+    Neighbours with the same statement in a batch run as one. `several` tells that the statement
+    causes several changes (event handlers fire), which are one operation in the feed.
     """
 
-    sql: str
-    params: Params
+    statement: Batch
+    params: Sequence[Any]
     result: T
     topic: str | None = None
     urgency: int = 0
@@ -48,13 +49,19 @@ class Single(Generic[T]):
 class _Waiting:
     """One operation in the queue and what became of it."""
 
-    __slots__ = ("done", "durable", "error", "future", "loop", "result", "verb")
+    __slots__ = ("done", "durable", "error", "future", "joins", "loop", "result", "verb")
 
     def __init__(self, verb: Verb[Any] | Single[Any], durable: bool) -> None:
         self.verb = verb
         self.durable = durable
-        self.done = False
+        #: The statement that neighbours may share.
+        self.joins: Batch | None = None
         self.result: Any = None
+        if verb.__class__ is Single:
+            single = cast("Single[Any]", verb)
+            self.result = single.result
+            self.joins = None if single.several else single.statement
+        self.done = False
         self.error: BaseException | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.future: asyncio.Future[Any] | None = None
@@ -67,7 +74,7 @@ class Writer:
         port: the write connection's.
         durability: as in `AuroraConfig`.
         refresh: called inside each transaction before its operations, to notice definitions
-            that another process made.
+            that another process made; tells whether anybody else has written.
         committed: called after each commit with the touched topics.
     """
 
@@ -75,7 +82,7 @@ class Writer:
         self,
         port: SqlitePort,
         durability: str,
-        refresh: Callable[[], None],
+        refresh: Callable[[], bool],
         committed: Callable[[Mapping[str, int]], None],
     ) -> None:
         self.port = port
@@ -91,6 +98,8 @@ class Writer:
         self._bell = threading.Semaphore(0)
         self._idle = False
         self._closed = False
+        #: Where the feed ends, while nobody else has written since; None where it is not known.
+        self._position: int | None = None
 
     # --- blocking callers -------------------------------------------------------------------
 
@@ -210,9 +219,7 @@ class Writer:
 
     def _batch(self) -> None:
         queue = self._queue
-        batch: list[_Waiting] = []
-        while queue and len(batch) < BATCH:
-            batch.append(queue.popleft())
+        batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
         try:
             self._transaction(batch)
         except AuroraError as error:
@@ -229,15 +236,18 @@ class Writer:
         port.run("BEGIN IMMEDIATE")
         catalog = port.catalog
         try:
-            self._refresh()
+            if self._refresh():
+                self._position = None
             catalog = port.catalog
             self._operations(batch)
             if all(waiting.error is not None for waiting in batch):
+                self._position = None
                 port.run("ROLLBACK")
                 return
             port.run("COMMIT")
         except BaseException:
             port.catalog = catalog
+            self._position = None
             if port.connection.in_transaction:
                 port.run("ROLLBACK")
             raise
@@ -254,52 +264,51 @@ class Writer:
             self._current = wanted
 
     def _operations(self, batch: Sequence[_Waiting]) -> None:
-        index = 0
-        alone = len(batch) == 1
-        while index < len(batch):
+        index, count = 0, len(batch)
+        while index < count:
             waiting = batch[index]
-            verb = waiting.verb
             self.port.begin()
-            if isinstance(verb, Single) and not verb.several:
-                end = index + 1
-                while end < len(batch) and self._joins(batch[end].verb, verb.sql):
-                    end += 1
-                self._singles(batch[index:end])
-                index = end
-                continue
-            self._one(waiting, alone=alone)
             index += 1
+            if waiting.joins is None:
+                self._one(waiting, alone=count == 1)
+                continue
+            start = index - 1
+            while index < count and batch[index].joins is waiting.joins:
+                index += 1
+            self._singles(batch[start:index], alone=index - start == count)
 
-    @staticmethod
-    def _joins(verb: Verb[Any] | Single[Any], sql: str) -> bool:
-        return isinstance(verb, Single) and verb.sql == sql and not verb.several
-
-    def _singles(self, run: Sequence[_Waiting]) -> None:
+    def _singles(self, run: Sequence[_Waiting], *, alone: bool = False) -> None:
         port = self.port
         singles = [cast("Single[Any]", waiting.verb) for waiting in run]
-        if len(run) == 1:
-            # A statement that fails undoes itself.
-            try:
-                finish(port.change(singles[0].sql, singles[0].params))
-            except AuroraError as error:
-                run[0].error = error
-                self._lost(error)
-        else:
-            try:
+        self._position = None
+        # A statement that fails undoes itself; several undo each other by a savepoint.
+        guarded = len(run) > 1 and not alone
+        try:
+            if guarded:
                 port.run("SAVEPOINT many")
-                finish(port.many(singles[0].sql, [single.params for single in singles]))
+            finish(port.batch(singles[0].statement, [single.params for single in singles]))
+            if guarded:
                 port.run("RELEASE many")
-            except AuroraError as error:
-                self._lost(error)
-                port.run("ROLLBACK TO many")
-                port.run("RELEASE many")
-                for waiting in run:
-                    self._singles([waiting])
+        except AuroraError as error:
+            self._lost(error)
+            if len(run) == 1:
+                run[0].error = error
                 return
-        for waiting, single in zip(run, singles, strict=True):
-            waiting.result = single.result
-            if single.topic is not None and waiting.error is None:
-                port.touch(single.topic, single.urgency)
+            # Whose it is shows one by one; alone in the transaction, that is begun again.
+            for sql in (
+                ("ROLLBACK TO many", "RELEASE many") if guarded else ("ROLLBACK", "BEGIN IMMEDIATE")
+            ):
+                port.run(sql)
+            for waiting in run:
+                self._singles([waiting])
+            return
+        urgency: dict[str, int] = {}
+        for single in singles:
+            topic = single.topic
+            if topic is not None and single.urgency >= urgency.get(topic, single.urgency):
+                urgency[topic] = single.urgency
+        for topic, level in urgency.items():
+            port.touch(topic, level)
 
     def _lost(self, error: AuroraError) -> None:
         """SQLite may have rolled the whole transaction back: then nobody's work is left."""
@@ -311,17 +320,17 @@ class Writer:
         catalog = port.catalog
         if not alone:
             port.run("SAVEPOINT one")
-        first = last_position(port)
+        first = last_position(port) if self._position is None else self._position
+        self._position = None
         try:
             verb = waiting.verb
             if isinstance(verb, Single):
-                finish(port.change(verb.sql, verb.params))
-                waiting.result = verb.result
+                finish(port.batch(verb.statement, [verb.params]))
                 if verb.topic is not None:
                     port.touch(verb.topic, verb.urgency)
             else:
                 waiting.result = finish(verb(port))
-            mark_operation(port, first)
+            self._position = mark_operation(port, first)
         except BaseException as error:  # noqa: BLE001 - handed to the caller
             waiting.error = error
             port.catalog = catalog
@@ -359,6 +368,7 @@ class Writer:
             self._switch(durable=True)
             self.port.run("BEGIN IMMEDIATE")
             self._refresh()
+            self._position = None
             held = Held(self, deadline)
         except BaseException:
             if self.port.connection.in_transaction:

@@ -1,0 +1,130 @@
+"""What somebody asks for when enqueueing a job: its options, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import msgspec
+
+from aurora_db.base.clock import Clock
+from aurora_db.base.codec import encode, seconds, timestamp
+from aurora_db.base.errors import ValidationError
+from aurora_db.base.records import MAX_RETRIES, Priority
+from aurora_db.jobs import timing
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """A job that shall be: checked, its payload JSON already."""
+
+    type: str
+    payload: str
+    priority: Priority
+    max_retries: int
+    run_at: datetime | None
+    queue: str
+    tags: tuple[str, ...]
+    backoff: str | None
+    timeout: float | None
+
+
+def request(
+    type: str,
+    payload: object,
+    *,
+    clock: Clock,
+    priority: Priority | int | str = Priority.NORMAL,
+    retries: int | None = None,
+    delay: float | timedelta | None = None,
+    run_at: datetime | str | None = None,
+    queue: str | None = None,
+    timeout: float | timedelta | None = None,
+    tags: Sequence[str] = (),
+    backoff: object = None,
+) -> Request:
+    """Check the options of a job.
+
+    Raises:
+        ValidationError: one is outside its range; the message names it.
+    """
+    if not isinstance(type, str) or not type:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise _refused("type", type, "a text that is not empty")
+    due = None if delay is None and run_at is None else _due(delay, run_at, clock)
+    if queue is not None and (not isinstance(queue, str) or not queue):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise _refused("queue", queue, "a name that is not empty")
+    return Request(
+        type,
+        encode(payload),
+        priority if isinstance(priority, Priority) else _priority(priority),
+        MAX_RETRIES if retries is None else attempts(retries),
+        due,
+        queue or "default",
+        _tags(tags) if tags or tags == "" else (),
+        None if backoff is None else encode(timing.stored(timing.backoff(backoff))),
+        None if timeout is None else limit(timeout),
+    )
+
+
+def _priority(value: int | str) -> Priority:
+    try:
+        return Priority.of(value)
+    except ValueError as error:
+        raise ValidationError(str(error), field="priority", rule="priority", value=value) from None
+
+
+def attempts(value: object) -> int:
+    """A number of attempts in all.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _refused("retries", value, "a number of attempts from 1")
+    return value
+
+
+def limit(value: object) -> float:
+    """A timeout in seconds.
+
+    Raises:
+        ValidationError: it is no duration above 0.
+    """
+    if not _is_duration(value) or seconds(cast("float", value)) <= 0:
+        raise _refused("timeout", value, "a duration in seconds above 0")
+    return seconds(cast("float", value))
+
+
+def _tags(tags: Any) -> tuple[str, ...]:
+    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
+        raise _refused("tags", tags, "a list of texts")
+    return tuple(tags)
+
+
+def _due(
+    delay: float | timedelta | None, run_at: datetime | str | None, clock: Clock
+) -> datetime | None:
+    if delay is not None and run_at is not None:
+        raise _refused("delay", delay, "absent when 'run_at' is given")
+    if isinstance(run_at, str):
+        try:
+            run_at = datetime.fromisoformat(run_at)
+        except ValueError:
+            raise _refused("run_at", run_at, "an instant such as '2026-01-01T00:00:00Z'") from None
+    if run_at is not None:
+        timestamp(run_at)
+        return run_at
+    if not _is_duration(delay):
+        raise _refused("delay", delay, "a duration in seconds from 0")
+    return clock.now() + timedelta(seconds=seconds(cast("float", delay)))
+
+
+def _is_duration(value: object) -> bool:
+    number = isinstance(value, (int, float, timedelta)) and not isinstance(value, bool)
+    return number and seconds(cast("float | timedelta", value)) >= 0
+
+
+def _refused(name: str, value: object, wanted: str) -> ValidationError:
+    return ValidationError(
+        f"'{name}' is {wanted}, got {value!r}", field=name, rule=name, value=value
+    )
