@@ -58,7 +58,7 @@ def enqueuer(jobs: Jobs, clock: Clock) -> Callable[[Port, Mapping[str, Any]], Aw
     """The core verb behind AQL's `enqueueJob`: takes its options, gives the job's id."""
 
     async def enqueue(port: Port, options: Mapping[str, Any]) -> str:
-        request = jobs.request(**options, clock=clock)
+        request = jobs.request(clock, **options)
         return (await job_queue.enqueue(port, request)).id
 
     return enqueue

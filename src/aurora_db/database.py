@@ -196,11 +196,11 @@ class _Verbs:
             PayloadInvalid: the payload is not what the registered handler declares.
             ValidationError: an option is outside its range.
         """
+        clock = self._engine.clock
         request = self._jobs.request(
-            type, payload, priority=priority, retries=retries, delay=delay, run_at=run_at,
-            queue=queue, timeout=timeout, tags=tags, backoff=backoff, clock=self._engine.clock,
-        )  # fmt: skip
-        return self._gate.write(job_queue.single(request, self._engine.clock))
+            clock, type, payload, priority, retries, delay, run_at, queue, timeout, tags, backoff
+        )
+        return self._gate.write(job_queue.single(request, clock))
 
     def enqueue_jobs(
         self,
@@ -217,12 +217,9 @@ class _Verbs:
         backoff: object = None,
     ) -> list[Job]:
         """Put one job for each payload into the queue, all or none, in one transaction."""
-        make = partial(
-            self._jobs.request, type, priority=priority, retries=retries, delay=delay,
-            run_at=run_at, queue=queue, timeout=timeout, tags=tags, backoff=backoff,
-            clock=self._engine.clock,
-        )  # fmt: skip
-        requests = [make(payload) for payload in payloads]
+        clock, make = self._engine.clock, self._jobs.request
+        options = (priority, retries, delay, run_at, queue, timeout, tags, backoff)
+        requests = [make(clock, type, payload, *options) for payload in payloads]
         return self._gate.write(lambda port: job_queue.enqueue_many(port, requests))
 
     def get_job(self, id: str) -> Job | None:

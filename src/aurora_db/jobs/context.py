@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import JobError, LeaseLost
 from aurora_db.base.records import Priority
 from aurora_db.jobs import queue
+from aurora_db.jobs.handlers import Handler
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
@@ -36,11 +39,34 @@ class Bench:
     make_async_transaction: MakeTransaction
 
 
+class Attempt:
+    """One attempt in its slot.
+
+    `late` since its time is over; `gone` since its slot was given to others: what it still does
+    does not count any more.
+    """
+
+    __slots__ = ("deadline", "gone", "handler", "job", "late", "slot", "task", "thread")
+
+    def __init__(self, job: Claimed, handler: Handler, slot: int, deadline: float) -> None:
+        self.job = job
+        self.handler = handler
+        self.slot = slot
+        self.deadline = deadline
+        self.late = False
+        self.gone = False
+        #: The thread in which the handler runs; the task of an async one.
+        self.thread = threading.current_thread()
+        self.task: asyncio.Task[None] | None = None
+
+
 class JobContext:
     """One attempt of one job, as its handler sees it."""
 
-    def __init__(self, bench: Bench, claimed: Claimed, payload: Any) -> None:
+    def __init__(self, bench: Bench, attempt: Attempt, payload: Any) -> None:
+        claimed = attempt.job
         self._bench = bench
+        self._attempt = attempt
         self._claimed = claimed
         self._completing: Completing | None = None
         self.id = claimed.id
@@ -58,6 +84,14 @@ class JobContext:
     def tags(self) -> tuple[str, ...]:
         """The tags given when it was enqueued."""
         return tuple(decode(self._claimed.tags)) if self._claimed.tags else ()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the time of this attempt is over, so that a handler in a thread should end.
+
+        What it returns now does not count, and `completing()` raises `LeaseLost`.
+        """
+        return self._attempt.late
 
     @property
     def completed(self) -> bool:

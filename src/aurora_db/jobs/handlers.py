@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import msgspec
@@ -18,6 +18,7 @@ import msgspec
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import plain
 from aurora_db.base.errors import JobError, PayloadInvalid
+from aurora_db.base.records import Priority
 from aurora_db.jobs import request as requests
 from aurora_db.jobs import timing
 from aurora_db.jobs.request import Request
@@ -240,14 +241,17 @@ class Jobs:
 
     def request(
         self,
+        clock: Clock,
         type: str,
         payload: object = None,
-        *,
-        clock: Clock,
+        priority: Priority | int | str = Priority.NORMAL,
         retries: int | None = None,
+        delay: float | timedelta | None = None,
+        run_at: datetime | str | None = None,
         queue: str | None = None,
+        timeout: float | timedelta | None = None,
+        tags: Sequence[str] = (),
         backoff: object = None,
-        **options: Any,
     ) -> Request:
         """The checked request for a job; what is not said comes from the registered type.
 
@@ -263,7 +267,7 @@ class Jobs:
             queue = handler.queue if queue is None else queue
             backoff = handler.backoff if backoff is None else backoff
         return requests.request(
-            type, payload, clock=clock, retries=retries, queue=queue, backoff=backoff, **options
+            clock, type, payload, priority, retries, delay, run_at, queue, timeout, tags, backoff
         )
 
     def __repr__(self) -> str:

@@ -24,11 +24,10 @@ from aurora_db.store.writer import Single
 
 #: Seconds that a claim holds without renewal.
 LEASE = 30.0
-ENQUEUE = Batch(
-    "INSERT INTO _jobs (id, type, queue, payload, priority, status, max_retries, run_at, created_at, tags,"
-    " backoff, timeout) VALUES",
-    12,
-)
+ENQUEUE = Batch.insert("_jobs", (
+    "id", "type", "queue", "payload", "priority", "status", "max_retries", "run_at", "created_at",
+    "tags", "backoff", "timeout",
+))  # fmt: skip
 
 COLUMNS = (
     "id, type, queue, payload, priority, status, retries, max_retries, error, last_retry, run_at, created_at, "
@@ -60,12 +59,11 @@ CLAIM = """
 def _settle(change: str) -> Batch:
     """The statement that ends attempts by `change`; its guard keeps a zombie out."""
     return Batch(
-        "WITH ended (n, attempt, worker, now, result, error, run_at) AS (VALUES",
+        "WITH ended (n, attempt, worker, now, result, error, run_at) AS (VALUES ",
         7,
         f""") UPDATE _jobs NOT INDEXED SET {change}, lease_until = NULL FROM ended
      WHERE _jobs._n = ended.n AND _jobs.attempt = ended.attempt AND _jobs.worker = ended.worker
        AND _jobs.status = 'RUNNING'""",
-        padded=True,
     )
 
 
@@ -96,9 +94,8 @@ HOLDS = """
     SELECT 1 FROM _jobs
      WHERE _n = :n AND attempt = :attempt AND worker = :worker AND status = 'RUNNING'
 """
-KEEP_ERROR = Batch(
-    "INSERT INTO _job_errors (job_id, attempt, at, error, traceback, worker, after_completion) VALUES",
-    7,
+KEEP_ERROR = Batch.insert(
+    "_job_errors", ("job_id", "attempt", "at", "error", "traceback", "worker", "after_completion")
 )
 
 
@@ -138,44 +135,39 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
 # --- enqueue --------------------------------------------------------------------------------
 
 
-def _values(wanted: Request, id: str, now: str, due: str | None) -> tuple[Any, ...]:
-    tags = encode(wanted.tags) if wanted.tags else None
-    status = "PENDING" if due is None else "SCHEDULED"
-    return (
-        id, wanted.type, wanted.queue, wanted.payload, wanted.priority.value, status,
-        wanted.max_retries, due, now, tags, wanted.backoff, wanted.timeout,
+def _row(wanted: Request, now: datetime, text: str) -> tuple[tuple[Any, ...], Job]:
+    """The row of a new job, and its record; `text` is `now`."""
+    id = new_id()
+    run_at = wanted.run_at
+    due = None
+    if run_at is not None and run_at > now:
+        due = timestamp(run_at)
+    status = Status.PENDING if due is None else Status.SCHEDULED
+    row = (
+        id, wanted.type, wanted.queue, wanted.payload, wanted.priority, status, wanted.max_retries,
+        due, text, encode(wanted.tags) if wanted.tags else None, wanted.backoff, wanted.timeout,
     )  # fmt: skip
-
-
-def _due_text(wanted: Request, now: datetime) -> str | None:
-    if wanted.run_at is None or wanted.run_at <= now:
-        return None
-    return timestamp(wanted.run_at)
-
-
-def _record(wanted: Request, id: str, now: datetime, due: str | None) -> Job:
-    return Job(
+    record = Job(
         id=id,
         type=wanted.type,
         queue=wanted.queue,
         payload=decode(wanted.payload),
         priority=wanted.priority,
-        status=Status.PENDING if due is None else Status.SCHEDULED,
+        status=status,
         max_retries=wanted.max_retries,
-        run_at=None if due is None else wanted.run_at,
+        run_at=None if due is None else run_at,
         created_at=now,
         timeout=wanted.timeout,
         tags=wanted.tags,
     )
+    return row, record
 
 
 def single(wanted: Request, clock: Clock) -> Single[Job]:
     """The enqueueing of one job as one statement; its result is the record."""
     now = clock.now()
-    due = None if wanted.run_at is None else _due_text(wanted, now)
-    id = new_id()
-    params = _values(wanted, id, timestamp(now), due)
-    return Single(ENQUEUE, params, _record(wanted, id, now, due), "jobs", wanted.priority.value)
+    row, record = _row(wanted, now, timestamp(now))
+    return Single(ENQUEUE, row, record, "jobs", wanted.priority)
 
 
 async def enqueue(port: Port, wanted: Request) -> Job:
@@ -187,17 +179,11 @@ async def enqueue_many(port: Port, requests: Iterable[Request]) -> list[Job]:
     """Put several jobs into the queue; their records in order."""
     now = port.now()
     text = timestamp(now)
-    records: list[Job] = []
-    rows: list[tuple[Any, ...]] = []
-    for wanted in requests:
-        due = _due_text(wanted, now)
-        id = new_id()
-        rows.append(_values(wanted, id, text, due))
-        records.append(_record(wanted, id, now, due))
-    if rows:
-        await port.batch(ENQUEUE, rows)
-        port.touch("jobs", max(int(record.priority) for record in records))
-    return records
+    made = [_row(wanted, now, text) for wanted in requests]
+    if made:
+        await port.batch(ENQUEUE, [row for row, _ in made])
+        port.touch("jobs", max(record.priority for _, record in made))
+    return [record for _, record in made]
 
 
 async def get(port: Port, id: str) -> Job | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -30,10 +31,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 def request(
-    type: str,
-    payload: object,
-    *,
     clock: Clock,
+    type: str,
+    payload: object = None,
     priority: Priority | int | str = Priority.NORMAL,
     retries: int | None = None,
     delay: float | timedelta | None = None,
@@ -121,7 +121,7 @@ def _due(
 
 def _is_duration(value: object) -> bool:
     number = isinstance(value, (int, float, timedelta)) and not isinstance(value, bool)
-    return number and seconds(cast("float | timedelta", value)) >= 0
+    return number and 0 <= seconds(cast("float | timedelta", value)) < math.inf
 
 
 def _refused(name: str, value: object, wanted: str) -> ValidationError:

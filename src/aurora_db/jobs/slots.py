@@ -1,27 +1,34 @@
 """The slots of a worker: claimed jobs wait in order of urgency, and run, so many at once.
 
 Sync handlers run in the slot's own thread, async ones on one event loop in a thread beside. How
-an attempt ended is collected for the pump, which settles many in one commit.
+an attempt ended is collected for the pump, which settles many in one commit. An attempt that
+takes too long fails: an async one is cancelled; a thread cannot be, so its slot gets another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 
+from aurora_db.base.clock import Clock
 from aurora_db.jobs import executor, queue
-from aurora_db.jobs.context import Bench
+from aurora_db.jobs.context import Attempt, Bench
 from aurora_db.jobs.handlers import Handler
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.store.process import WorkerLock
+
+logger = logging.getLogger("aurora_db.jobs")
 
 #: A job whose process died this often runs alone, before it is judged.
 ALONE = 2
 #: Weight of the newest attempt in the mean duration.
 NEWEST = 0.1
+#: Seconds that a cancelled async handler has to end.
+GRACE = 5.0
 
 
 class Slots:
@@ -49,24 +56,30 @@ class Slots:
         self.mean: float | None = None
         self.last_taken = time.monotonic()
         self._bench = bench
+        self._clock: Clock = bench.engine.clock
         self._find = find
         self._board = board
         self._ring = ring
         self._heap: list[tuple[int, int, Claimed]] = []
         self._ended: list[Settlement] = []
         self._free = list(range(threads))
+        self._attempts: dict[int, Attempt] = {}
         self._gated = False
         self._alone = False
         self._stopping = False
         self._condition = threading.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._threads = [
-            threading.Thread(target=self._serve, name=f"aurora-slot-{n}", daemon=True)
-            for n in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        for _ in range(threads):
+            self._add_thread()
+
+    def _add_thread(self) -> None:
+        thread = threading.Thread(
+            target=self._serve, name=f"aurora-slot-{len(self._threads)}", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
 
     # --- the pump's side --------------------------------------------------------------------
 
@@ -156,39 +169,67 @@ class Slots:
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
 
+    # --- attempts that take too long --------------------------------------------------------
+
+    def overdue(self) -> None:
+        """End the attempts whose time is over."""
+        now = self._clock.monotonic()
+        with self._condition:
+            late = [one for one in self._attempts.values() if one.deadline <= now]
+            for attempt in late:
+                if attempt.handler.is_async and not attempt.late:
+                    attempt.late = True
+                    attempt.deadline = now + GRACE
+                    self._cancel(attempt)
+                else:
+                    self._give_up(attempt)
+
+    def _cancel(self, attempt: Attempt) -> None:
+        if attempt.task is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(attempt.task.cancel)
+
+    def _give_up(self, attempt: Attempt) -> None:
+        """Settle an attempt that does not end, and give its slot to others."""
+        settlement = executor.overdue(self._bench, attempt)
+        attempt.late = attempt.gone = True
+        logger.warning(
+            "a handler did not end in time; its slot goes to others",
+            extra={"job": attempt.job.id, "type": attempt.job.type},
+        )
+        self._board.end(attempt.slot)
+        self._hand_in(attempt, settlement, None)
+        if attempt.handler.is_async:
+            # It did not even take the cancellation: the loop may be blocked. New ones get another.
+            self._loop = None
+        else:
+            self._threads.remove(attempt.thread)
+            self._add_thread()
+        self._condition.notify_all()
+
     # --- the slots' side --------------------------------------------------------------------
 
     def _serve(self) -> None:
-        taken = self._next(None, None, 0.0)
-        while taken is not None:
-            slot, job = taken
-            handler = self._find(job.type)
-            if handler is None:
-                # Registered types are never taken back; this guards against a programming error.
-                taken = self._next(slot, Settlement(job, queue.RELEASE), 0.0)
-                continue
-            self._board.begin(slot, job.n)
-            if handler.is_async:
-                self._spawn(slot, job, handler)
-                taken = self._next(None, None, 0.0)
+        attempt = self._next(None, None, None)
+        while attempt is not None:
+            if attempt.handler.is_async:
+                self._spawn(attempt)
+                attempt = self._next(None, None, None)
                 continue
             start = time.perf_counter()
-            settlement = executor.run(self._bench, handler, job)
-            self._board.end(slot)
-            taken = self._next(slot, settlement, time.perf_counter() - start, ran=job)
+            settlement = executor.run(self._bench, attempt)
+            attempt = self._next(attempt, settlement, time.perf_counter() - start)
 
     def _next(
-        self,
-        slot: int | None,
-        settlement: Settlement | None,
-        took: float,
-        *,
-        ran: Claimed | None = None,
-    ) -> tuple[int, Claimed] | None:
+        self, ended: Attempt | None, settlement: Settlement | None, took: float | None
+    ) -> Attempt | None:
         """Hand in what ended, take what is next; None when the slots stop."""
         with self._condition:
-            if slot is not None:
-                self._hand_in(slot, settlement, took, ran)
+            if ended is not None:
+                if ended.gone:
+                    # Another thread has this one's place.
+                    return None
+                self._board.end(ended.slot)
+                self._hand_in(ended, settlement, took)
             while not self._stopping:
                 if self._may_begin():
                     return self._begin()
@@ -197,15 +238,14 @@ class Slots:
                 self._condition.wait()
             return None
 
-    def _hand_in(
-        self, slot: int, settlement: Settlement | None, took: float, ran: Claimed | None
-    ) -> None:
+    def _hand_in(self, ended: Attempt, settlement: Settlement | None, took: float | None) -> None:
         self.running -= 1
-        self._free.append(slot)
+        del self._attempts[ended.slot]
+        self._free.append(ended.slot)
         if self._alone:
             self._alone = False
             self._condition.notify_all()
-        if ran is not None:
+        if took is not None:
             self.mean = took if self.mean is None else self.mean + NEWEST * (took - self.mean)
         if settlement is None:
             # Completed by its own transaction, or lost.
@@ -223,18 +263,24 @@ class Slots:
             return False
         return self._heap[0][2].crashes < ALONE or self.running == 0
 
-    def _begin(self) -> tuple[int, Claimed]:
+    def _begin(self) -> Attempt:
         job = heapq.heappop(self._heap)[2]
+        handler = self._find(job.type)
+        assert handler is not None, "only registered types are claimed, and none is taken back"
         self._alone = job.crashes >= ALONE
         self.running += 1
         self.last_taken = time.monotonic()
-        return self._free.pop(), job
+        slot = self._free.pop()
+        deadline = self._clock.monotonic() + executor.limit(handler, job)
+        attempt = self._attempts[slot] = Attempt(job, handler, slot, deadline)
+        self._board.begin(slot, job.n)
+        return attempt
 
     # --- async handlers ---------------------------------------------------------------------
 
-    def _spawn(self, slot: int, job: Claimed, handler: Handler) -> None:
+    def _spawn(self, attempt: Attempt) -> None:
         loop = self._running_loop()
-        loop.call_soon_threadsafe(self._start, slot, job, handler)
+        loop.call_soon_threadsafe(self._start, attempt)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._condition:
@@ -254,15 +300,22 @@ class Slots:
         finally:
             loop.close()
 
-    def _start(self, slot: int, job: Claimed, handler: Handler) -> None:
-        task = asyncio.get_running_loop().create_task(self._attempt(slot, job, handler))
+    def _start(self, attempt: Attempt) -> None:
+        task = asyncio.get_running_loop().create_task(self._attempt(attempt))
+        attempt.task = task
+        attempt.thread = threading.current_thread()
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _attempt(self, slot: int, job: Claimed, handler: Handler) -> None:
+    async def _attempt(self, attempt: Attempt) -> None:
         start = time.perf_counter()
-        settlement = await executor.run_async(self._bench, handler, job)
-        self._board.end(slot)
+        if attempt.late:
+            # The loop was blocked so long that it could not even begin.
+            settlement = executor.overdue(self._bench, attempt)
+        else:
+            settlement = await executor.run_async(self._bench, attempt)
         with self._condition:
-            self._hand_in(slot, settlement, time.perf_counter() - start, job)
-            self._condition.notify()
+            if not attempt.gone:
+                self._board.end(attempt.slot)
+                self._hand_in(attempt, settlement, time.perf_counter() - start)
+                self._condition.notify()

@@ -41,6 +41,8 @@ STALE = 0.25
 #: Seconds between renewals of the leases, and between looks for dead workers.
 BEAT = queue.LEASE / 3
 LOOK = 1.0
+#: Seconds between looks for attempts that take too long.
+LIMITS = 0.1
 #: Seconds of the first wait; it doubles up to the poll interval while nothing happens.
 SHORTEST = 0.001
 
@@ -212,6 +214,7 @@ class Pump:
         now = self._clock.monotonic()
         self._next_beat = now + BEAT
         self._next_look = now
+        self._next_limits = now
         self._lock = WorkerLock(engine.folder, self.id, threads)
         engine.write(
             partial(upkeep.register, worker=self.id, threads=threads, types=registry.types())
@@ -337,6 +340,9 @@ class Pump:
             self._next_beat = now + BEAT
             beat = partial(upkeep.beat, worker=self.id, types=self._registry.types())
             self._engine.write(beat, durable=False)
+        if now >= self._next_limits:
+            self._next_limits = now + LIMITS
+            self.slots.overdue()
         if now >= self._next_look:
             self._next_look = now + LOOK
             self._rescue()

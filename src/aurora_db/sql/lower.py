@@ -195,8 +195,7 @@ def get(collection: Collection) -> tuple[str, reader.Reader]:
 
 def insert(collection: Collection, names: Sequence[str]) -> Batch:
     """The statement that inserts documents with these columns."""
-    columns = ", ".join(identifier(name) for name in names)
-    return Batch(f"INSERT INTO {identifier(collection.name)} ({columns}) VALUES", len(names))
+    return Batch.insert(collection.name, names)
 
 
 def update(collection: Collection, condition: plan.Where, stored: Mapping[str, Any]) -> Statement:

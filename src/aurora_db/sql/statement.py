@@ -12,8 +12,8 @@ from itertools import chain
 from typing import Any, Final
 
 #: Rows in one statement at most, and characters of its text: longer texts are not kept prepared.
-MOST_ROWS: Final = 256
-MOST_TEXT: Final = 12_000
+MOST_ROWS: Final = 512
+MOST_TEXT: Final = 15_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,56 +36,54 @@ class Statement:
 
 
 class Batch:
-    """One statement over many rows of parameters: `head (?, …), (?, …) tail`.
+    """One statement over many rows of parameters: `head (?,…),(?,…) tail`.
 
     The driver gives the interpreter's lock back for each step of a statement and then waits for
-    it beside busy threads; a statement a row would wait for each row.
+    it beside busy threads; a statement a row would wait for each row. Lengths are powers of two,
+    so that few texts are prepared; what is missing is filled with rows of NULL, which the
+    statement must pass over.
 
     Args:
         head: the text up to and with VALUES.
         width: parameters of a row.
         tail: the text after the rows.
-        padded: a row of NULLs does nothing, so that rows may be added to reach a known length.
     """
 
-    __slots__ = ("_head", "_most", "_padding", "_row", "_tail", "_texts", "width")
+    __slots__ = ("_head", "_most", "_row", "_tail", "_texts", "_width")
 
-    def __init__(self, head: str, width: int, tail: str = "", *, padded: bool = False) -> None:
-        self.width = width
+    def __init__(self, head: str, width: int, tail: str) -> None:
+        self._width = width
         self._head = head
         self._tail = tail
-        self._row = "(" + ", ".join("?" * width) + ")"
-        self._padding = (None,) * width if padded else None
-        room = max(1, MOST_TEXT // (len(self._row) + 2))
+        self._row = "(" + ",".join("?" * width) + ")"
+        room = max(1, MOST_TEXT // (len(self._row) + 1))
         self._most = min(MOST_ROWS, 1 << (room.bit_length() - 1))
         self._texts: dict[int, str] = {}
+
+    @classmethod
+    def insert(cls, table: str, columns: Sequence[str]) -> Batch:
+        """Inserts rows of these columns; the first one is never NULL."""
+        names = ", ".join(identifier(name) for name in columns)
+        head = f"INSERT INTO {identifier(table)} ({names}) SELECT * FROM (VALUES "
+        return cls(head, len(columns), ") WHERE column1 IS NOT NULL")
 
     def text(self, rows: int = 1) -> str:
         """The statement for so many rows."""
         known = self._texts.get(rows)
         if known is None:
-            known = f"{self._head} {', '.join([self._row] * rows)}{self._tail}"
+            known = f"{self._head}{','.join([self._row] * rows)}{self._tail}"
             self._texts[rows] = known
         return known
 
     def pieces(self, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
-        """Texts with their parameters that cover all rows, in order.
-
-        Lengths are powers of two, so that few texts are prepared.
-        """
-        start, left = 0, len(rows)
-        while left:
-            size = min(self._most, 1 << (left.bit_length() - 1))
-            if self._padding is not None and size < left and size < self._most:
-                size *= 2
-            piece = rows[start : start + size]
+        """Texts with their parameters that cover all rows, in order."""
+        for start in range(0, len(rows), self._most):
+            piece = rows[start : start + self._most]
+            size = 1 << (len(piece) - 1).bit_length()
             params = list(chain.from_iterable(piece))
-            if len(piece) < size:
-                assert self._padding is not None
-                params.extend(self._padding * (size - len(piece)))
+            if size > len(piece):
+                params.extend([None] * (self._width * (size - len(piece))))
             yield self.text(size), params
-            start += size
-            left -= len(piece)
 
     def __repr__(self) -> str:
         return f"Batch({self.text()!r})"

@@ -29,8 +29,8 @@ Target = str | Mapping[str, Any]
 
 @lru_cache(maxsize=512)
 def columns(collection: Collection) -> tuple[str, ...]:
-    """The columns that an insert names: every declared field, and the undeclared ones' place."""
-    names = tuple(field.name for field in collection.fields)
+    """The columns that an insert names: the id, every declared field, the undeclared ones' place."""
+    names = ("id", *(field.name for field in collection.fields if field.name != "id"))
     return (*names, "_extra") if collection.flexible else names
 
 

@@ -212,7 +212,8 @@ class Engine:
 
     def submit(self, verb: Verb[T] | Single[T]) -> asyncio.Future[T]:
         """The same for tasks: a future of the running event loop, resolved after the commit."""
-        self._check(writing=True)
+        if self.foreign or self._closed or self._read_only:
+            self._check(writing=True)
         return self._writer.submit(verb)
 
     def _refresh(self) -> bool:

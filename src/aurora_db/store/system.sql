@@ -89,23 +89,24 @@ CREATE INDEX _jobs_pending ON _jobs (type, priority DESC) WHERE status = 'PENDIN
 CREATE INDEX _jobs_scheduled ON _jobs (run_at) WHERE status = 'SCHEDULED';
 CREATE INDEX _jobs_running ON _jobs (worker) WHERE status = 'RUNNING';
 
--- The feed of jobs is lean: id and status. Leases and progress are no change of status.
+-- The feed of jobs is lean, for every job passes three times: the status, beside the id that each
+-- change has. Leases and progress are no change of status. The time is the job's own where it has one.
 CREATE TRIGGER _jobs_inserted AFTER INSERT ON _jobs BEGIN
     INSERT INTO _changes (collection, op, id, after, at)
-    VALUES ('_jobs', 'insert', NEW.id, json_object('id', NEW.id, 'status', NEW.status), NEW.created_at);
+    VALUES ('_jobs', 'insert', NEW.id, '{"status":"' || NEW.status || '"}', NEW.created_at);
 END;
 
 CREATE TRIGGER _jobs_updated AFTER UPDATE OF status ON _jobs WHEN NEW.status IS NOT OLD.status BEGIN
     INSERT INTO _changes (collection, op, id, before, after, at)
     VALUES ('_jobs', 'update', NEW.id,
-            json_object('id', OLD.id, 'status', OLD.status),
-            json_object('id', NEW.id, 'status', NEW.status),
-            strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'));
+            '{"status":"' || OLD.status || '"}', '{"status":"' || NEW.status || '"}',
+            coalesce(NEW.finished_at, CASE NEW.status WHEN 'RUNNING' THEN NEW.started_at END,
+                     strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')));
 END;
 
 CREATE TRIGGER _jobs_deleted AFTER DELETE ON _jobs BEGIN
     INSERT INTO _changes (collection, op, id, before, at)
-    VALUES ('_jobs', 'delete', OLD.id, json_object('id', OLD.id, 'status', OLD.status),
+    VALUES ('_jobs', 'delete', OLD.id, '{"status":"' || OLD.status || '"}',
             strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'));
 END;
 

@@ -95,7 +95,9 @@ class Writer:
         self._held: Held | None = None
         self._thread: threading.Thread | None = None
         self._thread_lock = threading.Lock()
-        self._bell = threading.Semaphore(0)
+        #: Held while the thread has nothing to do; a plain lock wakes faster than a semaphore.
+        self._bell = threading.Lock()
+        self._bell.acquire()
         self._idle = False
         self._closed = False
         #: Where the feed ends, while nobody else has written since; None where it is not known.
@@ -163,17 +165,23 @@ class Writer:
 
     def submit(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> asyncio.Future[T]:
         """Hand an operation to the writer thread; the future is resolved after its commit."""
-        self.refuse_holder()
+        if self._closed or self._held is not None:
+            self.refuse_holder()
         waiting = _Waiting(verb, durable)
-        waiting.loop = asyncio.get_running_loop()
-        waiting.future = waiting.loop.create_future()
+        waiting.loop = loop = asyncio.get_running_loop()
+        waiting.future = future = loop.create_future()
         self._queue.append(waiting)
         if self._thread is None:
             self._start()
         if self._idle:
-            self._idle = False
-            self._bell.release()
-        return waiting.future
+            self._ring()
+        return future
+
+    def _ring(self) -> None:
+        with self._thread_lock:
+            if self._idle:
+                self._idle = False
+                self._bell.release()
 
     def later(self, verb: Verb[Any]) -> None:
         """Run an operation along with the next batch; nobody waits for it."""
@@ -192,9 +200,9 @@ class Writer:
             if not self._queue:
                 self._idle = True
                 # What came between the look and the flag has not rung.
-                if not self._queue:
-                    self._bell.acquire()
-                self._idle = False
+                if self._queue or self._closed:
+                    self._ring()
+                self._bell.acquire()
             if self._closed and not self._queue:
                 return
             try:
@@ -391,7 +399,7 @@ class Writer:
         self._closed = True
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            self._bell.release()
+            self._ring()
             thread.join(PATIENCE)
         self._acquire()
         try:
@@ -411,7 +419,7 @@ def _settle(batch: Sequence[_Waiting]) -> None:
         future = waiting.future
         if future is None or future.done():
             continue
-        if waiting.error is not None:
-            future.set_exception(waiting.error)
-        else:
+        if waiting.error is None:
             future.set_result(waiting.result)
+        else:
+            future.set_exception(waiting.error)
