@@ -123,11 +123,15 @@ class Slots:
             ended, self._ended = self._ended, []
         return ended
 
-    def gate(self, urgency: int) -> None:
-        """A job of this priority was enqueued: take none below it before the next claim."""
+    def gate(self, urgency: int) -> bool:
+        """A job of this priority was enqueued: take none below it before the next claim.
+
+        Returns whether any waits that must stand back.
+        """
         with self._condition:
             if self._heap and urgency > -self._heap[0][0]:
                 self._gated = True
+            return self._gated
 
     def open_gate(self) -> None:
         """The claim was made."""

@@ -25,6 +25,12 @@ STAGE = """
 """
 NEXT_DUE = "SELECT min(run_at) FROM _jobs WHERE status = 'SCHEDULED'"
 
+LOOK = f"""
+    SELECT EXISTS (SELECT 1 FROM json_each(:types) AS t
+                    WHERE EXISTS (SELECT 1 FROM _jobs WHERE status = 'PENDING' AND type = t.value)),
+           ({NEXT_DUE})
+"""
+
 RENEW = "UPDATE _jobs SET lease_until = :lease WHERE worker = :worker AND status = 'RUNNING'"
 BEAT = "UPDATE _workers SET heartbeat_at = :now, types = :types WHERE id = :worker"
 
@@ -84,6 +90,13 @@ async def next_due(port: Port) -> datetime | None:
     """When the next scheduled job is due, or None."""
     row = await port.row(NEXT_DUE)
     return None if row is None or row[0] is None else instant(row[0])
+
+
+async def look(port: Port, types: Sequence[str]) -> tuple[bool, datetime | None]:
+    """Whether a job of these types is pending, and when the next scheduled one is due."""
+    row = await port.row(LOOK, {"types": json.dumps(types)})
+    assert row is not None
+    return bool(row[0]), None if row[1] is None else instant(row[1])
 
 
 async def register(port: Port, worker: str, threads: int, types: Sequence[str]) -> None:

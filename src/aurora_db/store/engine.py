@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
+import socket
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -18,13 +20,16 @@ from aurora_db.aql.catalog import Catalog
 from aurora_db.base.clock import Clock
 from aurora_db.base.errors import AuroraError, NotFound, ReadOnly
 from aurora_db.store import catalog as definitions
-from aurora_db.store import changes, migrate, process
+from aurora_db.store import changes, doorbell, migrate, process
+from aurora_db.store.doorbell import Doorbell, Ringer
 from aurora_db.store.held import DEADLINE, Held
 from aurora_db.store.port import Verb, finish
 from aurora_db.store.sqlite import Connection, DriverError, Execute, SqlitePort, connect, translated
 from aurora_db.store.writer import Single, Writer, closed
 
 T = TypeVar("T")
+
+logger = logging.getLogger("aurora_db.store")
 
 #: Commits between two looks at what the feed may forget.
 PRUNE_EVERY = 256
@@ -76,6 +81,9 @@ class Engine:
         self._pool: ThreadPoolExecutor | None = None
         self._watcher: Connection | None = None
         self._watcher_lock = threading.Lock()
+        # A private file has no other process.
+        shared = private is None and hasattr(socket, "AF_UNIX")
+        self._ringer = Ringer(doorbell.folder_of(path)) if shared else None
         connection = connect(path, durability=durability, read_only=read_only)
         port = SqlitePort(connection, Catalog({}, {}, -1), clock)
         try:
@@ -116,7 +124,8 @@ class Engine:
             private = tempfile.mkdtemp(prefix="aurora-")
             path, durability = str(Path(private, "memory.db")), "none"
         else:
-            path = os.path.abspath(path)
+            # Two names of one file must share its locks and sockets.
+            path = os.path.realpath(path)
             _check_folder(path, read_only=read_only)
         engine = cls(
             path,
@@ -197,9 +206,10 @@ class Engine:
                 self._watcher = connect(
                     self.path, durability=self._durability, read_only=self._read_only
                 )
+                self._watch = self._watcher.cursor()
             try:
-                execute: Execute = self._watcher.execute
-                return execute("PRAGMA data_version").fetchall()[0][0]
+                execute: Execute = self._watch.execute
+                return execute("PRAGMA data_version").get
             except DriverError as error:
                 raise translated(error, self.path) from error
 
@@ -238,6 +248,8 @@ class Engine:
         for topic, urgency in touched.items():
             for callback in self._listeners.get(topic, ()):
                 callback(urgency)
+            if self._ringer is not None:
+                self._ringer.ring(topic, urgency)
 
     @contextmanager
     def transaction(self, deadline: float = DEADLINE) -> Iterator[Held]:
@@ -275,6 +287,24 @@ class Engine:
 
         return stop
 
+    def hear(self, topic: str, heard: Callable[[int], None]) -> Callable[[], None]:
+        """Call back when another process of this machine has committed something of `topic`.
+
+        Where the platform or the folder does not allow it, nothing is heard, and `data_version`
+        tells later. Returns how to stop.
+        """
+        if self._ringer is None:
+            return lambda: None
+        try:
+            bell = Doorbell(doorbell.folder_of(self.path), topic, heard)
+        except OSError as error:
+            logger.info(
+                "no doorbell: commits of other processes are seen by looking", exc_info=error
+            )
+            return lambda: None
+        self._ringer.leave_out(bell.path)
+        return bell.close
+
     def prune(self) -> None:
         """Forget the oldest changes, one small step."""
         self._writer.run(lambda port: changes.prune(port, self._retention), durable=False)
@@ -303,6 +333,8 @@ class Engine:
         if not self._read_only:
             self._writer.close()
         self._closed = True
+        if self._ringer is not None:
+            self._ringer.close()
         if self._pool is not None:
             self._pool.shutdown()
         with self._readers_lock:

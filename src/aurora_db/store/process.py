@@ -59,7 +59,7 @@ class WorkerLock:
             ) from error
         self._board = mmap.mmap(self._descriptor, size)
         self._open = True
-        _locks.add(self)
+        release_in_child(self)
 
     def begin(self, slot: int, n: int) -> None:
         """Job number `n` begins in `slot`."""
@@ -127,6 +127,19 @@ class Forkable(Protocol):
     foreign: bool
 
 
+class Inherited(Protocol):
+    """What holds a descriptor that a forked child must not keep."""
+
+    def drop(self) -> None:
+        """In the child: close the descriptor, touch nothing else."""
+        ...
+
+
+def release_in_child(one: Inherited) -> None:
+    """Call `one.drop()` in every child that this process forks."""
+    _inherited.add(one)
+
+
 def watch(owner: Forkable) -> None:
     """Set `owner.foreign` in every child that this process forks."""
     _owners.add(owner)
@@ -149,14 +162,14 @@ def _in_child() -> None:
     for owner in list(_owners):
         owner.foreign = True
         _kept.append(owner)
-    for lock in list(_locks):
-        lock.drop()
+    for one in list(_inherited):
+        one.drop()
     _owners.clear()
-    _locks.clear()
+    _inherited.clear()
 
 
 _owners: weakref.WeakSet[Forkable] = weakref.WeakSet()
-_locks: weakref.WeakSet[WorkerLock] = weakref.WeakSet()
+_inherited: weakref.WeakSet[Inherited] = weakref.WeakSet()
 #: Inherited connections must not be closed by the child's garbage collection.
 _kept: list[object] = []
 

@@ -1,0 +1,281 @@
+"""The pump of a process: one thread that claims and settles for the slots.
+
+In each round it settles what ended and claims what the slots can begin, in one transaction. It
+waits for a bell: rung by commits that touch jobs, of this process and, by the doorbell, of
+others; by slots that run dry; and by timers. What programs that are no Aurora write it sees by
+`PRAGMA data_version`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from datetime import datetime
+from functools import partial
+
+from aurora_db.base.errors import AuroraError
+from aurora_db.base.ids import new_id
+from aurora_db.jobs import queue, upkeep
+from aurora_db.jobs.context import Bench
+from aurora_db.jobs.handlers import Jobs
+from aurora_db.jobs.queue import Claimed, Settlement
+from aurora_db.jobs.slots import Slots
+from aurora_db.store import process
+from aurora_db.store.engine import Engine
+from aurora_db.store.port import Port
+from aurora_db.store.process import WorkerLock
+
+logger = logging.getLogger("aurora_db.jobs")
+
+#: Seconds of work that may be claimed ahead of the slots, by the measured time of a job.
+AHEAD = 0.010
+#: Jobs claimed ahead at most.
+MOST_AHEAD = 512
+#: Seconds after which jobs that no slot could begin are given back to other processes.
+STALE = 0.25
+#: Seconds between renewals of the leases, and between looks for dead workers.
+BEAT = queue.LEASE / 3
+LOOK = 1.0
+#: Seconds between looks for attempts that take too long.
+LIMITS = 0.1
+#: Seconds between two complaints that rounds fail.
+COMPLAIN = 10.0
+#: Seconds of the first wait; it doubles up to the poll interval while nothing happens.
+SHORTEST = 0.001
+
+
+class Bell:
+    """Rung by many, waited for by one; a bare lock, for an idle worker does little else."""
+
+    def __init__(self) -> None:
+        self._silent = threading.Lock()
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        """Wake the one who waits, or the next one who will."""
+        # Another thread may have rung between the look and the release.
+        with contextlib.suppress(RuntimeError):
+            if self._silent.locked():
+                self._silent.release()
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it rang within `timeout` seconds."""
+        return self._silent.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
+
+
+class Pump:
+    """The thread that claims and settles for the slots of this process."""
+
+    def __init__(
+        self, engine: Engine, registry: Jobs, bench: Bench, threads: int, poll_interval: float
+    ) -> None:
+        self.id = new_id()
+        self.rescued = 0
+        self._engine = engine
+        self._registry = registry
+        self._clock = engine.clock
+        self._poll_interval = poll_interval
+        self._bell = Bell()
+        self._stopping = False
+        self._drained = threading.Event()
+        self._maybe = True
+        self._urgent = 0
+        self._due: datetime | None = None
+        self._seen = -1
+        self._wait = SHORTEST
+        now = self._clock.monotonic()
+        self._next_beat = now + BEAT
+        self._next_look = now
+        self._next_limits = now
+        self._next_complaint = now
+        self._lock = WorkerLock(engine.folder, self.id, threads)
+        engine.write(
+            partial(upkeep.register, worker=self.id, threads=threads, types=registry.types())
+        )
+        self.slots = Slots(threads, bench, registry.find, self._lock, self._bell.ring)
+        self._ears = [
+            engine.listen("jobs", self._enqueued),
+            engine.hear("jobs", self._rung),
+            self._clock.on_jump(self._bell.ring),
+        ]
+        self._thread = threading.Thread(target=self._run, name="aurora-pump", daemon=True)
+        self._thread.start()
+
+    # --- bells ------------------------------------------------------------------------------
+
+    def _enqueued(self, urgency: int) -> None:
+        self._urgent += 1
+        self.slots.gate(urgency)
+        self.look_again()
+
+    def _rung(self, urgency: int) -> None:
+        """Another process enqueued; a look tells whether anything of it is left."""
+        if self.slots.gate(urgency):
+            self._urgent += 1
+            self._maybe = True
+        self._bell.ring()
+
+    def look_again(self) -> None:
+        """There may be something to claim."""
+        self._maybe = True
+        self._bell.ring()
+
+    # --- the thread -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            try:
+                if self._round():
+                    self._wait = SHORTEST
+                    continue
+                if self._stopping and self.slots.idle:
+                    break
+                while not self._bell.wait(self._timeout()):
+                    if self._stirs():
+                        break
+            except AuroraError as error:
+                if self._stopping:
+                    break
+                self._complain(error)
+                self._bell.wait(self._poll_interval)
+        self._drained.set()
+
+    def _complain(self, error: AuroraError) -> None:
+        """Log that a round failed, once in a while: a full disk fails every one."""
+        now = self._clock.monotonic()
+        if now >= self._next_complaint:
+            self._next_complaint = now + COMPLAIN
+            logger.error("a round of the worker failed", exc_info=error, extra={"code": error.code})
+
+    def _stirs(self) -> bool:
+        """Whether a round would find anything to do, though no bell rang."""
+        now = self._clock.monotonic()
+        if now >= self._next_look or (self.slots.running and now >= self._next_limits):
+            return True
+        if self._due is not None and self._due <= self._clock.now():
+            return True
+        return self.slots.waiting > 0 or self._engine.data_version() != self._seen
+
+    def _round(self) -> bool:
+        """One round; whether anything happened."""
+        self._care()
+        ended = self.slots.collect()
+        if self._stopping or self._is_stale():
+            ended += self.slots.withdraw()
+        self._notice()
+        wanted = 0 if self._stopping else self._wanted()
+        claims = wanted > 0 and self._maybe
+        if not ended and not claims:
+            return False
+        urgent = self._urgent
+        # Before the claim: what is enqueued meanwhile must be looked for again.
+        self._maybe = False
+        try:
+            claimed = self._engine.write(
+                partial(self._cycle, ended=ended, limit=wanted if claims else 0),
+                durable=bool(ended),
+            )
+        except BaseException:
+            self._maybe = True
+            self.slots.restore(ended)
+            raise
+        if len(claimed) >= wanted or not claims:
+            self._maybe = True
+        self.slots.offer(claimed)
+        if urgent == self._urgent:
+            self.slots.open_gate()
+        return bool(ended) or bool(claimed)
+
+    async def _cycle(self, port: Port, ended: list[Settlement], limit: int) -> list[Claimed]:
+        if ended:
+            for lost in await queue.settle(port, ended):
+                logger.warning(
+                    "job lost its lease", extra={"job": lost.job.id, "attempt": lost.job.attempt}
+                )
+        if not limit:
+            return []
+        if self._due is not None and self._due <= port.now():
+            await upkeep.stage(port)
+        claimed = await queue.claim(port, self.id, self._registry.types(), limit)
+        if len(claimed) < limit:
+            self._due = await upkeep.next_due(port)
+        return claimed
+
+    def _wanted(self) -> int:
+        """How many jobs to claim: for free slots, and as many as they do in a moment."""
+        slots = self.slots
+        mean = slots.mean
+        ahead = 0 if mean is None else min(MOST_AHEAD, int(slots.threads * AHEAD / max(mean, 1e-6)))
+        wanted = slots.threads - slots.running + ahead - slots.waiting
+        if slots.gated:
+            return max(wanted, slots.threads)
+        # A few at a time would pay a transaction for each few.
+        return wanted if slots.waiting <= ahead // 2 else 0
+
+    def _is_stale(self) -> bool:
+        slots = self.slots
+        return slots.waiting > 0 and not slots.free and time.monotonic() - slots.last_taken > STALE
+
+    def _notice(self) -> None:
+        """Look for commits of other connections, and for what is due."""
+        version = self._engine.data_version()
+        if version != self._seen:
+            self._seen = version
+            if not self._maybe:
+                # A claim takes the lock of all processes: not for nothing.
+                look = partial(upkeep.look, types=self._registry.types())
+                self._maybe, self._due = self._engine.read(look, single=True)
+        if self._due is not None and self._due <= self._clock.now():
+            self._maybe = True
+
+    def _timeout(self) -> float:
+        """Seconds to wait for the bell."""
+        self._wait = min(self._wait * 2, self._poll_interval)
+        if self._due is None:
+            return self._wait
+        return min(self._wait, max(0.0005, (self._due - self._clock.now()).total_seconds()))
+
+    # --- upkeep -----------------------------------------------------------------------------
+
+    def _care(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._next_beat:
+            self._next_beat = now + BEAT
+            beat = partial(upkeep.beat, worker=self.id, types=self._registry.types())
+            self._engine.write(beat, durable=False)
+        if now >= self._next_limits:
+            self._next_limits = now + LIMITS
+            self.slots.overdue()
+        if now >= self._next_look:
+            self._next_look = now + LOOK
+            self._rescue()
+
+    def _rescue(self) -> None:
+        engine = self._engine
+        for other in engine.read(partial(upkeep.others, worker=self.id), single=True):
+            dead = process.inspect(engine.folder, other)
+            if dead is not None:
+                self.rescued += engine.write(partial(upkeep.rescue, worker=other, begun=dead.begun))
+                process.forget(engine.folder, other)
+        if engine.read(upkeep.any_expired, single=True):
+            self.rescued += engine.write(upkeep.rescue_expired)
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def stop(self, timeout: float) -> None:
+        """Take nothing new, wait, give back what is unfinished, leave."""
+        self.slots.stop()
+        self._stopping = True
+        self._bell.ring()
+        if not self._drained.wait(timeout):
+            self.slots.abandon()
+            # Cancelled handlers end soon; threads that do not end are fenced off.
+            self._drained.wait(0.5)
+        for stop in self._ears:
+            stop()
+        self._engine.write(partial(upkeep.leave, worker=self.id))
+        self._stopping = True
+        self.slots.close(0.5)
+        self._lock.close()
