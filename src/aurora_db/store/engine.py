@@ -342,12 +342,13 @@ class Engine:
             self._readers.clear()
         with self._watcher_lock:
             connections += [] if self._watcher is None else [self._watcher]
-        try:
-            for connection in connections:
+        connections.append(self._writer.port.connection)
+        for connection in connections:
+            try:
                 connection.close()
-            self._writer.port.connection.close()
-        except DriverError as error:
-            raise translated(error, self.path) from error
+            except DriverError as error:
+                # The last one folds the log into the file; without room it does that next time.
+                logger.warning("the log stays beside the database", exc_info=translated(error))
         if self._private is not None:
             shutil.rmtree(self._private, ignore_errors=True)
 
