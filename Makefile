@@ -5,8 +5,9 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/ready
+PEERS := .cache/peers/ready
 
-.PHONY: help demo test long lint bench lock clean
+.PHONY: help demo test long crash lint bench lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,9 @@ test: $(READY) ## all tests; K=word runs those whose name has it
 long: $(READY) ## the tests that take their time
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q $(if $(K),-k "$(K)")
 
+crash: $(READY) ## 200 kills, then five programs at once, with tables; ARGS="--kills 50 --seed 1"
+	$(BIN)/python tests/crash/long.py $(ARGS)
+
 lint: $(READY) ## style, types, floors, generated files, house rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -28,13 +32,16 @@ lint: $(READY) ## style, types, floors, generated files, house rules
 	$(BIN)/lint-imports
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --warnings
 
-bench: $(READY) ## floor, ours, ratio
+bench: $(READY) $(PEERS) ## floor, ours, peers; ARGS="jobs" measures one question
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
-lock: $(READY) ## write requirements.lock anew
+lock: $(READY) ## write requirements.lock and benchmarks/peers.lock anew
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade \
 		--custom-compile-command "make lock" --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile benchmarks/peers.in --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-config --upgrade \
+		--custom-compile-command "make lock" --quiet --output-file benchmarks/peers.lock
 
 clean: ## remove what can be made again
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .cache
@@ -44,4 +51,8 @@ clean: ## remove what can be made again
 
 $(READY): requirements.lock pyproject.toml tools/venv.sh
 	bash tools/venv.sh
+	@touch $@
+
+$(PEERS): benchmarks/peers.lock tools/venv.sh
+	bash tools/venv.sh .cache/peers benchmarks/peers.lock
 	@touch $@

@@ -6,7 +6,7 @@ import gc
 import json
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,10 +100,16 @@ def table(figures: list[Figure]) -> str:
                 one.unit,
             )
         )
-    widths = [max(len(row[n]) for row in rows) for n in range(5)]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as a table of text: a head, a rule, and numbers to the right."""
+    last = len(rows[0]) - 1
+    widths = [max(len(row[n]) for row in rows) for n in range(last + 1)]
     lines = [
         "  ".join(
-            cell.ljust(width) if n in (0, 4) else cell.rjust(width)
+            cell.ljust(width) if n in (0, last) else cell.rjust(width)
             for n, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows

@@ -1,39 +1,55 @@
 """Run the benchmarks: floor, ours, ratio, in one run.
 
-    python -m benchmarks.run [documents] [jobs]
+    python -m benchmarks.run [documents] [jobs] [million] [weight] [peers]
 
 Machines are noisy: read the ratios, not the numbers.
 """
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from pathlib import Path
 
 import apsw
 
-from benchmarks import documents, jobs
+from benchmarks import documents, jobs, million, peers, weight
 from benchmarks.measure import Figure, keep, table
 
-QUESTIONS = {"documents": documents.figures, "jobs": jobs.figures}
+QUESTIONS = {
+    "documents": documents.figures,
+    "jobs": jobs.figures,
+    "million": million.figures,
+    "weight": weight.figures,
+}
+PEERS = "peers"
 
 
 def main(names: list[str]) -> None:
     """Measure what is named, or everything."""
-    unknown = [name for name in names if name not in QUESTIONS]
+    wanted = names or [*QUESTIONS, PEERS]
+    unknown = [name for name in wanted if name not in (*QUESTIONS, PEERS)]
     if unknown:
-        raise SystemExit(f"no benchmark named '{unknown[0]}'; there are {', '.join(QUESTIONS)}")
+        known = ", ".join((*QUESTIONS, PEERS))
+        raise SystemExit(f"no benchmark named '{unknown[0]}'; there are {known}")
     print(
-        f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}, synchronous=FULL, medians"
+        f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}, "
+        f"{os.cpu_count()} processors, synchronous=FULL, medians"
     )
-    print("floor: bare APSW, the same statements on the same tables with the same triggers\n")
-    figures: list[Figure] = []
-    for name in names or QUESTIONS:
+    print("floor: bare APSW, the same statements on the same tables with the same triggers")
+    kept: list[Figure] = []
+    for name in wanted:
         print(f"measuring {name} …", file=sys.stderr)
-        figures += QUESTIONS[name]()
-    print(table(figures))
-    keep(figures, Path(__file__).parents[1] / "build" / "bench.json")
+        if name == PEERS:
+            rows = peers.figures()
+            print("\n" + peers.table(rows), flush=True)
+            kept += peers.as_figures(rows)
+        else:
+            figures = QUESTIONS[name]()
+            print("\n" + table(figures), flush=True)
+            kept += figures
+    keep(kept, Path(__file__).parents[1] / "build" / "bench.json")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ cause chained.
 
 from __future__ import annotations
 
+import random
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -35,6 +37,35 @@ CACHE_KIB = 64 * 1024
 
 SYNCHRONOUS = {"strict": "FULL", "relaxed": "NORMAL", "none": "OFF"}
 
+#: Seconds between two tries for the file while another process writes, about; the first come sooner.
+TRY = 0.005
+#: Seconds after which a waiting connection tries ever more often.
+LONG = 0.1
+
+
+class Patience:
+    """The busy handler of a connection: tries often, and the more often the longer it waits.
+
+    SQLite's own sleeps longer the longer it has waited, up to 100 ms, so that whoever came late
+    goes first: beside four busy processes one waited more than a second for each write.
+    """
+
+    def __init__(self) -> None:
+        self._since = 0.0
+
+    def __call__(self, tries: int) -> bool:
+        """Wait a moment; whether to try again."""
+        now = time.monotonic()
+        if tries == 0:
+            self._since = now
+        waited = now - self._since
+        if waited * 1_000 > BUSY_TIMEOUT_MS:
+            return False
+        usual = TRY * min(1.0, (tries + 1) / 5)
+        time.sleep(usual * (0.5 + random.random()) / (1 + waited / LONG))
+        return True
+
+
 Connection = apsw.Connection
 #: The driver's own types are wider than a column's.
 Execute = Callable[..., Any]
@@ -55,7 +86,7 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
     )
     try:
         connection = apsw.Connection(path, flags=flags, statementcachesize=512)
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.set_busy_handler(Patience())
         execute: Execute = connection.execute
         execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         execute("PRAGMA foreign_keys = ON")
