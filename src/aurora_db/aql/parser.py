@@ -10,8 +10,9 @@ event handlers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from aurora_db.aql import parser_operations, parser_schema, parser_values
 from aurora_db.aql.cursor import Cursor
@@ -145,8 +146,7 @@ def _one_of(cursor: Cursor, after: str, words: tuple[str, ...]) -> str:
 # --- event handlers -------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Parts:
+class _Parts(msgspec.Struct):
     """What has been read of an event handler."""
 
     on: tuple[StringLiteral, ...] | None = None

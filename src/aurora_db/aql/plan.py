@@ -6,23 +6,22 @@ itself to produce SQL; after it exists a failure is a bug of ours or of the data
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from aurora_db.aql.catalog import Collection, Field, Handler, Type
 
 # --- values ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(msgspec.Struct, frozen=True):
     """A value known now, as plain Python (dates as text)."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(msgspec.Struct, frozen=True):
     """A value given at execution, already checked against its declared type.
 
     `path` is empty unless `$name.path` reads a result of an earlier part.
@@ -32,15 +31,13 @@ class Variable:
     path: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ListValue:
+class ListValue(msgspec.Struct, frozen=True):
     """A list with variables somewhere inside (else it is a `Constant`)."""
 
     items: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectValue:
+class ObjectValue(msgspec.Struct, frozen=True):
     """An object with variables somewhere inside (else it is a `Constant`)."""
 
     items: tuple[tuple[str, Value], ...]
@@ -52,8 +49,7 @@ Value = Constant | Variable | ListValue | ObjectValue
 # --- conditions -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(msgspec.Struct, frozen=True):
     """A stored value: a declared field, or a path into it.
 
     `field` is the declared field; None means an undeclared one of a flexible collection, whose
@@ -68,8 +64,7 @@ class Path:
     row: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(msgspec.Struct, frozen=True):
     """`path op value`; `op` is one of eq ne gt gte lt lte in nin contains startsWith endsWith isNull.
 
     `isNull` takes a boolean; `in` and `nin` a list. Values of constants are already in the
@@ -81,29 +76,25 @@ class Compare:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(msgspec.Struct, frozen=True):
     """All hold; of nothing: true."""
 
     parts: tuple[Where, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(msgspec.Struct, frozen=True):
     """One holds; of nothing: false."""
 
     parts: tuple[Where, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(msgspec.Struct, frozen=True):
     """Exact complement."""
 
     part: Where
 
 
-@dataclass(frozen=True, slots=True)
-class WhereVariable:
+class WhereVariable(msgspec.Struct, frozen=True):
     """A whole `where: $w`, known at execution: resolved then against `collection`."""
 
     name: str
@@ -118,8 +109,7 @@ ALWAYS = And(())
 # --- queries --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """One key of a result and where it comes from.
 
     `path.field` None with `path.keys == ()` never occurs; `_rev` is a Path over the pseudo field
@@ -133,8 +123,7 @@ class Output:
     extra: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """One key of an order."""
 
     path: Path
@@ -142,15 +131,13 @@ class Order:
     nulls_first: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(msgspec.Struct, frozen=True):
     """`count` inside `aggregate`."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """Documents of a collection.
 
     Without `aggregates` the result is a list. With them and no outputs it is
@@ -172,8 +159,7 @@ class Query:
 # --- mutations ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(msgspec.Struct, frozen=True):
     """One document; result: its outputs."""
 
     key: str
@@ -182,16 +168,14 @@ class Insert:
     outputs: tuple[Output, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Affected:
+class Affected(msgspec.Struct, frozen=True):
     """Result of a bulk verb: pairs of (key, what), `what` being count, affected, ids or nodes."""
 
     keys: tuple[tuple[str, str], ...]
     nodes: tuple[Output, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class InsertMany:
+class InsertMany(msgspec.Struct, frozen=True):
     """Several documents in one statement each, one result."""
 
     key: str
@@ -200,8 +184,7 @@ class InsertMany:
     result: Affected
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(msgspec.Struct, frozen=True):
     """Merge `data` into every document that matches."""
 
     key: str
@@ -211,8 +194,7 @@ class Update:
     result: Affected
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """Remove every document that matches; nodes as they were."""
 
     key: str
@@ -221,8 +203,7 @@ class Delete:
     result: Affected
 
 
-@dataclass(frozen=True, slots=True)
-class EnqueueJob:
+class EnqueueJob(msgspec.Struct, frozen=True):
     """Put a job into the queue; `options` are named as `Aurora.enqueue_job`'s keywords.
 
     Keys: type, payload, priority, retries, run_at, delay, queue, timeout, tags, backoff.
@@ -234,24 +215,21 @@ class EnqueueJob:
     outputs: tuple[Output, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     """`transaction { … }`: an object of its parts."""
 
     key: str
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DefineCollection:
+class DefineCollection(msgspec.Struct, frozen=True):
     """A collection as it shall be."""
 
     collection: Collection
     if_not_exists: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DefineSchema:
+class DefineSchema(msgspec.Struct, frozen=True):
     """A `schema` block; result: `{operation, collections, status, steps}`."""
 
     key: str
@@ -261,22 +239,19 @@ class DefineSchema:
 # --- event handlers -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(msgspec.Struct, frozen=True):
     """Text with holes: plain texts and paths in turn."""
 
     parts: tuple[str | Path, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerList:
+class HandlerList(msgspec.Struct, frozen=True):
     """A list that holds templates."""
 
     items: tuple[HandlerValue, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerObject:
+class HandlerObject(msgspec.Struct, frozen=True):
     """An object that holds templates."""
 
     items: tuple[tuple[str, HandlerValue], ...]
@@ -286,15 +261,13 @@ class HandlerObject:
 HandlerValue = Constant | Path | Template | HandlerList | HandlerObject
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerEnqueue:
+class HandlerEnqueue(msgspec.Struct, frozen=True):
     """An `enqueueJob` of an action; options named as `EnqueueJob`'s."""
 
     options: tuple[tuple[str, HandlerValue], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerTrigger:
+class HandlerTrigger(msgspec.Struct, frozen=True):
     """What one event of a handler does: one of these for each (op, collection) it waits for.
 
     `changed` names fields of which one must differ (update only; empty means any).
@@ -308,8 +281,7 @@ class HandlerTrigger:
     actions: tuple[HandlerEnqueue, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DefineHandler:
+class DefineHandler(msgspec.Struct, frozen=True):
     """An event handler as it shall be."""
 
     handler: Handler
@@ -319,8 +291,7 @@ class DefineHandler:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DropHandler:
+class DropHandler(msgspec.Struct, frozen=True):
     """Remove an event handler."""
 
     name: str
@@ -342,8 +313,7 @@ Part = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class VariableDeclaration:
+class VariableDeclaration(msgspec.Struct, frozen=True):
     """A declared variable: name, type, and its default if it has one."""
 
     name: str
@@ -357,8 +327,7 @@ class VariableDeclaration:
     checked: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """One unit of execution and one result. `writes` tells that it needs the writer.
 
     A definition (`define …`, `schema …`) is an operation with one root whose result is not
@@ -373,8 +342,7 @@ class Operation:
     bare: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """A whole text, resolved against the catalog of `version`."""
 
     operations: tuple[Operation, ...]

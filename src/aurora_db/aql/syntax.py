@@ -7,22 +7,38 @@ that an error can still point at them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from aurora_db.base.errors import Span
 
 NOWHERE = Span(0, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Root of every syntax node."""
 
-    span: Span = field(default=NOWHERE, compare=False, repr=False)
+    span: Span = NOWHERE
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Node)
+            and type(self) is type(other)
+            and self._parts() == other._parts()
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._parts()))
+
+    def _parts(self) -> tuple[object, ...]:
+        """Everything but the span."""
+        return tuple([getattr(self, name) for name in self.__struct_fields__ if name != "span"])
+
+    def __repr__(self) -> str:
+        names = [name for name in self.__struct_fields__ if name != "span"]
+        return f"{type(self).__name__}({', '.join(f'{n}={getattr(self, n)!r}' for n in names)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Name(Node):
+class Name(Node, frozen=True):
     """A name in any place."""
 
     text: str
@@ -31,71 +47,61 @@ class Name(Node):
 # --- values ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class IntLiteral(Node):
+class IntLiteral(Node, frozen=True):
     """A 64-bit integer."""
 
     value: int
 
 
-@dataclass(frozen=True, slots=True)
-class FloatLiteral(Node):
+class FloatLiteral(Node, frozen=True):
     """A finite double."""
 
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class StringLiteral(Node):
+class StringLiteral(Node, frozen=True):
     """A string; `value` after escapes and, for blocks, after GraphQL's indentation rule."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class BooleanLiteral(Node):
+class BooleanLiteral(Node, frozen=True):
     """`true` or `false`."""
 
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NullLiteral(Node):
+class NullLiteral(Node, frozen=True):
     """`null`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word(Node):
+class Word(Node, frozen=True):
     """An enum word: a name in the place of a value."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class VariableRef(Node):
+class VariableRef(Node, frozen=True):
     """`$name` or `$name.path`."""
 
     name: str
     path: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ListLiteral(Node):
+class ListLiteral(Node, frozen=True):
     """`[a, b]`."""
 
     items: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry(Node):
+class Entry(Node, frozen=True):
     """One `key: value` of an object or of arguments."""
 
     key: Name
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectLiteral(Node):
+class ObjectLiteral(Node, frozen=True):
     """`{a: 1, "b.c": 2}`; duplicate keys are refused by the parser."""
 
     entries: tuple[Entry, ...]
@@ -117,8 +123,7 @@ Value = (
 # --- operations -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Directive(Node):
+class Directive(Node, frozen=True):
     """`@name(arguments)`."""
 
     name: Name
@@ -127,8 +132,7 @@ class Directive(Node):
     positional: tuple[Value, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FieldSelection(Node):
+class FieldSelection(Node, frozen=True):
     """`alias: name(arguments) @directives { selection }`; `selection` is None when absent."""
 
     name: Name
@@ -138,15 +142,13 @@ class FieldSelection(Node):
     selection: tuple[Selection, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaBlock(Node):
+class SchemaBlock(Node, frozen=True):
     """`schema { … }`, as a definition or inside a mutation."""
 
     statements: tuple[CollectionDefinition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionBlock(Node):
+class TransactionBlock(Node, frozen=True):
     """`alias: transaction { … }` inside a mutation."""
 
     parts: tuple[MutationPart, ...]
@@ -157,8 +159,7 @@ Selection = FieldSelection
 MutationPart = FieldSelection | SchemaBlock | TransactionBlock
 
 
-@dataclass(frozen=True, slots=True)
-class TypeRef(Node):
+class TypeRef(Node, frozen=True):
     """The type of a variable: `Int!`, `[ID!]!`. `item` is set for lists, then `name` is ""."""
 
     name: str
@@ -166,8 +167,7 @@ class TypeRef(Node):
     item: TypeRef | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class VariableDefinition(Node):
+class VariableDefinition(Node, frozen=True):
     """`$name: Type = default`."""
 
     name: str
@@ -175,8 +175,7 @@ class VariableDefinition(Node):
     default: Value | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Operation(Node):
+class Operation(Node, frozen=True):
     """A query or mutation. `kind` is the word; roots as written."""
 
     kind: str
@@ -189,8 +188,7 @@ class Operation(Node):
 # --- definitions ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FieldType(Node):
+class FieldType(Node, frozen=True):
     """The type of a field.
 
     `name` as typed, "" for lists and inline objects; `words` the enum's; `item` of a list;
@@ -204,8 +202,7 @@ class FieldType(Node):
     fields: tuple[FieldDefinition, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FieldDefinition(Node):
+class FieldDefinition(Node, frozen=True):
     """`name: Type = default @directives`."""
 
     name: Name
@@ -214,16 +211,14 @@ class FieldDefinition(Node):
     directives: tuple[Directive, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TableRule(Node):
+class TableRule(Node, frozen=True):
     """`@@index(fields: […])`."""
 
     name: Name
     arguments: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CollectionDefinition(Node):
+class CollectionDefinition(Node, frozen=True):
     """`define collection name @directives if not exists { fields, rules }`."""
 
     name: Name
@@ -233,8 +228,7 @@ class CollectionDefinition(Node):
     if_not_exists: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerDefinition(Node):
+class HandlerDefinition(Node, frozen=True):
     """`define handler "name" { on, fields, where, action }`; parts absent are None."""
 
     name: StringLiteral
@@ -246,8 +240,7 @@ class HandlerDefinition(Node):
     or_replace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerDrop(Node):
+class HandlerDrop(Node, frozen=True):
     """`drop handler "name" if exists`."""
 
     name: StringLiteral
@@ -257,8 +250,7 @@ class HandlerDrop(Node):
 Definition = Operation | SchemaBlock | CollectionDefinition | HandlerDefinition | HandlerDrop
 
 
-@dataclass(frozen=True, slots=True)
-class Document(Node):
+class Document(Node, frozen=True):
     """A whole text: at least one definition, in the order written."""
 
     definitions: tuple[Definition, ...]

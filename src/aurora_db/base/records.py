@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -75,8 +74,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cause: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerStats:
+class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     """The queue by status, and what this process does.
 
     `running` are jobs in slots of this process, `waiting` those it has claimed and not begun;

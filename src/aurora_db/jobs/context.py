@@ -7,9 +7,10 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import JobError, LeaseLost
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 MakeTransaction = Callable[[Held, Callable[[object], None]], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
+class Bench(msgspec.Struct, frozen=True):
     """What the attempts of one worker share."""
 
     engine: Engine

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
+
+import msgspec
 
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import ValidationError
@@ -19,8 +20,7 @@ from aurora_db.base.errors import ValidationError
 Policy = Callable[[int], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Exponential:
+class Exponential(msgspec.Struct, frozen=True):
     """`base * 2**(failures - 1)` seconds, at most `cap`, 10 % either way.
 
     The jitter keeps jobs that failed together from returning together.
@@ -39,8 +39,7 @@ class Exponential:
         return plain * (0.9 + 0.2 * rng())
 
 
-@dataclass(frozen=True, slots=True)
-class Linear:
+class Linear(msgspec.Struct, frozen=True):
     """`step * failures` seconds, at most `cap`."""
 
     step: float
@@ -53,8 +52,7 @@ class Linear:
         return min(self.cap, self.step * failures)
 
 
-@dataclass(frozen=True, slots=True)
-class Delays:
+class Delays(msgspec.Struct, frozen=True):
     """The delays one after the other, the last one again and again."""
 
     seconds: tuple[float, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection
@@ -22,8 +23,7 @@ FEW = 1_000
 has_where_variable = has_variable
 
 
-@dataclass(frozen=True, slots=True)
-class Lowered:
+class Lowered(msgspec.Struct, frozen=True):
     """A query as a statement, with what makes documents of its rows.
 
     `bounded`: it reads few rows, by an index.

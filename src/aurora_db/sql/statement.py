@@ -7,24 +7,23 @@ Values never enter the text: they travel beside it as parameters. Identifiers en
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
+
+import msgspec
 
 #: Rows in one statement at most, and characters of its text: longer texts are not kept prepared.
 MOST_ROWS: Final = 512
 MOST_TEXT: Final = 15_000
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True):
     """A parameter that is known at execution: takes the variables, gives the stored value."""
 
     read: Callable[[Mapping[str, Any]], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True):
     """Text with `?` places and one parameter for each, a constant or a `Bound`."""
 
     text: str

@@ -7,9 +7,10 @@ jobs is not known on this floor: `enqueue` is handed in by the façade.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, assert_never
+
+import msgspec
 
 from aurora_db.aql import parser, plan, resolve, system
 from aurora_db.aql.catalog import Catalog, Collection
@@ -24,12 +25,11 @@ from aurora_db.store.port import Port
 KEPT = 1_000
 
 
-@dataclass(slots=True)
-class Scope:
+class Scope(msgspec.Struct):
     """What one execution knows: variables, and results of earlier parts by their key."""
 
     variables: Mapping[str, Any]
-    results: dict[str, Any] = field(default_factory=dict[str, Any])
+    results: dict[str, Any] = {}
 
     def value(self, value: plan.Value) -> Any:
         """The Python value that a plan's value has now."""
@@ -40,8 +40,7 @@ Runner = Callable[[Port, Scope], Awaitable[Any]]
 Enqueue = Callable[[Port, Mapping[str, Any]], Awaitable[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """One operation, ready to run as often as wanted.
 
     `bounded`: short enough to run on an event loop. `single`: one statement, which needs no
@@ -145,14 +144,14 @@ async def _ready_query(ready: lower.Lowered, port: Port, scope: Scope) -> list[D
 
 
 async def _late_query(query: plan.Query, port: Port, scope: Scope) -> Any:
-    known = replace(query, where=_expand(query.where, port.catalog, scope))
+    known = msgspec.structs.replace(query, where=_expand(query.where, port.catalog, scope))
     return await _query(known, [])(port, scope)
 
 
 async def _with_aggregates(query: plan.Query, port: Port, scope: Scope) -> Document:
     result: Document = {}
     if query.outputs:
-        ready = lower.query(replace(query, aggregates=()))
+        ready = lower.query(msgspec.structs.replace(query, aggregates=()))
         result["nodes"] = await _ready_query(ready, port, scope)
     statement = lower.aggregate(query)
     row = await port.row(statement.text, statement.bind(scope.variables))

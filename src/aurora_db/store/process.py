@@ -16,17 +16,17 @@ import mmap
 import os
 import struct
 import weakref
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from aurora_db.base.errors import DatabaseClosed, ReadOnly
 
 _WORD = struct.Struct("<q")
 
 
-@dataclass(frozen=True, slots=True)
-class Dead:
+class Dead(msgspec.Struct, frozen=True):
     """A worker process that is gone; `begun` are the numbers of the jobs that it was running."""
 
     begun: frozenset[int]
