@@ -31,56 +31,6 @@ def under_the_caret(text: str, error: AqlError) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "subject", "caret"),
-    [
-        ("subscription { users { id } }", "subscriptions are", "subscription"),
-        ("fragment F on users { id }", "fragments are", "fragment"),
-        ("{ users { ...F } }", "fragments are", "...F"),
-        ("{ users { id ... on users { id } } }", "inline fragments are", "... on"),
-        ("{ users { ... @include(if: true) { id } } }", "inline fragments are", "..."),
-        ("mutation { ...F }", "fragments are", "...F"),
-        ('{ users { full: "${a} ${b}" } }', "computed fields are", 'full: "${a} ${b}"'),
-        ("{ users { t: price * qty } }", "computed fields are", "t: price"),
-        ("{ users { t: price -1 } }", "computed fields are", "t: price"),
-        ("{ users { t: name | uppercase } }", "computed fields are", "t: name"),
-        ("{ users { t: a == b } }", "computed fields are", "t: a"),
-        ("{ users { t: a != b } }", "computed fields are", "t: a"),
-        ("{ users { t: a.b } }", "computed fields are", "t: a"),
-        ("{ users { t: !a } }", "computed fields are", "t: !"),
-        ("{ users { t: 5 } }", "computed fields are", "t: 5"),
-        ("{ users { t: $x } }", "computed fields are", "t: $"),
-        ('{ users { t: if(gt(a, 0), "x", "y") } }', "computed fields are", "t: if"),
-        ("{ users { t: round(price, 2) } }", "computed fields are", "t: round"),
-        ("{ users { t: now() } }", "computed fields are", "t: now"),
-        ("{ users { t: price(a: 1) * 2 } }", "computed fields are", "t: price(a: 1)"),
-        ('{ users(where: {a: expr("b > 1")}) }', "'expr(…)' is", "expr"),
-        ("alter collection users { drop a }", "'alter collection' is", "alter collection"),
-        ("schema { alter collection t {} }", "'alter collection' is", "alter collection"),
-        ("drop collection users if exists", "'drop collection' is", "drop collection"),
-        ("schema { drop collection t }", "'drop collection' is", "drop collection"),
-        ('schema { drop handler "x" }', "'drop handler' in a schema block is", "drop handler"),
-        ('define schedule "x" {}', "'define schedule' is", "define schedule"),
-        ('drop schedule "x"', "'drop schedule' is", "drop schedule"),
-        ("define rules users {}", "'define rules' is", "define rules"),
-        ("drop rules users", "'drop rules' is", "drop rules"),
-        ('enable handler "x"', "'enable handler' is", "enable handler"),
-        ('disable schedule "x"', "'disable schedule' is", "disable schedule"),
-        ('backfill handler "x" where {}', "'backfill handler' is", "backfill handler"),
-        ('run schedule "x"', "'run schedule' is", "run schedule"),
-        ('migrate { "v1": {} }', "migrations are", "migrate"),
-        ("migration {}", "migrations are", "migration"),
-        ("query($a: Int @x) { t }", "directives of variables are", "@x"),
-    ],
-)
-def test_what_is_not_there_yet_is_refused_by_its_name(text: str, subject: str, caret: str):
-    """A construct of the language is never taken for a mistake, nor ignored."""
-    error = refusal(text, Unsupported)
-    assert error.code == "unsupported"
-    assert error.message == f"{subject} not supported by this version"
-    assert under_the_caret(text, error) == caret
-
-
-@pytest.mark.parametrize(
     "text",
     [
         "{ t { n: count } }",

@@ -43,6 +43,14 @@ class Type(msgspec.Struct, frozen=True, omit_defaults=True):
     words: tuple[str, ...] = ()
 
 
+class Relation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`@relation(to, key, onDelete)`: a foreign key. `on_delete` is RESTRICT, CASCADE or SET_NULL."""
+
+    to: str
+    key: str = "id"
+    on_delete: str = "RESTRICT"
+
+
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     """One declared field.
 
@@ -59,6 +67,15 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     unique: bool = False
     indexed: bool = False
     validate: Validation | None = None
+    relation: Relation | None = None
+    #: `@search`: part of the collection's full-text index.
+    search: bool = False
+    #: `@private`: never shown unless it is asked for by name, and never over the network.
+    private: bool = False
+    #: `@updated`: set to now by each write of the document.
+    updated: bool = False
+    #: `@computed("…")`: the template or expression as typed; such a field has no column.
+    computed: str | None = None
 
 
 class Index(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -108,19 +125,58 @@ class Handler(msgspec.Struct, frozen=True, omit_defaults=True):
     enabled: bool = True
 
 
+class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A `define schedule`: `cron` with `timezone`, or `every` in seconds.
+
+    `text` is the definition as typed, `digest` compares two of them regardless of white space.
+    """
+
+    name: str
+    text: str
+    digest: str
+    cron: str | None = None
+    every: float | None = None
+    timezone: str = "UTC"
+    catch_up: str = "ONE"
+    overlap: str = "ALLOW"
+    jitter: float = 0.0
+    enabled: bool = True
+
+
+class Rules(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`define rules`: who may do what with a collection over the network.
+
+    Each is a where-object of AQL, a boolean or "authenticated"; None where nothing is said, which
+    closes it to all but admin tokens.
+    """
+
+    collection: str
+    text: str
+    digest: str
+    read: Any = None
+    insert: Any = None
+    update: Any = None
+    delete: Any = None
+
+
 class Catalog:
     """All definitions at one version. Immutable."""
 
-    __slots__ = ("collections", "handlers", "version")
+    __slots__ = ("collections", "handlers", "rules", "schedules", "version")
 
     def __init__(
         self,
         collections: Mapping[str, Collection],
         handlers: Mapping[str, Handler],
         version: int,
+        schedules: Mapping[str, Schedule] = MappingProxyType({}),
+        rules: Mapping[str, Rules] = MappingProxyType({}),
     ) -> None:
         self.collections: Mapping[str, Collection] = MappingProxyType(dict(collections))
         self.handlers: Mapping[str, Handler] = MappingProxyType(dict(handlers))
+        self.schedules: Mapping[str, Schedule] = MappingProxyType(dict(schedules))
+        #: By the name of their collection.
+        self.rules: Mapping[str, Rules] = MappingProxyType(dict(rules))
         #: Grows with every definition; a plan made for another version is made anew.
         self.version = version
 

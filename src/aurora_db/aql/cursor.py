@@ -36,6 +36,18 @@ class Cursor:
         self.kind = self.token.kind
         return taken
 
+    def split_sign(self) -> None:
+        """Part the next token, a number with a sign, into a `-` and the number.
+
+        Only for a cursor that is past an operand: there the sign is an operator.
+        """
+        signed = self.token
+        minus = Token("-", "-", signed.start, signed.start + 1)
+        number = Token(signed.kind, signed.text[1:], signed.start + 1, signed.end)
+        self._tokens[self._index : self._index + 1] = [minus, number]
+        self.token = minus
+        self.kind = minus.kind
+
     def skip(self, kind: str) -> bool:
         """Take the next token if it is of this kind; tells whether it was."""
         if self.kind != kind:
@@ -63,6 +75,13 @@ class Cursor:
         if not self.at_word(word):
             raise self.expected(f"'{word}' after '{before}'")
         return self.advance()
+
+    def one_of(self, after: str, words: tuple[str, ...]) -> str:
+        """Take one of `words`, which must stand after `after`."""
+        if self.kind != NAME or self.token.text not in words:
+            choice = " or ".join(f"'{word}'" for word in words)
+            raise self.expected(f"{choice} after '{after}'", self.near(words))
+        return self.advance().text
 
     def close(self, closing: str, opener: Token, item: str, what: str) -> Token:
         """Take the bracket that closes `what`; `item` is what else could stand here."""

@@ -1,14 +1,19 @@
-"""Operations: queries and mutations, their variables and selections."""
+"""Operations: queries, mutations and subscriptions, their variables, selections and fragments."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from aurora_db.aql import parser_schema, parser_values
+from aurora_db.aql import parser_expressions, parser_schema, parser_values
 from aurora_db.aql.cursor import Cursor
 from aurora_db.aql.syntax import (
+    Computed,
     Entry,
     FieldSelection,
+    FragmentDefinition,
+    FragmentSpread,
+    InlineFragment,
     MutationPart,
     Name,
     Operation,
@@ -19,30 +24,16 @@ from aurora_db.aql.syntax import (
     VariableDefinition,
 )
 from aurora_db.aql.tokens import BLOCK, FLOAT, INT, NAME, OPERATORS, STRING, Token
-from aurora_db.base.errors import Span, Unsupported
+from aurora_db.base.errors import Span
 
 MAX_ROOTS: Final = 64
 
 #: Tokens that begin an expression and no field.
 _EXPRESSION_STARTS: Final = frozenset((STRING, BLOCK, INT, FLOAT, "$", "(", "[", "-", "!"))
-#: Functions of expressions: `x: upper(name)` is a computed field, `x: users(…)` is none.
-_FUNCTIONS: Final = frozenset((
-    "concat", "uppercase", "upper", "lowercase", "lower", "trim", "substring", "replace", "length",
-    "len", "split", "join", "startsWith", "endsWith", "contains", "truncate", "padLeft",
-    "padRight", "format", "slug", "add", "subtract", "multiply", "divide", "mod", "abs", "round",
-    "floor", "ceil", "min", "max", "pow", "sqrt", "sign", "if", "and", "or", "not", "eq", "ne",
-    "gt", "gte", "lt", "lte", "isNull", "isNotNull", "coalesce", "case", "first", "last", "count",
-    "sum", "avg", "pluck", "filter", "map", "sort", "unique", "slice", "now", "dateAdd",
-    "dateDiff", "year", "month", "day", "hour", "minute", "second", "weekday", "formatDate",
-    "startOf", "toString", "toInt", "toFloat", "toBoolean", "toDateTime", "toJSON", "uuid", "hash",
-    "get",
-))  # fmt: skip
-#: Functions that are called without an argument.
-_BARE_FUNCTIONS: Final = frozenset(("now", "uuid"))
 
 
 def operation(cursor: Cursor) -> Operation:
-    """A query or mutation; the next token is its word, or the brace of a bare query."""
+    """An operation; the next token is its word, or the brace of a bare query."""
     start = cursor.token.start
     kind = "query" if cursor.kind == "{" else cursor.advance().text
     name = cursor.name("") if cursor.kind == NAME else None
@@ -51,7 +42,7 @@ def operation(cursor: Cursor) -> Operation:
     what = f"the {kind}" if name is None else f"the {kind} '{name.text}'"
     if cursor.kind != "{":
         raise cursor.expected(f"'{{' to open {what}")
-    roots: tuple[MutationPart, ...]
+    roots: tuple[MutationPart | Selection, ...]
     if kind == "mutation":
         roots = mutation_set(cursor, what)
     else:
@@ -66,8 +57,6 @@ def mutation_set(cursor: Cursor, what: str) -> tuple[MutationPart, ...]:
     parts: list[MutationPart] = []
     while cursor.kind == NAME:
         parts.append(_mutation_part(cursor))
-    if cursor.kind == "...":
-        raise _fragment(cursor)
     cursor.close("}", opener, "a mutation", what)
     _check_roots(cursor, parts)
     return tuple(parts)
@@ -99,11 +88,8 @@ def _variable(cursor: Cursor, seen: set[str]) -> VariableDefinition:
     default: Value | None = None
     if cursor.skip("="):
         default = parser_values.constant(cursor, f"${name}")
-    if cursor.kind == "@":
-        at = cursor.token.start
-        parser_values.directives(cursor)
-        raise cursor.unsupported("directives of variables are", at)
-    return VariableDefinition(name, type_, default, span=cursor.since(start))
+    directives = parser_values.directives(cursor)
+    return VariableDefinition(name, type_, default, directives, span=cursor.since(start))
 
 
 def _type_ref(cursor: Cursor, of: str) -> TypeRef:
@@ -156,13 +142,32 @@ def _transaction(cursor: Cursor, alias: Token | None) -> TransactionBlock:
 # --- selections -----------------------------------------------------------------------------
 
 
+def fragment(cursor: Cursor) -> FragmentDefinition:
+    """`fragment name on collection { … }`; the next token is the word."""
+    start = cursor.advance().start
+    if cursor.at_word("on"):
+        raise cursor.expected("the name of the fragment before 'on'")
+    name = cursor.name("the name of the fragment")
+    cursor.expect_word("on", f"fragment {name.text}")
+    on = cursor.name("the collection of the fragment after 'on'")
+    directives = parser_values.directives(cursor)
+    what = f"the fragment '{name.text}'"
+    if cursor.kind != "{":
+        raise cursor.expected(f"'{{' to open {what}")
+    selection = _selection_set(cursor, what)
+    return FragmentDefinition(name, on, directives, selection, span=cursor.since(start))
+
+
 def _selection_set(cursor: Cursor, what: str) -> tuple[Selection, ...]:
     opener = cursor.advance()
     selections: list[Selection] = []
-    while cursor.kind == NAME:
-        selections.append(_selection(cursor))
-    if cursor.kind == "...":
-        raise _fragment(cursor)
+    while True:
+        if cursor.kind == NAME:
+            selections.append(_selection(cursor))
+        elif cursor.kind == "...":
+            selections.append(_spread(cursor))
+        else:
+            break
     # "--" and "//" are meant as comments, and have their own hint.
     if selections and cursor.kind in OPERATORS and cursor.following(1).kind not in ("-", "/"):
         hint = "a computed field needs an alias, as 'total: price * qty'"
@@ -171,24 +176,36 @@ def _selection_set(cursor: Cursor, what: str) -> tuple[Selection, ...]:
     return tuple(selections)
 
 
-def _selection(cursor: Cursor) -> Selection:
-    first = cursor.advance()
-    if cursor.kind != ":":
-        return _field(cursor, first, None)
-    cursor.advance()
-    kind = str(cursor.kind)
-    if kind in _EXPRESSION_STARTS:
+def _spread(cursor: Cursor) -> FragmentSpread | InlineFragment:
+    start = cursor.advance().start
+    if cursor.kind == NAME and not cursor.at_word("on"):
+        name = cursor.name("the name of a fragment after '...'")
+        directives = parser_values.directives(cursor)
+        return FragmentSpread(name, directives, span=cursor.since(start))
+    on: Name | None = None
+    if cursor.kind == NAME:
         cursor.advance()
-        raise _computed(cursor, first)
-    if kind != NAME:
+        on = cursor.name("the collection of the inline fragment after 'on'")
+    directives = parser_values.directives(cursor)
+    if cursor.kind != "{":
+        raise cursor.expected("'{' or the name of a fragment after '...'")
+    selection = _selection_set(cursor, "the inline fragment")
+    return InlineFragment(on, directives, selection, span=cursor.since(start))
+
+
+def _selection(cursor: Cursor) -> Selection:
+    if cursor.following(1).kind != ":":
+        return _field(cursor, cursor.advance(), None)
+    first = cursor.advance()
+    cursor.advance()
+    if _is_expression(cursor):
+        made = parser_expressions.expression(cursor)
+        directives = parser_values.directives(cursor)
+        alias = Name(first.text, span=first.span)
+        return Computed(alias, made, directives, span=cursor.since(first.start))
+    if cursor.kind != NAME:
         raise cursor.expected(f"a field after the alias '{first.text}'")
-    name = cursor.advance()
-    if _goes_on(cursor) or (cursor.kind == "(" and _is_call(cursor, name.text)):
-        raise _computed(cursor, first)
-    selected = _field(cursor, name, first)
-    if selected.selection is None and _goes_on(cursor):
-        raise _computed(cursor, first)
-    return selected
+    return _field(cursor, cursor.advance(), first)
 
 
 def _field(cursor: Cursor, name: Token, alias: Token | None) -> FieldSelection:
@@ -210,44 +227,43 @@ def _field(cursor: Cursor, name: Token, alias: Token | None) -> FieldSelection:
     )
 
 
-def _goes_on(cursor: Cursor) -> bool:
-    """Whether an aliased name is the beginning of an expression."""
-    kind = cursor.kind
-    if kind == "=":
-        return cursor.following(1).kind == "="
-    return kind in OPERATORS or (kind in (INT, FLOAT) and cursor.token.text[0] == "-")
-
-
-def _is_call(cursor: Cursor, name: str) -> bool:
-    """Whether the parenthesis that comes next opens the arguments of a function."""
-    if name not in _FUNCTIONS:
+def _is_expression(cursor: Cursor) -> bool:
+    """Whether what follows an alias is an expression that is not a plain name."""
+    if cursor.kind in _EXPRESSION_STARTS:
+        return True
+    if cursor.kind != NAME:
         return False
-    if cursor.following(1).kind == ")":
-        return name in _BARE_FUNCTIONS
-    return cursor.following(1).kind != NAME or cursor.following(2).kind not in (":", "=")
+    following = cursor.following(1)
+    kind = following.kind
+    if kind == "(":
+        return _is_call(cursor)
+    if kind == "=":
+        return cursor.following(2).kind == "="
+    return kind in OPERATORS or (kind in (INT, FLOAT) and following.text[0] == "-")
 
 
-def _computed(cursor: Cursor, alias: Token) -> Unsupported:
-    return cursor.unsupported("computed fields are", alias.start)
-
-
-def _fragment(cursor: Cursor) -> Unsupported:
-    start = cursor.advance().start
-    inline = cursor.kind != NAME or cursor.token.text == "on"
-    if cursor.kind == NAME:
-        cursor.advance()
-    return cursor.unsupported("inline fragments are" if inline else "fragments are", start)
+def _is_call(cursor: Cursor) -> bool:
+    """Whether the parenthesis after the next name opens the arguments of a function."""
+    first, second = cursor.following(2), cursor.following(3)
+    if first.kind == ")":
+        # `now()` and `uuid()` compute; any other field may have an empty list of arguments.
+        return cursor.token.text in ("now", "uuid")
+    if first.kind != NAME:
+        return True
+    if second.kind == "=":
+        return cursor.following(4).kind == "="
+    return second.kind != ":"
 
 
 def _name_of(token: Token | None) -> Name | None:
     return None if token is None else Name(token.text, span=token.span)
 
 
-def _check_roots(cursor: Cursor, roots: tuple[MutationPart, ...] | list[MutationPart]) -> None:
+def _check_roots(cursor: Cursor, roots: Sequence[MutationPart | Selection]) -> None:
     if len(roots) > MAX_ROOTS:
         raise cursor.error(
             f"an operation has at most {MAX_ROOTS} roots, found {len(roots)}", roots[MAX_ROOTS].span
         )
 
 
-__all__ = ["MAX_ROOTS", "mutation_set", "operation"]
+__all__ = ["MAX_ROOTS", "fragment", "mutation_set", "operation"]

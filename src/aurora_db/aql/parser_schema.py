@@ -1,4 +1,4 @@
-"""Definitions of collections: `schema { … }` and `define collection`."""
+"""Definitions of collections: `schema { … }`, `define`, `alter` and `drop collection`."""
 
 from __future__ import annotations
 
@@ -7,25 +7,36 @@ from typing import Final
 from aurora_db.aql import parser_values
 from aurora_db.aql.cursor import Cursor
 from aurora_db.aql.syntax import (
+    AddField,
+    AddRule,
+    AlterAction,
+    CollectionAlteration,
     CollectionDefinition,
+    CollectionDrop,
+    DropField,
+    DropRule,
     FieldDefinition,
     FieldType,
+    ModifyField,
     Name,
+    RenameField,
     SchemaBlock,
+    SchemaStatement,
     TableRule,
     Value,
 )
-from aurora_db.aql.tokens import NAME, Token
+from aurora_db.aql.tokens import NAME
 
 #: What `define` and `drop` can be followed by.
 DEFINABLE: Final = ("collection", "handler", "schedule", "rules")
+_ACTIONS: Final = ("add", "drop", "rename", "modify")
 
 
 def schema_block(cursor: Cursor) -> SchemaBlock:
     """`schema { … }`; the next token is the word."""
     start = cursor.advance().start
     opener = cursor.expect("{", "'{' after 'schema'")
-    statements: list[CollectionDefinition] = []
+    statements: list[SchemaStatement] = []
     while cursor.kind == NAME:
         statements.append(_statement(cursor))
     cursor.close("}", opener, "'define', 'alter', 'drop'", "the schema block")
@@ -68,7 +79,7 @@ def if_not_exists(cursor: Cursor) -> bool:
     return True
 
 
-def _statement(cursor: Cursor) -> CollectionDefinition:
+def _statement(cursor: Cursor) -> SchemaStatement:
     word = cursor.token.text
     if word not in ("define", "alter", "drop"):
         hint = cursor.near(("define", "alter", "drop"))
@@ -76,29 +87,68 @@ def _statement(cursor: Cursor) -> CollectionDefinition:
             hint = "write 'define collection'"
         raise cursor.expected("'define', 'alter', 'drop' or '}' in the schema block", hint)
     first = cursor.advance()
-    if word != "drop" and cursor.kind == NAME and cursor.token.text in DEFINABLE[1:]:
+    if cursor.kind == NAME and cursor.token.text in DEFINABLE[1:]:
         hint = f"write '{word} {cursor.token.text}' outside of the schema block"
         raise cursor.expected(f"'collection' after '{word}' in a schema block", hint)
-    if word == "drop":
-        return _drop(cursor, first)
     cursor.expect_word("collection", word)
     if word == "alter":
-        raise cursor.unsupported("'alter collection' is", first.start)
+        return alteration(cursor, first.start)
+    if word == "drop":
+        return drop(cursor, first.start)
     return collection(cursor, first.start)
 
 
-def _drop(cursor: Cursor, first: Token) -> CollectionDefinition:
-    what = cursor.token.text
-    if cursor.kind != NAME or what not in DEFINABLE:
-        raise cursor.expected("'collection' after 'drop'", cursor.near(DEFINABLE))
+def drop(cursor: Cursor, start: int) -> CollectionDrop:
+    """`drop collection …` after those two words, of which the first stands at `start`."""
+    name = cursor.name("the name of a collection")
+    return CollectionDrop(name, if_exists(cursor), span=cursor.since(start))
+
+
+def if_exists(cursor: Cursor) -> bool:
+    """`if exists`, where it stands."""
+    if not cursor.at_word("if"):
+        return False
     cursor.advance()
-    if what == "handler":
-        raise cursor.unsupported(
-            "'drop handler' in a schema block is",
-            first.start,
-            "write it outside of the schema block",
-        )
-    raise cursor.unsupported(f"'drop {what}' is", first.start)
+    cursor.expect_word("exists", "if")
+    return True
+
+
+def alteration(cursor: Cursor, start: int) -> CollectionAlteration:
+    """`alter collection …` after those two words, of which the first stands at `start`."""
+    name = cursor.name("the name of a collection")
+    what = f"the alteration of '{name.text}'"
+    if cursor.kind != "{":
+        raise cursor.expected(f"'{{' to open {what}")
+    opener = cursor.advance()
+    actions: list[AlterAction] = []
+    choice = "'add', 'drop', 'rename', 'modify'"
+    while cursor.kind == NAME:
+        if cursor.token.text not in _ACTIONS:
+            raise cursor.expected(f"{choice} or '}}' to close {what}", cursor.near(_ACTIONS))
+        actions.append(_action(cursor))
+    cursor.close("}", opener, choice, what)
+    return CollectionAlteration(name, tuple(actions), span=cursor.since(start))
+
+
+def _action(cursor: Cursor) -> AlterAction:
+    word = cursor.advance()
+    start = word.start
+    if word.text in ("add", "drop") and cursor.kind == "@@":
+        rule = _rule(cursor)
+        made = AddRule if word.text == "add" else DropRule
+        return made(rule, span=cursor.since(start))
+    if cursor.kind != NAME:
+        raise cursor.expected(f"the name of a field after '{word.text}'")
+    if word.text == "add":
+        return AddField(_field(cursor, set()), span=cursor.since(start))
+    if word.text == "modify":
+        return ModifyField(_field(cursor, set()), span=cursor.since(start))
+    name = cursor.name("the name of a field")
+    if word.text == "drop":
+        return DropField(name, span=cursor.since(start))
+    cursor.expect_word("to", f"rename {name.text}")
+    to = cursor.name("the new name of the field after 'to'")
+    return RenameField(name, to, span=cursor.since(start))
 
 
 def _rule(cursor: Cursor) -> TableRule:
@@ -173,4 +223,12 @@ def _inline(cursor: Cursor, of: str) -> tuple[FieldDefinition, ...]:
     return tuple(fields)
 
 
-__all__ = ["DEFINABLE", "collection", "if_not_exists", "schema_block"]
+__all__ = [
+    "DEFINABLE",
+    "alteration",
+    "collection",
+    "drop",
+    "if_exists",
+    "if_not_exists",
+    "schema_block",
+]

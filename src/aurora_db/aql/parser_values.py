@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from aurora_db.aql import tokens
+from aurora_db.aql import parser_expressions, tokens
 from aurora_db.aql.cursor import Cursor
 from aurora_db.aql.syntax import (
     BooleanLiteral,
     Directive,
     Entry,
+    ExpressionLiteral,
     FloatLiteral,
     IntLiteral,
     ListLiteral,
@@ -170,8 +171,20 @@ def _word(cursor: Cursor) -> Value:
     if text == "null":
         return NullLiteral(span=token.span)
     if text == "expr" and cursor.kind == "(":
-        raise cursor.unsupported("'expr(…)' is", token.start)
+        return _expression(cursor, token)
     return Word(text, span=token.span)
+
+
+def _expression(cursor: Cursor, word: Token) -> ExpressionLiteral:
+    opener = cursor.advance()
+    if cursor.kind not in _STRINGS:
+        raise cursor.expected("an expression in double quotes in 'expr(…)'", 'write expr("a + b")')
+    quoted = cursor.advance()
+    text = tokens.string_value(cursor.source, quoted)
+    made = parser_expressions.inside(cursor, quoted, parser_expressions.parse_expression)
+    cursor.close(")", opener, "one string", "'expr('")
+    made = parser_expressions.placed(made, quoted.span)
+    return ExpressionLiteral(text, made, span=cursor.since(word.start))
 
 
 def _variable(cursor: Cursor) -> VariableRef:

@@ -94,6 +94,13 @@ class ListLiteral(Node, frozen=True):
     items: tuple[Value, ...]
 
 
+class ExpressionLiteral(Node, frozen=True):
+    """`expr("price * qty")` in the place of a value; `text` as written inside."""
+
+    text: str
+    expression: Expression
+
+
 class Entry(Node, frozen=True):
     """One `key: value` of an object or of arguments."""
 
@@ -117,6 +124,54 @@ Value = (
     | VariableRef
     | ListLiteral
     | ObjectLiteral
+    | ExpressionLiteral
+)
+
+# --- expressions ----------------------------------------------------------------------------
+
+
+class PathExpression(Node, frozen=True):
+    """`name` or `a.b`: a stored value of the document."""
+
+    parts: tuple[str, ...]
+
+
+class CallExpression(Node, frozen=True):
+    """A function of arguments.
+
+    Operators and pipes are calls too: `a + b` is `add(a, b)`, `x | f(a)` is `f(x, a)`, `c ? a : b`
+    is `if(c, a, b)`, `-x` is `negate(x)`. `function.text` is the function's name, its span that of the
+    operator; `written` is the operator as typed, empty for calls and pipes.
+    """
+
+    function: Name
+    arguments: tuple[Expression, ...]
+    written: str = ""
+
+
+class ListExpression(Node, frozen=True):
+    """`[a, b + 1]`."""
+
+    items: tuple[Expression, ...]
+
+
+class Template(Node, frozen=True):
+    """`"text ${expression} $name"`: texts and expressions in turn."""
+
+    parts: tuple[str | Expression, ...]
+
+
+Expression = (
+    IntLiteral
+    | FloatLiteral
+    | StringLiteral
+    | BooleanLiteral
+    | NullLiteral
+    | VariableRef
+    | PathExpression
+    | CallExpression
+    | ListExpression
+    | Template
 )
 
 
@@ -145,7 +200,7 @@ class FieldSelection(Node, frozen=True):
 class SchemaBlock(Node, frozen=True):
     """`schema { … }`, as a definition or inside a mutation."""
 
-    statements: tuple[CollectionDefinition, ...]
+    statements: tuple[SchemaStatement, ...]
 
 
 class TransactionBlock(Node, frozen=True):
@@ -155,7 +210,39 @@ class TransactionBlock(Node, frozen=True):
     alias: Name | None = None
 
 
-Selection = FieldSelection
+class Computed(Node, frozen=True):
+    """`alias: "text ${a}"`, `alias: price * qty`, `alias: name | uppercase`."""
+
+    alias: Name
+    expression: Expression
+    directives: tuple[Directive, ...] = ()
+
+
+class FragmentSpread(Node, frozen=True):
+    """`...name`."""
+
+    name: Name
+    directives: tuple[Directive, ...] = ()
+
+
+class InlineFragment(Node, frozen=True):
+    """`... on collection { … }`; `on` is None where it is not said."""
+
+    on: Name | None
+    directives: tuple[Directive, ...]
+    selection: tuple[Selection, ...]
+
+
+class FragmentDefinition(Node, frozen=True):
+    """`fragment name on collection { … }`."""
+
+    name: Name
+    on: Name
+    directives: tuple[Directive, ...]
+    selection: tuple[Selection, ...]
+
+
+Selection = FieldSelection | Computed | FragmentSpread | InlineFragment
 MutationPart = FieldSelection | SchemaBlock | TransactionBlock
 
 
@@ -173,16 +260,20 @@ class VariableDefinition(Node, frozen=True):
     name: str
     type: TypeRef
     default: Value | None = None
+    directives: tuple[Directive, ...] = ()
 
 
 class Operation(Node, frozen=True):
-    """A query or mutation. `kind` is the word; roots as written."""
+    """A query, mutation or subscription. `kind` is the word; roots as written.
+
+    The roots of a mutation are mutation parts, those of the others selections.
+    """
 
     kind: str
     name: Name | None
     variables: tuple[VariableDefinition, ...]
     directives: tuple[Directive, ...]
-    roots: tuple[MutationPart, ...]
+    roots: tuple[MutationPart | Selection, ...]
 
 
 # --- definitions ----------------------------------------------------------------------------
@@ -247,7 +338,154 @@ class HandlerDrop(Node, frozen=True):
     if_exists: bool = False
 
 
-Definition = Operation | SchemaBlock | CollectionDefinition | HandlerDefinition | HandlerDrop
+class AddField(Node, frozen=True):
+    """`add name: Type …` of an `alter`."""
+
+    field: FieldDefinition
+
+
+class DropField(Node, frozen=True):
+    """`drop name`."""
+
+    name: Name
+
+
+class RenameField(Node, frozen=True):
+    """`rename a to b`."""
+
+    name: Name
+    to: Name
+
+
+class ModifyField(Node, frozen=True):
+    """`modify name: Type …`: the field as it shall be."""
+
+    field: FieldDefinition
+
+
+class AddRule(Node, frozen=True):
+    """`add @@index(…)`."""
+
+    rule: TableRule
+
+
+class DropRule(Node, frozen=True):
+    """`drop @@index(…)`."""
+
+    rule: TableRule
+
+
+AlterAction = AddField | DropField | RenameField | ModifyField | AddRule | DropRule
+
+
+class CollectionAlteration(Node, frozen=True):
+    """`alter collection name { … }`."""
+
+    name: Name
+    actions: tuple[AlterAction, ...]
+
+
+class CollectionDrop(Node, frozen=True):
+    """`drop collection name if exists`."""
+
+    name: Name
+    if_exists: bool = False
+
+
+SchemaStatement = CollectionDefinition | CollectionAlteration | CollectionDrop
+
+
+class HandlerControl(Node, frozen=True):
+    """`enable | disable | backfill handler "name"`; `where` for a backfill only."""
+
+    verb: str
+    name: StringLiteral
+    where: ObjectLiteral | None = None
+
+
+class ScheduleDefinition(Node, frozen=True):
+    """`define schedule "name" { … }`; `parts` are all but the action, each once."""
+
+    name: StringLiteral
+    parts: tuple[Entry, ...]
+    action: tuple[MutationPart, ...]
+    if_not_exists: bool = False
+    or_replace: bool = False
+
+
+class ScheduleDrop(Node, frozen=True):
+    """`drop schedule "name" if exists`."""
+
+    name: StringLiteral
+    if_exists: bool = False
+
+
+class ScheduleControl(Node, frozen=True):
+    """`enable | disable | run schedule "name"`."""
+
+    verb: str
+    name: StringLiteral
+
+
+class RulesDefinition(Node, frozen=True):
+    """`define rules name { read: … }`; each value an object, a boolean or a string."""
+
+    collection: Name
+    rules: tuple[Entry, ...]
+
+
+class RulesDrop(Node, frozen=True):
+    """`drop rules name if exists`."""
+
+    collection: Name
+    if_exists: bool = False
+
+
+class DataSet(Node, frozen=True):
+    """`set field = value where {…}`; a bare name is a `Word` and means a field."""
+
+    field: Name
+    value: Value
+    where: ObjectLiteral | None = None
+
+
+class DataMigration(Node, frozen=True):
+    """`migrate data in name { set … }`."""
+
+    collection: Name
+    sets: tuple[DataSet, ...]
+
+
+DefineStatement = CollectionDefinition | HandlerDefinition | ScheduleDefinition | RulesDefinition
+DropStatement = CollectionDrop | HandlerDrop | ScheduleDrop | RulesDrop
+MigrationStep = DefineStatement | CollectionAlteration | DropStatement | DataMigration
+
+
+class MigrationVersion(Node, frozen=True):
+    """`"v1": { … }`; `name.text` is the version as a text whatever literal it was."""
+
+    name: Name
+    steps: tuple[MigrationStep, ...]
+
+
+class MigrationBlock(Node, frozen=True):
+    """`migrate { dryRun: true "v1": { … } }`."""
+
+    versions: tuple[MigrationVersion, ...]
+    dry_run: bool = False
+
+
+Definition = (
+    Operation
+    | FragmentDefinition
+    | SchemaBlock
+    | DefineStatement
+    | CollectionAlteration
+    | DropStatement
+    | HandlerControl
+    | ScheduleControl
+    | MigrationBlock
+)
 
 
 class Document(Node, frozen=True):

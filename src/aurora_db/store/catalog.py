@@ -41,7 +41,7 @@ async def version(port: Port) -> int:
 
 
 async def define_collections(
-    port: Port, definitions: Sequence[plan.DefineCollection]
+    port: Port, definitions: Sequence[plan.SchemaStatement]
 ) -> list[dict[str, str]]:
     """Make what does not exist; one step of the result for each.
 
@@ -50,6 +50,7 @@ async def define_collections(
     """
     steps: list[dict[str, str]] = []
     for definition in definitions:
+        assert isinstance(definition, plan.DefineCollection)
         status = await _define(port, definition)
         steps.append({"kind": "collection", "name": definition.collection.name, "status": status})
     return steps

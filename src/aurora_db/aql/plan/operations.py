@@ -1,0 +1,116 @@
+"""A whole text: its operations, their variables and roots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aurora_db.aql.catalog import Type
+from aurora_db.aql.plan.definitions import (
+    BackfillHandler,
+    ControlHandler,
+    ControlSchedule,
+    DefineHandler,
+    DefineRules,
+    DefineSchedule,
+    DefineSchema,
+    DropHandler,
+    DropRules,
+    DropSchedule,
+    Migrate,
+)
+from aurora_db.aql.plan.mutations import (
+    CancelJobs,
+    Delete,
+    EnqueueJob,
+    EnqueueJobs,
+    Export,
+    Import,
+    Insert,
+    InsertMany,
+    RetryJobs,
+    Update,
+    Upsert,
+)
+from aurora_db.aql.plan.queries import Introspection, Query
+
+
+class Transaction(msgspec.Struct, frozen=True):
+    """`transaction { … }`: an object of its parts."""
+
+    key: str
+    parts: tuple[Part, ...]
+
+
+Part = (
+    Query
+    | Introspection
+    | Insert
+    | InsertMany
+    | Update
+    | Upsert
+    | Delete
+    | EnqueueJob
+    | EnqueueJobs
+    | CancelJobs
+    | RetryJobs
+    | Import
+    | Export
+    | Transaction
+    | DefineSchema
+    | DefineHandler
+    | DropHandler
+    | ControlHandler
+    | BackfillHandler
+    | DefineSchedule
+    | DropSchedule
+    | ControlSchedule
+    | DefineRules
+    | DropRules
+    | Migrate
+)
+
+
+class VariableDeclaration(msgspec.Struct, frozen=True):
+    """A declared variable: name, type, and its default if it has one."""
+
+    name: str
+    type: Type
+    required: bool
+    has_default: bool = False
+    default: Any = None
+    #: How the type was written, for messages: `String!`.
+    written: str = ""
+    #: False where the variable holds a whole `where` or `data` object (a type named *Filter, *Input or JSON).
+    checked: bool = True
+
+
+class Access(msgspec.Struct, frozen=True):
+    """`@auth` or `@require(role:)`: who may run an operation; `role` None means anybody known."""
+
+    role: str | None = None
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One unit of execution and one result. `writes` tells that it needs the writer.
+
+    A definition (`define …`, `schema …`) is an operation with one root whose result is not
+    wrapped: `execute` returns the root's own result. `explain` adds `_explain` to the result.
+    """
+
+    name: str | None
+    kind: str
+    variables: tuple[VariableDeclaration, ...]
+    roots: tuple[Part, ...]
+    writes: bool
+    bare: bool = False
+    explain: bool = False
+    access: tuple[Access, ...] = ()
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A whole text, resolved against the catalog of `version`."""
+
+    operations: tuple[Operation, ...]
+    version: int
