@@ -312,10 +312,11 @@ def _named(cursor: Cursor) -> Expression:
     if cursor.kind == "(":
         arguments = _arguments(cursor, text)
         return CallExpression(cursor.name_at(at), arguments, span=cursor.since(at))
-    if text in ("true", "false"):
-        return BooleanLiteral(text == "true", span=cursor.span(at))
-    if text == "null":
-        return NullLiteral(span=cursor.span(at))
+    if cursor.kind != ".":
+        if text in ("true", "false"):
+            return BooleanLiteral(text == "true", span=cursor.span(at))
+        if text == "null":
+            return NullLiteral(span=cursor.span(at))
     parts = [text]
     while cursor.skip("."):
         parts.append(cursor.word(f"a name after '{text}.'"))

@@ -71,19 +71,26 @@ def _handler_part(cursor: Cursor, part: str, parts: _Parts) -> None:
     if part == "on":
         parts.on = _events(cursor)
     elif part == "fields":
-        if cursor.kind != "[":
-            raise cursor.expected("'[' and names of fields after 'fields:'")
-        named = parser_values.list_(cursor, "fields")
-        for item in named.items:
-            if not isinstance(item, (Word, StringLiteral)):
-                raise cursor.error("expected the name of a field in 'fields'", item.span)
-        parts.fields = named.items
+        parts.fields = _fields(cursor)
     elif part == "where":
         if cursor.kind != "{":
             raise cursor.expected("'{' and conditions after 'where:'")
         parts.where = parser_values.object_(cursor, "where")
     else:
         parts.action = _action(cursor)
+
+
+def _fields(cursor: Cursor) -> tuple[Value, ...]:
+    opener = cursor.expect("[", "'[' and names of fields after 'fields:'")
+    found: list[Value] = []
+    while cursor.kind in (NAME, STRING):
+        at = cursor.at
+        if cursor.kind == STRING:
+            found.append(parser_values.string(cursor))
+        else:
+            found.append(Word(cursor.word("a field"), span=cursor.span(at)))
+    cursor.close("]", opener, "the name of a field", "'fields'")
+    return tuple(found)
 
 
 def _action(cursor: Cursor) -> tuple[MutationPart, ...]:

@@ -261,7 +261,7 @@ def _is_call(cursor: Cursor) -> bool:
     at, kinds = cursor.at, cursor.kinds
     if kinds[at + 2] == ")":
         # `now()` and `uuid()` compute; any other field may have an empty list of arguments.
-        return cursor.text in ("now", "uuid")
+        return cursor.text in ("now", "uuid") or kinds[at + 3] in OPERATORS
     return kinds[at + 2] != NAME or kinds[at + 3] != ":"
 
 
