@@ -17,13 +17,13 @@ from aurora_db.aql.tokens import END, NAME, STRING, fault, shorten, tokenize
 from aurora_db.base.errors import AqlSyntaxError, DuplicateArgument, Span
 
 #: What other languages write for an operator of expressions.
-_OTHER_OPERATORS: Final = {"=": "==", "&": "&&", "and": "&&", "or": "||", "is": "==", "<>": "!="}
+_OTHER_OPERATORS: Final = {"=": "==", "&": "&&", "and": "&&", "or": "||", "is": "=="}
 
 
 class Cursor:
     """Where the parser is: `at` is the next token."""
 
-    __slots__ = ("at", "depth", "kinds", "source", "texts", "tokens")
+    __slots__ = ("at", "depth", "in_items", "kinds", "source", "texts", "tokens")
 
     def __init__(self, source: str, depth: int = 0) -> None:
         self.source = source
@@ -33,6 +33,8 @@ class Cursor:
         self.at = 0
         #: How deep the expression is that is being read; `parser_expressions` bounds it.
         self.depth = depth
+        #: Whether expressions stand in a row here, as arguments do.
+        self.in_items = False
 
     @property
     def kind(self) -> str:
@@ -124,6 +126,11 @@ class Cursor:
         """The place of a token."""
         return Span(index, index, self.tokens)
 
+    def after_comma(self) -> bool:
+        """Whether a comma stands before the next token."""
+        at = self.at
+        return "," in self.source[self.tokens.end(at - 1) : self.tokens.start(at)]
+
     def since(self, first: int) -> Span:
         """From the token `first` to the one taken last."""
         return Span(first, self.at - 1, self.tokens)
@@ -157,9 +164,10 @@ class Cursor:
         return f"did you mean '{lower[close[0]]}'?" if close else None
 
     def operator_hint(self) -> str | None:
-        """What to type where an operator was meant and another language's stands."""
-        both = self.text + self.texts[self.at + 1]
-        found = _OTHER_OPERATORS.get(self.text) or _OTHER_OPERATORS.get(both)
+        """What to type where an operator of another language stands."""
+        if self.text == ">" and self.at and self.texts[self.at - 1] == "<":
+            return "write '!=' instead of '<>'"
+        found = _OTHER_OPERATORS.get(self.text)
         return None if found is None else f"write '{found}'"
 
     def _found(self) -> str:

@@ -1,7 +1,8 @@
 """Expressions and templates: computed fields, `expr`, `@computed`.
 
 Precedence is that of JavaScript. Inside an expression `-` is always an operator, so a number that
-the tokenizer read with its sign is parted again where an operand has ended.
+the tokenizer read with its sign is parted again where an operand has ended. Commas mean nothing
+but before a `-` among arguments or items: `round(x, -1)` has two, as everybody would read it.
 
 An expression is a tree of at most `MAX_DEPTH` levels, so that whoever walks over it may recurse. A
 row of `&&` or of `||` is one level, a row of other operators or pipes one for each.
@@ -244,19 +245,23 @@ def _binary(cursor: Cursor, weakest: int) -> Expression:
     first = cursor.at
     left = _unary(cursor)
     row: list[Expression] = []
+    last = 0
     while True:
         at = cursor.at
         kind = cursor.kinds[at]
         signed = kind[0] == "-" and len(kind) > 1
         operator = "-" if signed else kind
         strength, function = _BINARY.get(operator, _NONE)
-        if strength < weakest:
+        if strength < weakest or (operator == "-" and cursor.in_items and cursor.after_comma()):
             return left
         name = Name(function, span=cursor.tokens.part(at) if signed else cursor.span(at))
         cursor.at = at if signed else at + 1
         right = _binary(cursor, strength + 1)
         # What is in a row of its own operator is one call: nothing else can stand between.
-        row = [*row, right] if row and strength <= _LOGICAL else [left, right]
+        if strength == last <= _LOGICAL:
+            row.append(right)
+        else:
+            row, last = [left, right], strength
         left = CallExpression(name, tuple(row), operator, span=cursor.since(first))
 
 
@@ -293,16 +298,16 @@ def _primary(cursor: Cursor) -> Expression:
         return VariableRef(name, span=cursor.since(at))
     if kind == "(":
         cursor.at = at + 1
+        around, cursor.in_items = cursor.in_items, False
         made = expression(cursor)
+        cursor.in_items = around
         cursor.close(")", at, "an operator", "the parenthesis")
         return made
     if kind == "[":
         cursor.at = at + 1
-        items: list[Expression] = []
-        while cursor.kind not in ("]", END):
-            items.append(expression(cursor))
+        items = _items(cursor, "]")
         cursor.close("]", at, "a value", "the list")
-        return ListExpression(tuple(items), span=cursor.since(at))
+        return ListExpression(items, span=cursor.since(at))
     raise cursor.expected("a value in the expression", cursor.operator_hint())
 
 
@@ -325,10 +330,18 @@ def _named(cursor: Cursor) -> Expression:
 
 def _arguments(cursor: Cursor, function: str) -> tuple[Expression, ...]:
     opener = cursor.advance()
-    items: list[Expression] = []
-    while cursor.kind not in (")", END):
-        items.append(expression(cursor))
+    items = _items(cursor, ")")
     cursor.close(")", opener, "an argument", f"the arguments of '{function}'")
+    return items
+
+
+def _items(cursor: Cursor, closing: str) -> tuple[Expression, ...]:
+    """Expressions up to the bracket that closes them."""
+    around, cursor.in_items = cursor.in_items, True
+    items: list[Expression] = []
+    while cursor.kind not in (closing, END):
+        items.append(expression(cursor))
+    cursor.in_items = around
     return tuple(items)
 
 
