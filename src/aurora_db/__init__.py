@@ -33,6 +33,7 @@ from aurora_db.base.errors import (
     DiskFull,
     DuplicateAlias,
     DuplicateArgument,
+    FragmentCycle,
     HandlerInvalid,
     JobError,
     LeaseLost,
@@ -45,6 +46,7 @@ from aurora_db.base.errors import (
     Timeout,
     TransactionError,
     TypeMismatch,
+    Unauthenticated,
     UndefinedVariable,
     UniqueViolation,
     UnknownArgument,
@@ -52,6 +54,7 @@ from aurora_db.base.errors import (
     UnknownDirective,
     UnknownEnum,
     UnknownField,
+    UnknownFragment,
     UnknownOperator,
     UnknownType,
     Unsupported,
@@ -60,7 +63,7 @@ from aurora_db.base.errors import (
     VersionTooNew,
     WorkersDisabled,
 )
-from aurora_db.base.records import Job, Priority, WorkerStats
+from aurora_db.base.records import Explanation, Job, Priority, WorkerStats
 from aurora_db.config import AuroraConfig
 from aurora_db.database import Aurora, Collection, Transaction
 from aurora_db.jobs.context import JobContext
@@ -87,7 +90,9 @@ __all__ = [
     "DiskFull",
     "DuplicateAlias",
     "DuplicateArgument",
+    "Explanation",
     "Fail",
+    "FragmentCycle",
     "HandlerInvalid",
     "Job",
     "JobContext",
@@ -110,6 +115,7 @@ __all__ = [
     "Transaction",
     "TransactionError",
     "TypeMismatch",
+    "Unauthenticated",
     "UndefinedVariable",
     "UniqueViolation",
     "UnknownArgument",
@@ -117,6 +123,7 @@ __all__ = [
     "UnknownDirective",
     "UnknownEnum",
     "UnknownField",
+    "UnknownFragment",
     "UnknownOperator",
     "UnknownType",
     "Unsupported",

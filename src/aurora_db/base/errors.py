@@ -4,7 +4,7 @@
     ├── AqlError                     line, column, excerpt: the text is at fault
     │   ├── AqlSyntaxError           syntax
     │   ├── UnknownCollection UnknownField UnknownArgument UnknownOperator UnknownDirective
-    │   ├── UnknownType UnknownFunction UnknownFragment UnknownEnum
+    │   ├── UnknownType UnknownFunction UnknownFragment FragmentCycle UnknownEnum
     │   ├── UndefinedVariable UnusedVariable DuplicateArgument DuplicateAlias MissingArgument
     │   ├── TypeMismatch MissingWhere
     │   └── Unsupported              a known construct that this version does not have
@@ -16,7 +16,7 @@
     ├── JobError
     │   ├── PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
     ├── Busy Timeout                 retryable; Timeout is a TimeoutError
-    ├── TransactionError AccessDenied
+    ├── TransactionError AccessDenied Unauthenticated
     └── DatabaseCorrupt DatabaseClosed VersionTooNew ReadOnly DiskFull TooLarge
 
 Three questions need no string matching: who fixes it (the class), may I retry
@@ -153,6 +153,12 @@ class UnknownFragment(AqlError):
     """No fragment has this name."""
 
     code = "unknown_fragment"
+
+
+class FragmentCycle(AqlError):
+    """A fragment holds itself."""
+
+    code = "fragment_cycle"
 
 
 class UnknownEnum(AqlError):
@@ -319,6 +325,12 @@ class AccessDenied(AuroraError):
     """The collection may not be written by this caller."""
 
     code = "access_denied"
+
+
+class Unauthenticated(AuroraError):
+    """Only somebody known may do this, and nobody was named."""
+
+    code = "unauthenticated"
 
 
 class DatabaseCorrupt(AuroraError):
