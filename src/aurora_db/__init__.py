@@ -21,6 +21,8 @@ The insert, its change and the job commit together; the job survives `kill -9`.
 from __future__ import annotations
 
 from aurora_db.aio import AsyncAurora, AsyncCollection, AsyncTransaction
+from aurora_db.aio_query import AsyncQuery
+from aurora_db.aql.builder import Condition, F
 from aurora_db.base.clock import Clock, ManualClock, SystemClock
 from aurora_db.base.errors import (
     AccessDenied,
@@ -38,6 +40,7 @@ from aurora_db.base.errors import (
     JobError,
     LeaseLost,
     MissingArgument,
+    MissingDependency,
     MissingWhere,
     NotFound,
     PayloadInvalid,
@@ -66,6 +69,7 @@ from aurora_db.base.errors import (
 from aurora_db.base.records import Explanation, Job, Priority, WorkerStats
 from aurora_db.config import AuroraConfig
 from aurora_db.database import Aurora, Collection, Transaction
+from aurora_db.database_query import Query
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
 
@@ -77,6 +81,7 @@ __all__ = [
     "AqlSyntaxError",
     "AsyncAurora",
     "AsyncCollection",
+    "AsyncQuery",
     "AsyncTransaction",
     "Aurora",
     "AuroraConfig",
@@ -85,12 +90,14 @@ __all__ = [
     "Cancel",
     "Clock",
     "Collection",
+    "Condition",
     "DatabaseClosed",
     "DatabaseCorrupt",
     "DiskFull",
     "DuplicateAlias",
     "DuplicateArgument",
     "Explanation",
+    "F",
     "Fail",
     "FragmentCycle",
     "HandlerInvalid",
@@ -102,10 +109,12 @@ __all__ = [
     "LeaseLost",
     "ManualClock",
     "MissingArgument",
+    "MissingDependency",
     "MissingWhere",
     "NotFound",
     "PayloadInvalid",
     "Priority",
+    "Query",
     "ReadOnly",
     "Retry",
     "SchemaError",

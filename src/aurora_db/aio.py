@@ -15,7 +15,9 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
+from aurora_db.aio_query import AsyncQuery
 from aurora_db.aql import access
+from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
 from aurora_db.base.records import Explanation, Job, Priority
@@ -222,6 +224,15 @@ class _AsyncVerbs:
 
     def __getitem__(self, name: str) -> AsyncCollection:
         return self.collection(name)
+
+    def query(self, name: str) -> AsyncQuery:
+        """Documents of the collection `name`, described step by step: see `AsyncQuery`.
+
+        Raises:
+            UnknownCollection: it is not defined.
+        """
+        documents.readable(self._gate.catalog, name)
+        return AsyncQuery(self, Chain(name))
 
     async def insert_into(self, name: str, document: Mapping[str, Any]) -> str:
         """Insert one document into the collection `name`; returns its id."""

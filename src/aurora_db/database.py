@@ -15,10 +15,12 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
 from aurora_db.aql import access
+from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
 from aurora_db.base.records import Explanation, Job, Priority
 from aurora_db.config import AuroraConfig, Duration, Options
+from aurora_db.database_query import Query
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
@@ -213,6 +215,15 @@ class _Verbs:
 
     def __getitem__(self, name: str) -> Collection:
         return self.collection(name)
+
+    def query(self, name: str) -> Query:
+        """Documents of the collection `name`, described step by step: see `Query`.
+
+        Raises:
+            UnknownCollection: it is not defined.
+        """
+        documents.readable(self._gate.catalog, name)
+        return Query(self, Chain(name))
 
     def insert_into(self, name: str, document: Mapping[str, Any]) -> str:
         """Insert one document into the collection `name`; returns its id."""

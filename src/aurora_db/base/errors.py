@@ -17,6 +17,7 @@
     │   ├── PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
     ├── Busy Timeout                 retryable; Timeout is a TimeoutError
     ├── TransactionError AccessDenied Unauthenticated
+    ├── MissingDependency            (ImportError) an optional package
     └── DatabaseCorrupt DatabaseClosed VersionTooNew ReadOnly DiskFull TooLarge
 
 Three questions need no string matching: who fixes it (the class), may I retry
@@ -331,6 +332,12 @@ class Unauthenticated(AuroraError):
     """Only somebody known may do this, and nobody was named."""
 
     code = "unauthenticated"
+
+
+class MissingDependency(AuroraError, ImportError):
+    """An optional package is needed; the hint is the line that installs it."""
+
+    code = "missing_dependency"
 
 
 class DatabaseCorrupt(AuroraError):
