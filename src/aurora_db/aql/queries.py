@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from aurora_db.aql import plan, syntax, types
+from aurora_db.aql import plan, search, syntax, types
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.directives import fields_of
@@ -29,6 +29,9 @@ class Queries:
         self, root: syntax.FieldSelection, arguments: Mapping[str, syntax.Entry]
     ) -> plan.Query:
         """A root of a query operation."""
+        found = arguments.get("search")
+        searching = None if found is None else search.resolve(self._scope, found, self._collection)
+        self._selections.searched = searching
         fields = fields_of(self._scope, root.selection or (), self._collection.name)
         parts = tuple(
             plan.Aggregates(key_of(one), self._counts(one))
@@ -49,6 +52,7 @@ class Queries:
             order=self._order(arguments.get("orderBy")),
             limit=self._amount(arguments.get("limit")),
             offset=self._amount(arguments.get("offset")),
+            search=searching,
             parts=parts,
         )
 

@@ -28,13 +28,12 @@ bind_variables = bind
 
 QUERY_ARGUMENTS: Final = {
     "where": "where", "filter": "where", "id": "id", "orderBy": "orderBy", "limit": "limit", "first": "limit",
-    "offset": "offset", "skip": "offset",
+    "offset": "offset", "skip": "offset", "search": "search",
 }  # fmt: skip
 LATER_QUERY: Final = (
     "after",
     "last",
     "before",
-    "search",
     "via",
     "mode",
     "since",

@@ -17,7 +17,7 @@ from aurora_db.base.errors import (
 #: Words of queries that this version does not have, in a selection.
 LATER: Final = frozenset({
     "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup", "downsample", "windowFunc",
-    "_score", "_snippet", "_explain", "_created",
+    "_explain", "_created",
 })  # fmt: skip
 
 
@@ -43,6 +43,8 @@ class Selections:
         self._collection = collection
         self._scope = scope
         self._synonyms = dict(synonyms or {})
+        #: The search of the query, which `_score` and `_snippet` belong to.
+        self.searched: plan.Search | None = None
         self._conditions = Conditions(collection, scope)
 
     def outputs(self, selection: Sequence[syntax.Selection] | None) -> tuple[plan.Selected, ...]:
@@ -56,6 +58,8 @@ class Selections:
         if isinstance(selection, syntax.Computed):
             raise self._scope.unsupported("computed fields are", selection.span)
         name = selection.name.text
+        if name in ("_score", "_snippet"):
+            return self._of_search(selection)
         if name in LATER:
             raise self._scope.unsupported(f"'{name}' is", selection.name.span)
         if name == "aggregate":
@@ -68,6 +72,30 @@ class Selections:
         if selection.selection:
             inner = self._inside(path, selection.selection)
         return plan.Output(key_of(selection), path, inner)
+
+    def _of_search(self, selection: syntax.FieldSelection) -> plan.Score | plan.Snippet:
+        scope, name = self._scope, selection.name.text
+        if self.searched is None:
+            raise scope.fail(
+                UnknownField, f"'{name}' belongs to a search", selection.name.span,
+                f'write {self._collection.name}(search: {{query: "words"}})',
+            )  # fmt: skip
+        if selection.selection is not None:
+            raise scope.fail(UnknownField, f"'{name}' has no fields", selection.span)
+        if name == "_score":
+            scope.arguments(name, selection.arguments, {})
+            return plan.Score(key_of(selection))
+        given = scope.arguments(name, selection.arguments, {"field": "field"})
+        entry = scope.needed(name, given, "field", selection.name.span)
+        value = scope.shape(entry.value)
+        wanted = getattr(value, "value", None) or getattr(value, "text", None)
+        paths = {one.field.name: one for one in self.searched.fields if one.field is not None}
+        if value is not None and wanted not in paths:
+            raise scope.fail(
+                UnknownField, f"the search does not look into '{wanted}'", entry.value.span,
+                suggest.hint(str(wanted), paths, f"it looks into {', '.join(paths)}"),
+            )  # fmt: skip
+        return plan.Snippet(key_of(selection), paths.get(str(wanted), self.searched.fields[0]))
 
     def _inside(
         self, path: plan.Path, selection: Sequence[syntax.Selection]
