@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -141,7 +141,7 @@ class Scope:
     def arguments(
         self,
         owner: str,
-        given: Iterable[syntax.Entry],
+        given: Sequence[syntax.Entry],
         allowed: Mapping[str, str],
         absent: Iterable[str] = (),
     ) -> dict[str, syntax.Entry]:
@@ -150,6 +150,8 @@ class Scope:
         `absent` are arguments of the language that this version does not have.
         """
         found: dict[str, syntax.Entry] = {}
+        if not given:
+            return found
         missing = frozenset(absent)
         for entry in given:
             name = entry.key.text
