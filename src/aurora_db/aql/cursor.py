@@ -111,16 +111,18 @@ class Cursor:
 
     def close(self, closing: str, opener: int, item: str, what: str) -> None:
         """Take the bracket that closes `what`; `item` is what else could stand here."""
-        kind = self.kinds[self.at]
-        if kind == closing:
-            self.at += 1
-            return
-        if kind == END:
+        if self.kinds[self.at] != closing:
+            raise self.unclosed(closing, opener, item, what)
+        self.at += 1
+
+    def unclosed(self, closing: str, opener: int, item: str, what: str) -> AqlSyntaxError:
+        """The error that something else stands where `closing` or an item was expected."""
+        if self.kinds[self.at] == END:
             expected = f"'{closing}' to close {what}"
         else:
             expected = f"{item} or '{closing}' to close {what}"
         line = self.source.count("\n", 0, self.tokens.start(opener)) + 1
-        raise self.expected(expected, f"'{self.texts[opener]}' was opened on line {line}")
+        return self.expected(expected, f"'{self.texts[opener]}' was opened on line {line}")
 
     def span(self, index: int) -> Span:
         """The place of a token."""

@@ -16,6 +16,8 @@ from aurora_db.base.errors import AqlSyntaxError, Span
 MIN_INT: Final = -(2**63)
 MAX_INT: Final = 2**63 - 1
 
+#: Digits of which any number fits an Int.
+_SHORT: Final = 18
 _INT: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)")
 _FLOAT: Final = re.compile(
     r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++(?:[eE][+-]?[0-9]++)?|[eE][+-]?[0-9]++)"
@@ -37,6 +39,8 @@ def number(tokens: Tokens, index: int) -> int | float:
         AqlSyntaxError: it is written wrongly, or outside of its range.
     """
     text = tokens.texts[index]
+    if len(text) <= _SHORT and text.isdigit() and (text[0] != "0" or len(text) == 1):
+        return int(text)
     if _INT.fullmatch(text):
         # Python itself refuses to read thousands of digits.
         value = int(text) if len(text) <= 20 else MAX_INT + 1

@@ -31,6 +31,8 @@ MAX_ROOTS: Final = 64
 
 #: Tokens that begin an expression and no field.
 _EXPRESSION_STARTS: Final = frozenset((STRING, NUMBER, "$", "(", "[", "-", "!"))
+#: Tokens after which the name before them was a field, and all of it.
+_AFTER_NAME: Final = frozenset((NAME, "}", "..."))
 
 
 def operation(cursor: Cursor) -> Operation:
@@ -163,21 +165,28 @@ def fragment(cursor: Cursor) -> FragmentDefinition:
 
 
 def _selection_set(cursor: Cursor, what: str) -> tuple[Selection, ...]:
-    kinds = cursor.kinds
+    kinds, texts, places = cursor.kinds, cursor.texts, cursor.tokens
     opener = cursor.advance()
     selections: list[Selection] = []
-    while (kind := kinds[cursor.at]) != "}":
-        if kind == NAME:
+    while (kind := kinds[at := cursor.at]) != "}":
+        if kind == NAME and kinds[at + 1] in _AFTER_NAME:
+            # By far the most: a name alone.
+            cursor.at = at + 1
+            span = Span(at, at, places)
+            selections.append(FieldSelection(Name(texts[at], span=span), span=span))
+        elif kind == NAME:
             selections.append(_selection(cursor))
         elif kind == "...":
             selections.append(_spread(cursor))
         else:
             break
-    if selections and cursor.kind in OPERATORS:
+    if kind == "}":
+        cursor.at += 1
+        return tuple(selections)
+    if selections and kind in OPERATORS:
         hint = "a computed field needs an alias, as 'total: price * qty'"
         raise cursor.expected(f"a field or '}}' to close {what}", hint)
-    cursor.close("}", opener, "a field", what)
-    return tuple(selections)
+    raise cursor.unclosed("}", opener, "a field", what)
 
 
 def _spread(cursor: Cursor) -> FragmentSpread | InlineFragment:
@@ -199,13 +208,7 @@ def _spread(cursor: Cursor) -> FragmentSpread | InlineFragment:
 
 def _selection(cursor: Cursor) -> Selection:
     at = cursor.at
-    following = cursor.kinds[at + 1]
-    if following in (NAME, "}"):
-        # By far the most: a name alone.
-        cursor.at = at + 1
-        span = Span(at, at, cursor.tokens)
-        return FieldSelection(Name(cursor.texts[at], span=span), span=span)
-    if following != ":":
+    if cursor.kinds[at + 1] != ":":
         return _field(cursor, None)
     cursor.at = at + 2
     if _is_expression(cursor):

@@ -202,7 +202,7 @@ def _type(cursor: Cursor, of: str) -> FieldType:
 
 def _words(cursor: Cursor, name: str, start: int) -> tuple[Value, ...]:
     opener = cursor.advance()
-    words = parser_values.values(cursor, ")", opener, f"the type '{name}'", name)
+    words = parser_values.values(cursor, ")", opener, "the type", name)
     if name.lower() != "enum":
         raise cursor.error(
             f"the type '{name}' takes no values", cursor.since(start), "only 'Enum(…)' does"

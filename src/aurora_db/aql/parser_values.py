@@ -73,21 +73,23 @@ def string(cursor: Cursor) -> StringLiteral:
 
 
 def values(cursor: Cursor, closing: str, opener: int, what: str, of: str) -> tuple[Value, ...]:
-    """Values up to the bracket `closing`, which is taken too."""
+    """Values of `what` of `of`, up to the bracket `closing`, which is taken too."""
     items: list[Value] = []
     kinds = cursor.kinds
     while (kind := kinds[cursor.at]) != closing:
         if kind not in _STARTS and not tokens.is_number(kind):
             break
         items.append(value(cursor, of))
-    cursor.close(closing, opener, "a value", what)
+    if kind != closing:
+        raise cursor.unclosed(closing, opener, "a value", f"{what} '{of}'")
+    cursor.at += 1
     return tuple(items)
 
 
 def list_(cursor: Cursor, of: str) -> ListLiteral:
     """`[a, b]`; the next token is the bracket."""
     opener = cursor.advance()
-    items = values(cursor, "]", opener, f"the list of '{of}'", of)
+    items = values(cursor, "]", opener, "the list of", of)
     return ListLiteral(items, span=cursor.since(opener))
 
 
@@ -111,7 +113,9 @@ def object_(cursor: Cursor, of: str) -> ObjectLiteral:
         made = value(cursor, key.text)
         entries.append(Entry(key, made, span=Span(at, cursor.at - 1, places)))
         at = cursor.at
-    cursor.close("}", opener, "a key", f"the object of '{of}'")
+    if kind != "}":
+        raise cursor.unclosed("}", opener, "a key", f"the object of '{of}'")
+    cursor.at += 1
     if len(entries) > 1:
         _check_duplicates(cursor, entries, "key")
     return ObjectLiteral(tuple(entries), span=Span(opener, cursor.at - 1, places))
@@ -122,9 +126,11 @@ def arguments(cursor: Cursor, owner: str) -> tuple[Entry, ...]:
     kinds = cursor.kinds
     opener = cursor.advance()
     entries: list[Entry] = []
-    while kinds[cursor.at] == NAME:
+    while (kind := kinds[cursor.at]) == NAME:
         entries.append(_argument(cursor))
-    cursor.close(")", opener, "an argument", f"the arguments of '{owner}'")
+    if kind != ")":
+        raise cursor.unclosed(")", opener, "an argument", f"the arguments of '{owner}'")
+    cursor.at += 1
     if len(entries) > 1:
         _check_duplicates(cursor, entries, "argument")
     return tuple(entries)

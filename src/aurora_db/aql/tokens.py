@@ -38,13 +38,13 @@ PUNCTUATION: Final = OPERATORS | frozenset(
 
 _STRING: Final = r'"(?!"")(?:[^"\\\x00-\x08\x0a-\x1f]++|\\[^\r\n])*+"'
 _BLOCK: Final = r'"""(?:[^"\\]++|\\"""|\\|"(?!""))*+"""'
-# Every repetition is possessive, and something always matches: no backtracking. A quote that is
+# The order of the alternatives is that of their frequency. Every repetition is possessive, and something always matches: no backtracking. A quote that is
 # not closed takes the rest of the text. The empty match is the end.
 _TOKEN: Final = re.compile(
     rf"""
-    (?: [ \t\r\n,\ufeff]++ | \#[^\r\n]*+ )*+
+    [ \t\r\n,\ufeff]*+ (?: \#[^\r\n]*+ [ \t\r\n,\ufeff]*+ )*+
     ( [A-Za-z_][A-Za-z0-9_]*+
-    | \.\.\. | @@ | [=!<>]= | \|\| | && | [{{}}()\[\]:=@$!.|&+*/%<>?]
+    | [{{}}()\[\]:$] | \.\.\. | @@ | [=!<>]= | \|\| | && | [=@!.|&+*/%<>?]
     | {_STRING} | {_BLOCK} | ".*+
     | -?[0-9] (?: [eE][+-](?=[0-9]) | [A-Za-z0-9_.] )*+
     | .?
