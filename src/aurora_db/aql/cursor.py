@@ -105,7 +105,8 @@ class Cursor:
     def one_of(self, after: str, words: tuple[str, ...]) -> str:
         """Take one of `words`, which must stand after `after`."""
         if self.text not in words:
-            choice = " or ".join(f"'{word}'" for word in words)
+            *first, last = [f"'{word}'" for word in words]
+            choice = f"{', '.join(first)} or {last}" if first else last
             raise self.expected(f"{choice} after '{after}'", self.near(words))
         return self.texts[self.advance()]
 

@@ -112,6 +112,9 @@ def _refuse_number(tokens: Tokens, index: int) -> NoReturn:
     found = tokens.texts[index]
     whole = re.fullmatch(r"(-?)0+([1-9][0-9]*|0)", found)
     hint = "numbers are written as 5, -5, 0.5 or 1e9; a name begins with a letter or '_'"
+    if re.fullmatch(r"[0-9]+(?:\.[0-9]+){2,}", found):
+        # A version.
+        hint = f'write "{shorten(found)}"'
     raise AqlSyntaxError(
         f"expected a number, found '{shorten(found)}'",
         hint=f"write {whole[1]}{shorten(whole[2])}" if whole else hint,
