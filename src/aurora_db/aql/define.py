@@ -99,7 +99,8 @@ class Definitions:
                 name.span,
                 f"call it '{text}_'",
             )
-        for one in known:
+        # Every document has an 'id', declared or not.
+        for one in (*known, "id") if what == "field" else known:
             if one != text and one.casefold() == text.casefold():
                 raise refused(
                     self._scope,
