@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aurora_db.aql import suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Type, Validation
+from aurora_db.aql.patterns import pattern_problem
 from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import (
     AqlError,
@@ -30,9 +31,6 @@ RULES: Final = {
     "min": "min", "max": "max", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern",
     "format": "format", "enum": "enum", "minItems": "min_items", "maxItems": "max_items",
 }  # fmt: skip
-#: Constructs of regular expressions that a linear-time engine does not have.
-NOT_REGULAR: Final = re.compile(r"\\[1-9]|\(\?(?:[=!<>(]|P=|P>)|[*+?}]\+")
-LONGEST_PATTERN: Final = 1_000
 
 
 def refused(scope: Scope, message: str, span: Span, hint: str | None = None) -> SchemaError:
@@ -293,18 +291,3 @@ class Definitions:
                     suggest.hint(str(name), known),
                 )
         return Index(fields=tuple(names), unique=word == "unique")
-
-
-def pattern_problem(pattern: Any) -> str | None:
-    """Why a pattern is refused, or None."""
-    if not isinstance(pattern, str):
-        return "'pattern' is a regular expression in quotes"
-    if len(pattern) > LONGEST_PATTERN:
-        return f"'pattern' has at most {LONGEST_PATTERN} characters"
-    if NOT_REGULAR.search(pattern):
-        return "'pattern' uses a back-reference, a look-around or a possessive quantifier, which are not allowed"
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"'pattern' is not a regular expression: {error}"
-    return None

@@ -7,6 +7,7 @@
     │   ├── UnknownType UnknownFunction UnknownFragment UnknownEnum
     │   ├── UndefinedVariable UnusedVariable DuplicateArgument DuplicateAlias MissingArgument
     │   ├── TypeMismatch MissingWhere
+    │   ├── SecurityError            a pattern could run too long
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
     ├── UniqueViolation              a unique value exists already
@@ -201,6 +202,12 @@ class MissingWhere(AqlError):
     """Update or delete of everything without `all: true`."""
 
     code = "missing_where"
+
+
+class SecurityError(AqlError):
+    """A pattern or its cost exceeds a limit."""
+
+    code = "security"
 
 
 class Unsupported(AqlError):

@@ -28,6 +28,7 @@ from aurora_db.base.errors import (
     ValidationError,
 )
 from aurora_db.sql.statement import Batch
+from aurora_db.store import functions
 from aurora_db.store.port import Params, Row
 
 #: How long a statement waits for another process's transaction, in milliseconds.
@@ -87,6 +88,7 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
     try:
         connection = apsw.Connection(path, flags=flags, statementcachesize=512)
         connection.set_busy_handler(Patience())
+        functions.register(connection)
         execute: Execute = connection.execute
         execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         execute("PRAGMA foreign_keys = ON")
