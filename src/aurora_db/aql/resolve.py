@@ -107,7 +107,7 @@ class _Resolver:
     def __init__(self, text: str, catalog: Catalog) -> None:
         self._text = text
         self._catalog = catalog
-        self._scope = Scope(text, {})
+        self._scope = Scope(text, {}, catalog)
 
     def definition(self, node: syntax.Definition) -> plan.Operation:
         match node:
@@ -145,7 +145,7 @@ class _Resolver:
 
     def _operation(self, node: syntax.Operation) -> plan.Operation:
         declared = declare(node.variables, self._text)
-        self._scope = Scope(self._text, declared)
+        self._scope = Scope(self._text, declared, self._catalog)
         refuse_directives(self._scope, node.directives)
         if node.kind == "query":
             roots: tuple[plan.Part, ...] = tuple(self._query(one) for one in node.roots)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from aurora_db.aql import plan, suggest, syntax, types
-from aurora_db.aql.catalog import Type
+from aurora_db.aql.catalog import Catalog, Collection, Type
 from aurora_db.base.errors import (
     AqlError,
     DuplicateArgument,
@@ -24,9 +24,16 @@ from aurora_db.base.errors import (
 class Scope:
     """The text and the variables of one operation while it is resolved."""
 
-    def __init__(self, text: str, declared: Mapping[str, plan.VariableDeclaration]) -> None:
+    def __init__(
+        self,
+        text: str,
+        declared: Mapping[str, plan.VariableDeclaration],
+        catalog: Catalog | None = None,
+    ) -> None:
         self.text = text
         self.declared = declared
+        #: What relations lead to.
+        self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
         self.used: set[str] = set()
         #: Keys of earlier parts of the mutation, which `$key.field` may read.
         self.parts: set[str] = set()
