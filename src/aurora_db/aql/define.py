@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from aurora_db.aql import suggest, syntax, types
-from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Type, Validation
+import msgspec
+
+from aurora_db.aql import relations, suggest, syntax, types
+from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Relation, Type, Validation
 from aurora_db.aql.patterns import pattern_problem
 from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import (
@@ -26,7 +28,7 @@ RESERVED: Final = frozenset({
     "and", "or", "not", "aggregate", "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup",
     "downsample", "windowFunc",
 })  # fmt: skip
-LATER_DIRECTIVES: Final = frozenset({"relation", "search", "computed", "private", "updated"})
+LATER_DIRECTIVES: Final = frozenset({"search", "computed", "private", "updated"})
 RULES: Final = {
     "min": "min", "max": "max", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern",
     "format": "format", "enum": "enum", "minItems": "min_items", "maxItems": "max_items",
@@ -112,17 +114,20 @@ class Definitions:
         type = self._type(node.type)
         flags: dict[str, bool] = {}
         validate: Validation | None = None
+        relation: Relation | None = None
         for directive in node.directives:
             word = directive.name.text
             if word in LATER_DIRECTIVES:
                 raise self._scope.unsupported(f"the directive '@{word}' is", directive.span)
             if word == "validate":
                 validate = self._validate(directive, type)
+            elif word == "relation":
+                relation = relations.relation(self._scope, directive)
             elif word in ("primary", "unique", "indexed"):
                 self._scope.arguments(f"@{word}", directive.arguments, {})
                 flags[word] = True
             else:
-                known = ("primary", "unique", "indexed", "validate", *LATER_DIRECTIVES)
+                known = ("primary", "unique", "indexed", "validate", "relation", *LATER_DIRECTIVES)
                 raise self._scope.fail(
                     UnknownDirective,
                     f"no directive named '@{word}' on a field",
@@ -147,7 +152,9 @@ class Definitions:
         made = Field(
             name=name, type=type, required=node.type.required or name == "id", primary=name == "id",
             unique=flags.get("unique", False) and name != "id",
-            indexed=flags.get("indexed", False) and name != "id", validate=validate,
+            # The way back over a relation, and each delete of what it leads to, goes by its index.
+            indexed=(flags.get("indexed", False) or relation is not None) and name != "id", validate=validate,
+            relation=relation,
         )  # fmt: skip
         return made if node.default is None else self._with_default(made, node.default)
 
@@ -169,10 +176,7 @@ class Definitions:
             except AuroraError as error:
                 kind = type(error) if isinstance(error, AqlError) else TypeMismatch
                 raise self._scope.fail(kind, error.message, node.span, error.hint) from None
-        return Field(
-            name=field.name, type=field.type, required=field.required, has_default=True, default=value,
-            primary=field.primary, unique=field.unique, indexed=field.indexed, validate=field.validate,
-        )  # fmt: skip
+        return msgspec.structs.replace(field, has_default=True, default=value)
 
     # --- types ------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from aurora_db.aql.catalog import Catalog
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.operators import stored
 from aurora_db.aql.values import value_of
-from aurora_db.base.errors import TypeMismatch
+from aurora_db.base.errors import MissingWhere, TypeMismatch
 
 
 def expand(
@@ -29,9 +29,9 @@ def expand(
         case plan.WhereVariable():
             return _said(where, catalog, variables, inside=inside)
         case plan.And(parts=parts):
-            return plan.And(_parts(parts, catalog, variables))
+            return plan.And(_parts(parts, catalog, variables, inside=inside))
         case plan.Or(parts=parts):
-            return plan.Or(_parts(parts, catalog, variables))
+            return plan.Or(_parts(parts, catalog, variables, inside=True))
         case plan.Not(part=part):
             return plan.Not(expand(part, catalog, variables, inside=True))
         case plan.Quantified(where=inner):
@@ -41,6 +41,31 @@ def expand(
             return _known(where, variables)
         case _:
             assert_never(where)
+
+
+def expand_for_write(
+    where: plan.Where, catalog: Catalog, variables: Mapping[str, Any]
+) -> plan.Where:
+    """The same for an update or a delete, which a variable must not turn on everything.
+
+    Raises:
+        MissingWhere: nothing is left of the condition.
+    """
+    known = expand(where, catalog, variables)
+    if _is_everything(known) and not _says_all(where):
+        raise MissingWhere(
+            "the variable holds no condition, so every document would be changed",
+            hint="write all: true if that is meant",
+        )
+    return known
+
+
+def _is_everything(where: plan.Where) -> bool:
+    return isinstance(where, plan.And) and all(map(_is_everything, where.parts))
+
+
+def _says_all(where: plan.Where) -> bool:
+    return isinstance(where, plan.And) and (not where.parts or any(map(_is_everything, where.parts)))
 
 
 def _said(
@@ -62,7 +87,7 @@ def _resolved(where: plan.WhereVariable, given: object, catalog: Catalog) -> pla
 
 
 def _parts(
-    parts: tuple[plan.Where, ...], catalog: Catalog, variables: Mapping[str, Any]
+    parts: tuple[plan.Where, ...], catalog: Catalog, variables: Mapping[str, Any], *, inside: bool
 ) -> tuple[plan.Where, ...]:
     """The parts of `and` or `or`; a variable may hold the list of them."""
     made: list[plan.Where] = []
@@ -71,7 +96,7 @@ def _parts(
         if isinstance(part, plan.WhereVariable) and isinstance(given, (list, tuple)):
             made += [_resolved(part, one, catalog) for one in cast("list[Any]", given)]
         else:
-            made.append(expand(part, catalog, variables, inside=True))
+            made.append(expand(part, catalog, variables, inside=inside))
     return tuple(made)
 
 
