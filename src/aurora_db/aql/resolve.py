@@ -212,7 +212,6 @@ class _Resolver:
         self._check_relations(node, definitions)
         return plan.DefineSchema(key, tuple(definitions))
 
-
     def _check_relations(
         self, node: syntax.SchemaBlock, definitions: Sequence[plan.SchemaStatement]
     ) -> None:

@@ -5,21 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from aurora_db.aql import plan, suggest, syntax, types
+from aurora_db.aql import plan, relations, suggest, syntax, types
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.conditions import Conditions
+from aurora_db.aql.operators import name_of
+from aurora_db.aql.orders import Orders, amount
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import (
     DuplicateAlias,
+    TypeMismatch,
+    UnknownCollection,
     UnknownDirective,
     UnknownField,
 )
 
 #: Words of queries that this version does not have, in a selection.
 LATER: Final = frozenset({
-    "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup", "downsample", "windowFunc",
+    "groupBy", "edges", "nodes", "pageInfo", "totalCount", "downsample", "windowFunc",
     "_score", "_snippet", "_explain", "_created",
 })  # fmt: skip
+#: Arguments of the documents that refer here, every spelling.
+MANY: Final = {
+    "where": "where", "filter": "where", "orderBy": "orderBy", "limit": "limit", "first": "limit",
+    "offset": "offset", "skip": "offset", "via": "via",
+}  # fmt: skip
+LOOKUP: Final = {
+    **{name: meant for name, meant in MANY.items() if name != "via"},
+    "collection": "collection", "localField": "localField", "foreignField": "foreignField",
+}  # fmt: skip
 LATER_DIRECTIVES: Final = frozenset({"include", "skip", "explain", "defer", "auth", "require"})
 
 
@@ -64,6 +77,21 @@ def everything(collection: Collection) -> tuple[plan.Output, ...]:
     return (*declared, plan.Output("", plan.Path(None, ("",)), extra=True))
 
 
+def _key(scope: Scope, conditions: Conditions, entry: syntax.Entry) -> plan.Path:
+    """A value that documents are looked up by."""
+    path = conditions.path(
+        relations.word(scope, entry), syntax.Name(entry.key.text, span=entry.value.span)
+    )
+    if path.type is not None and path.type.name in types.JSON_KINDS:
+        raise scope.fail(
+            TypeMismatch,
+            f"'{name_of(path)}' is {types.type_name(path.type)}, by which nothing can be looked up",
+            entry.value.span,
+            "use a field of a plain type, or a path into it",
+        )
+    return path
+
+
 class Selections:
     """Resolves selections on one collection; `synonyms` are other names of its fields."""
 
@@ -77,7 +105,7 @@ class Selections:
 
     def outputs(
         self, selection: tuple[syntax.FieldSelection, ...] | None
-    ) -> tuple[plan.Output, ...]:
+    ) -> tuple[plan.Selected, ...]:
         """The outputs of a selection; all stored fields when it is empty or absent."""
         if not selection:
             return everything(self._collection)
@@ -85,9 +113,12 @@ class Selections:
         unique_keys(self._scope, fields, [key_of(one) for one in fields])
         return tuple(self._output(one) for one in fields)
 
-    def _output(self, selection: syntax.FieldSelection) -> plan.Output:
+    def _output(self, selection: syntax.FieldSelection) -> plan.Selected:
         name = selection.name.text
         refuse_directives(self._scope, selection.directives)
+        related = self._related(self._synonyms.get(name, name), selection)
+        if related is not None:
+            return related
         if name in LATER:
             raise self._scope.unsupported(f"'{name}' is", selection.name.span)
         if name == "aggregate":
@@ -101,6 +132,68 @@ class Selections:
             inner = tuple(self._inner(path, one) for one in selection.selection)
             unique_keys(self._scope, selection.selection, [one.key for one in inner])
         return plan.Output(key_of(selection), path, inner)
+
+    # --- other documents ---
+
+    def _related(self, name: str, selection: syntax.FieldSelection) -> plan.One | plan.Many | None:
+        """The selection on related documents; None where it is not one."""
+        field = self._collection.field(name)
+        if field is not None:
+            hop = relations.hop(self._scope, field) if selection.selection else None
+            if hop is None:
+                return None
+            self._scope.arguments(f"the relation '{name}'", selection.arguments, {})
+            inner = Selections(hop.collection, self._scope)
+            return plan.One(key_of(selection), hop, inner.outputs(selection.selection))
+        if name == "lookup":
+            return self._lookup(selection)
+        via = next((one for one in selection.arguments if one.key.text == "via"), None)
+        link = relations.back(self._scope, self._collection, name, via, selection.name.span)
+        if link is None:
+            return None
+        owner = f"the relation '{name}'"
+        return self._many(selection, link, self._scope.arguments(owner, selection.arguments, MANY))
+
+    def _lookup(self, selection: syntax.FieldSelection) -> plan.Many:
+        given = self._scope.arguments("lookup", selection.arguments, LOOKUP)
+        named = {
+            name: self._scope.needed("lookup", given, name, selection.name.span)
+            for name in ("collection", "localField", "foreignField")
+        }
+        name = relations.word(self._scope, named["collection"])
+        collection = self._scope.collections.get(name)
+        if collection is None:
+            raise self._scope.fail(
+                UnknownCollection, f"no collection named '{name}'", named["collection"].value.span,
+                suggest.hint(name, self._scope.collections),
+            )  # fmt: skip
+        theirs = Conditions(collection, self._scope)
+        local = _key(self._scope, self._conditions, named["localField"])
+        foreign = _key(self._scope, theirs, named["foreignField"])
+        if not relations.comparable(local, foreign):
+            assert local.type is not None
+            assert foreign.type is not None
+            raise self._scope.fail(
+                TypeMismatch,
+                f"'{name_of(local)}' is {types.type_name(local.type)}, but '{name}.{name_of(foreign)}' is {types.type_name(foreign.type)}",
+                named["foreignField"].value.span,
+            )  # fmt: skip
+        return self._many(selection, plan.Link(collection, local, foreign), given)
+
+    def _many(
+        self, selection: syntax.FieldSelection, link: plan.Link, given: Mapping[str, syntax.Entry]
+    ) -> plan.Many:
+        inner = Selections(link.collection, self._scope)
+        query = plan.Query(
+            key=key_of(selection),
+            collection=link.collection,
+            outputs=inner.outputs(selection.selection),
+            where=inner.where(given),
+            order=Orders(link.collection, self._scope).order(given.get("orderBy")),
+            limit=amount(self._scope, given.get("limit")),
+            offset=amount(self._scope, given.get("offset")),
+        )
+        return plan.Many(query.key, link, query)
 
     def _inner(self, path: plan.Path, selection: syntax.FieldSelection) -> plan.Output:
         """A part of an inline object, of each in a list of them, or of a JSON object."""
@@ -151,7 +244,7 @@ class Selections:
         fields = list(root.selection)
         unique_keys(self._scope, fields, [key_of(one) for one in fields])
         keys: list[tuple[str, str]] = []
-        nodes: tuple[plan.Output, ...] = ()
+        nodes: tuple[plan.Selected, ...] = ()
         for one in fields:
             what = allowed.get(one.name.text)
             if what is None:

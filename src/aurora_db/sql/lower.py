@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -26,29 +26,30 @@ has_where_variable = has_variable
 class Lowered(msgspec.Struct, frozen=True):
     """A query as a statement, with what makes documents of its rows.
 
-    `bounded`: it reads few rows, by an index.
+    `bounded`: it reads few rows, by an index. `alone`: the query is this statement and no other.
     """
 
     statement: Statement
     reader: reader.Reader
     bounded: bool
+    alone: bool = True
 
 
 def query(query: plan.Query) -> Lowered:
     """The statement of a query, without its aggregates."""
     collection = query.collection
     condition, params = where(query.where, row=_row(collection))
-    columns = ", ".join(_column(output, collection) for output in query.outputs)
+    columns = ", ".join(column(output, collection) for output in query.outputs)
     parts = [f"SELECT {columns} FROM {identifier(collection.name)}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")
-    parts.append("ORDER BY " + ", ".join(_orders(query)))
+    parts.append("ORDER BY " + ", ".join(orders(query)))
     if query.limit is not None or query.offset is not None:
         parts.append("LIMIT ?")
-        params += (_amount(query.limit, -1),)
+        params += (amount(query.limit, -1),)
     if query.offset is not None:
         parts.append("OFFSET ?")
-        params += (_amount(query.offset, 0),)
+        params += (amount(query.offset, 0),)
     return Lowered(
         Statement(" ".join(parts), params), reader.compiled(query.outputs), _is_bounded(query)
     )
@@ -58,8 +59,17 @@ def _row(collection: Collection) -> str:
     return identifier(collection.name) + "."
 
 
-def _column(output: plan.Output, collection: Collection) -> str:
-    path = output.path
+def column(output: plan.Selected, collection: Collection) -> str:
+    """The column of one output; of a nested selection, the value that links."""
+    match output:
+        case plan.Output(path=path):
+            pass
+        case plan.One(hop=hop):
+            return _row(collection) + identifier(hop.field.name)
+        case plan.Many(link=link):
+            return expressions.link(link.local, _row(collection))
+        case _:
+            assert_never(output)
     if output.extra:
         return identifier("_extra")
     if path.keys:
@@ -67,24 +77,26 @@ def _column(output: plan.Output, collection: Collection) -> str:
     return expressions.column(path, "")
 
 
-def _amount(value: plan.Value | None, otherwise: int) -> Any:
+def amount(value: plan.Value | None, otherwise: int) -> Any:
+    """A limit or an offset as a parameter."""
     if value is None:
         return otherwise
     if isinstance(value, plan.Constant):
         return value.value
 
     def read(variables: Mapping[str, Any]) -> int:
-        amount = value_of(value, variables)
-        if amount is None:
+        found = value_of(value, variables)
+        if found is None:
             return otherwise
-        if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
-            raise TypeMismatch(f"a limit or offset is a whole number from 0, got {amount!r}")
-        return amount
+        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+            raise TypeMismatch(f"a limit or offset is a whole number from 0, got {found!r}")
+        return found
 
     return Bound(read)
 
 
-def _orders(query: plan.Query) -> list[str]:
+def orders(query: plan.Query) -> list[str]:
+    """The terms of the order, the last one unique."""
     collection = query.collection
     last = _place(collection)
     if query.order and _has_unique_id(collection):
@@ -193,7 +205,7 @@ def get(collection: Collection) -> tuple[str, reader.Reader]:
             hint="query them by their fields",
         )
     outputs = everything(collection)
-    columns = ", ".join(_column(output, collection) for output in outputs)
+    columns = ", ".join(column(output, collection) for output in outputs)
     text = f"SELECT {columns} FROM {identifier(collection.name)} WHERE id = ?"
     return text, reader.compiled(outputs)
 
