@@ -21,6 +21,8 @@ The insert, its change and the job commit together; the job survives `kill -9`.
 from __future__ import annotations
 
 from aurora_db.aio import AsyncAurora, AsyncCollection, AsyncTransaction
+from aurora_db.aio_query import AsyncQuery
+from aurora_db.aql.builder import Condition, F
 from aurora_db.base.clock import Clock, ManualClock, SystemClock
 from aurora_db.base.errors import (
     AccessDenied,
@@ -34,10 +36,12 @@ from aurora_db.base.errors import (
     DuplicateAlias,
     DuplicateArgument,
     ForeignKeyViolation,
+    FragmentCycle,
     HandlerInvalid,
     JobError,
     LeaseLost,
     MissingArgument,
+    MissingDependency,
     MissingWhere,
     NotFound,
     PayloadInvalid,
@@ -47,6 +51,7 @@ from aurora_db.base.errors import (
     Timeout,
     TransactionError,
     TypeMismatch,
+    Unauthenticated,
     UndefinedVariable,
     UniqueViolation,
     UnknownArgument,
@@ -54,6 +59,7 @@ from aurora_db.base.errors import (
     UnknownDirective,
     UnknownEnum,
     UnknownField,
+    UnknownFragment,
     UnknownOperator,
     UnknownType,
     Unsupported,
@@ -62,9 +68,10 @@ from aurora_db.base.errors import (
     VersionTooNew,
     WorkersDisabled,
 )
-from aurora_db.base.records import Job, Priority, WorkerStats
+from aurora_db.base.records import Explanation, Job, Priority, WorkerStats
 from aurora_db.config import AuroraConfig
 from aurora_db.database import Aurora, Collection, Transaction
+from aurora_db.database_query import Query
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
 
@@ -76,6 +83,7 @@ __all__ = [
     "AqlSyntaxError",
     "AsyncAurora",
     "AsyncCollection",
+    "AsyncQuery",
     "AsyncTransaction",
     "Aurora",
     "AuroraConfig",
@@ -84,13 +92,17 @@ __all__ = [
     "Cancel",
     "Clock",
     "Collection",
+    "Condition",
     "DatabaseClosed",
     "DatabaseCorrupt",
     "DiskFull",
     "DuplicateAlias",
     "DuplicateArgument",
+    "Explanation",
+    "F",
     "Fail",
     "ForeignKeyViolation",
+    "FragmentCycle",
     "HandlerInvalid",
     "Job",
     "JobContext",
@@ -100,10 +112,12 @@ __all__ = [
     "LeaseLost",
     "ManualClock",
     "MissingArgument",
+    "MissingDependency",
     "MissingWhere",
     "NotFound",
     "PayloadInvalid",
     "Priority",
+    "Query",
     "ReadOnly",
     "Retry",
     "SchemaError",
@@ -114,6 +128,7 @@ __all__ = [
     "Transaction",
     "TransactionError",
     "TypeMismatch",
+    "Unauthenticated",
     "UndefinedVariable",
     "UniqueViolation",
     "UnknownArgument",
@@ -121,6 +136,7 @@ __all__ = [
     "UnknownDirective",
     "UnknownEnum",
     "UnknownField",
+    "UnknownFragment",
     "UnknownOperator",
     "UnknownType",
     "Unsupported",

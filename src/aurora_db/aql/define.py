@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aurora_db.aql import relations, suggest, syntax, types
+from aurora_db.aql import relations, search, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Relation, Type, Validation
 from aurora_db.aql.patterns import pattern_problem
 from aurora_db.aql.values import Scope, literal
@@ -28,7 +28,7 @@ RESERVED: Final = frozenset({
     "and", "or", "not", "aggregate", "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup",
     "downsample", "windowFunc",
 })  # fmt: skip
-LATER_DIRECTIVES: Final = frozenset({"search", "computed", "private", "updated"})
+LATER_DIRECTIVES: Final = frozenset({"computed", "private", "updated"})
 RULES: Final = {
     "min": "min", "max": "max", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern",
     "format": "format", "enum": "enum", "minItems": "min_items", "maxItems": "max_items",
@@ -123,11 +123,13 @@ class Definitions:
                 validate = self._validate(directive, type)
             elif word == "relation":
                 relation = relations.relation(self._scope, directive)
-            elif word in ("primary", "unique", "indexed"):
+            elif word in ("primary", "unique", "indexed", "search"):
                 self._scope.arguments(f"@{word}", directive.arguments, {})
                 flags[word] = True
             else:
-                known = ("primary", "unique", "indexed", "validate", "relation", *LATER_DIRECTIVES)
+                known = (
+                    "primary", "unique", "indexed", "search", "validate", "relation", *LATER_DIRECTIVES,
+                )  # fmt: skip
                 raise self._scope.fail(
                     UnknownDirective,
                     f"no directive named '@{word}' on a field",
@@ -154,8 +156,13 @@ class Definitions:
             unique=flags.get("unique", False) and name != "id",
             # The way back over a relation, and each delete of what it leads to, goes by its index.
             indexed=(flags.get("indexed", False) or relation is not None) and name != "id", validate=validate,
-            relation=relation,
+            relation=relation, search=flags.get("search", False),
         )  # fmt: skip
+        if made.search and not search.searchable(made):
+            raise refused(
+                self._scope, f"the field '{name}' of type {types.type_name(type)} cannot be searched", node.span,
+                "@search is for texts and lists of texts",
+            )  # fmt: skip
         return made if node.default is None else self._with_default(made, node.default)
 
     def _with_default(self, field: Field, node: syntax.Value) -> Field:

@@ -28,11 +28,14 @@ class Orders:
         """The keys of an order, the first one first; none without an entry."""
         if entry is None:
             return ()
-        value = entry.value
+        value = self._scope.shape(entry.value)
         items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
         return tuple(order for item in items for order in self._orders(item))
 
-    def _orders(self, item: syntax.Value) -> list[plan.Order]:
+    def _orders(self, given: syntax.Value | None) -> list[plan.Order]:
+        item = None if given is None else self._scope.shape(given)
+        if item is None or isinstance(item, syntax.NullLiteral):
+            return []
         match item:
             case syntax.StringLiteral(value=name):
                 return [self._by(name, item, syntax.Word("ASC", span=item.span))]
@@ -45,8 +48,6 @@ class Orders:
                 if "expr" in keys:
                     raise self._scope.unsupported("ordering by an expression is", keys["expr"].span)
                 return [one for entry in entries for one in self._below(entry.key.text, entry)]
-            case syntax.VariableRef():
-                raise self._scope.unsupported("a variable for the whole orderBy is", item.span)
             case _:
                 raise self._scope.fail(
                     TypeMismatch,
@@ -100,7 +101,10 @@ class Orders:
         return plan.Order(path, self._word(direction, DIRECTIONS) == "DESC", nulls)
 
     def _word(self, value: syntax.Value, words: tuple[str, ...]) -> str:
-        text = value.text if isinstance(value, syntax.Word) else getattr(value, "value", None)
+        known = self._scope.shape(value)
+        if known is None:
+            return words[0]
+        text = known.text if isinstance(known, syntax.Word) else getattr(known, "value", None)
         if isinstance(text, str) and text.upper() in words:
             return text.upper()
         raise self._scope.fail(UnknownEnum, f"expected {' or '.join(words)}", value.span)

@@ -31,6 +31,9 @@ def compiled(outputs: Sequence[Selected]) -> Reader:
             parts.append(f"{output.key!r}: m[{nested}](r[{n}])")
             nested += 1
             continue
+        if not isinstance(output, Output):
+            parts.append(f"{output.key!r}: r[{n}]")
+            continue
         if output.extra:
             parts.append(f"**(decode(r[{n}]) if r[{n}] is not None else {{}})")
             continue

@@ -13,7 +13,7 @@ from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.expand import expand_query
 from aurora_db.sql import linked, lower
-from aurora_db.store import nested
+from aurora_db.store import nested, search
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Runner, Scope
@@ -32,6 +32,8 @@ def query_runner(query: plan.Query, lowered: list[lower.Lowered]) -> Runner:
         return partial(_with_aggregates, query)
     ready = lower.query(query)
     children = linked.children(query.outputs)
+    if query.search is not None:
+        return partial(_search, query, ready, children)
     if not children:
         lowered.append(ready)
     elif all(map(_is_single, children)):
@@ -69,7 +71,28 @@ async def read(
 
 async def documents_of(query: plan.Query, port: Port, scope: Scope) -> list[Document]:
     """The documents of a query that runs once; its wheres are known."""
-    return await read(lower.query(query), linked.children(query.outputs), port, scope)
+    ready, children = lower.query(query), linked.children(query.outputs)
+    if query.search is not None:
+        return await _search(query, ready, children, port, scope)
+    return await read(ready, children, port, scope)
+
+
+async def _search(
+    query: plan.Query,
+    ready: lower.Lowered,
+    children: tuple[linked.Child, ...],
+    port: Port,
+    scope: Scope,
+) -> list[Document]:
+    begun = await search.begun(query, port, scope)
+    found = await read(ready, children, port, begun)
+    for output in query.outputs:
+        if isinstance(output, plan.Snippet):
+            numbers = [document[output.key] for document in found]
+            made = await search.snippets(port, query.collection, output.path, begun, numbers)
+            for document in found:
+                document[output.key] = made.get(document[output.key])
+    return found
 
 
 async def _late_query(query: plan.Query, port: Port, scope: Scope) -> Any:
@@ -82,6 +105,7 @@ async def _with_aggregates(query: plan.Query, port: Port, scope: Scope) -> Docum
     if query.outputs:
         bare = msgspec.structs.replace(query, parts=())
         result["nodes"] = await documents_of(bare, port, scope)
+    scope = await search.begun(query, port, scope)
     statement = lower.aggregate(query)
     row = await port.row(statement.text, statement.bind(scope.variables))
     total = 0 if row is None else row[0]
