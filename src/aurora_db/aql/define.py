@@ -97,8 +97,10 @@ class Definitions:
                 name.span,
                 f"call it '{text}_'",
             )
-        # Every document has an 'id', declared or not.
-        for one in (*known, "id") if what == "field" else known:
+        if what == "field" and text != "id":
+            # Every document has one, declared or not.
+            known = (*known, "id")
+        for one in known:
             if one != text and one.casefold() == text.casefold():
                 raise refused(
                     self._scope,
