@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
+from aurora_db.aql import spelling
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
 from aurora_db.base.records import Job, Priority
@@ -21,7 +22,7 @@ from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import documents, operations
+from aurora_db.store import documents, exclusive, operations
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import Gate, HeldGate
@@ -144,9 +145,35 @@ class _Verbs:
         def verb(port: Port) -> Any:
             return self._plans.prepare(text, port.catalog)[index].run(port, variables)
 
+        if one.exclusive:
+            return self._gate.write(exclusive.checked(verb), exclusive=True)
         if one.operation.writes:
             return self._gate.write(verb)
         return self._gate.read(verb, bounded=one.bounded, single=one.single)
+
+    def define(
+        self,
+        name: str,
+        fields: Mapping[str, str],
+        rules: Iterable[str] = (),
+        *,
+        flexible: bool = False,
+    ) -> Document:
+        """Define a collection: `db.define("notes", {"title": "String! @unique", "tags": "[String]"})`.
+
+        Returns the result of the definition; defining the same again changes nothing.
+
+        Args:
+            name: the collection's.
+            fields: by name the type, default and directives, as in AQL after the colon.
+            rules: `"@@index(fields: [a, b])"` and `"@@unique(fields: [a, b])"`.
+            flexible: keep fields that are not declared.
+
+        Raises:
+            SchemaError: it is refused, or a collection of this name differs; the hint is the `alter`.
+            AqlError: a part of it is not understood.
+        """
+        return self.execute(spelling.definition(name, fields, rules, flexible=flexible))
 
     def collection(self, name: str) -> Collection:
         """The collection of this name.

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from aurora_db.aql import handlers, plan, suggest, syntax, system
+from aurora_db.aql import handlers, introspect, plan, schema, suggest, syntax, system
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import resolve_where
-from aurora_db.aql.define import Definitions
 from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.queries import Queries
 from aurora_db.aql.selections import refuse_directives, unique_keys
@@ -70,17 +69,7 @@ def resolve(document: syntax.Document, text: str, catalog: Catalog) -> plan.Plan
 
 def _after(catalog: Catalog, roots: tuple[plan.Part, ...]) -> Catalog:
     """The catalog with what an operation defines, for the operations after it."""
-    made = {
-        one.collection.name: one.collection
-        for root in roots
-        if isinstance(root, plan.DefineSchema)
-        for one in root.statements
-        if isinstance(one, plan.DefineCollection)
-        and not (one.if_not_exists and one.collection.name in catalog.collections)
-    }
-    if not made:
-        return catalog
-    return Catalog({**catalog.collections, **made}, catalog.handlers, catalog.version)
+    return schema.after_parts(catalog, roots)
 
 
 def collection_named(name: str, catalog: Catalog | None) -> Collection:
@@ -177,14 +166,16 @@ class _Resolver:
             )
         return found
 
-    def _query(self, root: syntax.MutationPart | syntax.Selection) -> plan.Query:
+    def _query(
+        self, root: syntax.MutationPart | syntax.Selection
+    ) -> plan.Query | plan.Introspection:
         if isinstance(root, (syntax.FragmentSpread, syntax.InlineFragment)):
             raise self._scope.unsupported("fragments are", root.span)
         if not isinstance(root, syntax.FieldSelection):
             raise self._scope.fail(AqlError, "a query reads; write this in a mutation", root.span)
         name = root.name.text
         if name == "__schema":
-            raise self._scope.unsupported("introspection is", root.name.span)
+            return introspect.introspection(self._scope, root)
         refuse_directives(self._scope, root.directives)
         collection = self._collection(name, root.name.span)
         arguments = self._scope.arguments(
@@ -195,21 +186,10 @@ class _Resolver:
     # --- definitions ------------------------------------------------------------------------
 
     def _schema(self, node: syntax.SchemaBlock, key: str) -> plan.DefineSchema:
-        definitions: list[plan.SchemaStatement] = []
-        names: list[str] = []
-        for statement in node.statements:
-            if not isinstance(statement, syntax.CollectionDefinition):
-                raise self._scope.unsupported("altering and dropping are", statement.span)
-            if statement.name.text in names:
-                raise self._scope.fail(
-                    DuplicateAlias,
-                    f"the collection '{statement.name.text}' is defined twice here",
-                    statement.name.span,
-                )
-            collection = Definitions(self._scope, self._catalog).collection(statement, names)
-            names.append(collection.name)
-            definitions.append(plan.DefineCollection(collection, statement.if_not_exists))
-        return plan.DefineSchema(key, tuple(definitions))
+        made = schema.Schemas(self._scope, self._catalog).block(node, key)
+        # Later parts of the same mutation may use what it defines.
+        self._catalog = schema.after_parts(self._catalog, (made,))
+        return made
 
 
 def _bare(kind: str, root: plan.Part) -> plan.Operation:

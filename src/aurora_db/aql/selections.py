@@ -57,8 +57,10 @@ def unique_keys(scope: Scope, selections: Iterable[syntax.Node], keys: Iterable[
 
 
 def everything(collection: Collection) -> tuple[plan.Output, ...]:
-    """All stored fields, without `_rev`."""
-    declared = tuple(plan.Output(f.name, plan.Path(f, (), f.type)) for f in collection.fields)
+    """All stored fields, without `_rev` and without those that are `@private`."""
+    declared = tuple(
+        plan.Output(f.name, plan.Path(f, (), f.type)) for f in collection.fields if not f.private
+    )
     if not collection.flexible:
         return declared
     return (*declared, plan.Output("", plan.Path(None, ("",)), extra=True))

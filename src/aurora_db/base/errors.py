@@ -7,16 +7,17 @@
     │   ├── UnknownType UnknownFunction UnknownFragment UnknownEnum
     │   ├── UndefinedVariable UnusedVariable DuplicateArgument DuplicateAlias MissingArgument
     │   ├── TypeMismatch MissingWhere
+    │   ├── SchemaError              a definition is refused
+    │   │   └── HandlerInvalid       … of an event handler
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
     ├── UniqueViolation              a unique value exists already
     ├── NotFound                     (LookupError) what must be there is not
-    ├── SchemaError                  a definition is refused
-    │   └── HandlerInvalid           … of an event handler
     ├── JobError
-    │   ├── PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
+    │   ├── UnknownJobType PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
     ├── Busy Timeout                 retryable; Timeout is a TimeoutError
-    ├── TransactionError AccessDenied
+    ├── TransactionError AccessDenied SubscriptionClosed
+    ├── MissingDependency            an optional package is not installed
     └── DatabaseCorrupt DatabaseClosed VersionTooNew ReadOnly DiskFull TooLarge
 
 Three questions need no string matching: who fixes it (the class), may I retry
@@ -247,10 +248,15 @@ class NotFound(AuroraError, LookupError):
     code = "not_found"
 
 
-class SchemaError(AuroraError):
-    """A definition is refused; the message says what differs or breaks."""
+class SchemaError(AqlError):
+    """A definition is refused; the message says what differs or breaks.
+
+    It has a place in the text where the text is at fault. Where documents are, `ids` are those of
+    the first of them.
+    """
 
     code = "schema"
+    ids: tuple[str, ...] = ()
 
 
 class HandlerInvalid(SchemaError):
@@ -263,6 +269,12 @@ class JobError(AuroraError):
     """Root of what goes wrong with jobs."""
 
     code = "job"
+
+
+class UnknownJobType(JobError):
+    """No job handler is registered for this type here."""
+
+    code = "unknown_job_type"
 
 
 class PayloadInvalid(JobError):
@@ -319,6 +331,18 @@ class AccessDenied(AuroraError):
     """The collection may not be written by this caller."""
 
     code = "access_denied"
+
+
+class SubscriptionClosed(AuroraError):
+    """The subscription was closed; nothing comes any more."""
+
+    code = "closed"
+
+
+class MissingDependency(AuroraError):
+    """A package that this needs is not installed; the hint is how to install it."""
+
+    code = "missing_dependency"
 
 
 class DatabaseCorrupt(AuroraError):

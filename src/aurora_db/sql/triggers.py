@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from aurora_db.aql import plan
-from aurora_db.aql.catalog import Collection
+from aurora_db.aql.catalog import Collection, Field
 from aurora_db.base.codec import encode
 from aurora_db.base.records import MAX_RETRIES, Priority
 from aurora_db.sql import expressions
+from aurora_db.sql.ddl import present
 from aurora_db.sql.expressions import NOW, UUID7
 from aurora_db.sql.statement import identifier, literal
 from aurora_db.sql.where import where
@@ -26,6 +27,7 @@ def feed(collection: Collection, handlers: Sequence[plan.HandlerTrigger]) -> lis
     """The statements that make the triggers of a collection and its event handlers."""
     table = identifier(collection.name)
     columns = ", ".join(identifier(name) for name in _columns(collection))
+    stamped = [field for field in collection.fields if field.updated]
     made: list[str] = []
     events = {
         "insert": "AFTER INSERT",
@@ -39,14 +41,39 @@ def feed(collection: Collection, handlers: Sequence[plan.HandlerTrigger]) -> lis
                 body += [_job(handler, action) for action in handler.actions]
         if body:
             inner = ";\n    ".join(body)
+            when = " WHEN NEW._rev >= 0" if op == "update" and stamped else ""
             made.append(
-                f"CREATE TRIGGER {_name(collection, op)} {event} ON {table} BEGIN\n    {inner};\nEND"
+                f"CREATE TRIGGER {_name(collection, op)} {event} ON {table}{when} BEGIN\n    {inner};\nEND"
             )
-    made.append(
-        f"CREATE TRIGGER {_name(collection, 'rev')} AFTER UPDATE OF {columns} ON {table} WHEN NEW._rev <= OLD._rev BEGIN\n"
-        f"    UPDATE {table} SET _rev = OLD._rev + 1 WHERE _n = NEW._n;\nEND"
-    )
+    made.append(_rev_trigger(collection, columns, stamped))
     return made
+
+
+def _rev_trigger(collection: Collection, columns: str, stamped: Sequence[Field]) -> str:
+    """Counts the revision, and sets fields with `@updated`, where another program left them alone.
+
+    The feed's trigger fires when a field with `@updated` is named, as it is here: a revision below
+    zero tells it to look away, until the second statement, which names no field.
+    """
+    table = identifier(collection.name)
+    begun = f"CREATE TRIGGER {_name(collection, 'rev')} AFTER UPDATE OF {columns} ON {table}"
+    counted = f"UPDATE {table} SET _rev = OLD._rev + 1 WHERE _n = NEW._n"
+    if not stamped:
+        return f"{begun} WHEN NEW._rev <= OLD._rev BEGIN\n    {counted};\nEND"
+    sets = ", ".join(f"{identifier(f.name)} = {_stamp(f, 'NEW.')}" for f in stamped)
+    return (
+        f"{begun} WHEN NEW._rev <= OLD._rev AND NEW._rev >= 0 BEGIN\n"
+        f"    UPDATE {table} SET {sets}, _rev = -1 WHERE _n = NEW._n;\n    {counted};\nEND"
+    )
+
+
+def _stamp(field: Field, row: str) -> str:
+    """A field with `@updated` after an update: the present, unless the write set it or is ours."""
+    name = identifier(field.name)
+    return (
+        f"CASE WHEN NEW._rev <= OLD._rev AND NEW.{name} IS OLD.{name} "
+        f"THEN {present(field.type)} ELSE {row}{name} END"
+    )
 
 
 def drop(collection: Collection) -> list[str]:
@@ -74,7 +101,9 @@ def _change(collection: Collection, op: str) -> str:
     after = (
         "NULL"
         if op == "delete"
-        else image(collection, "NEW.", NEXT_REV if op == "update" else "NEW._rev")
+        else image(
+            collection, "NEW.", NEXT_REV if op == "update" else "NEW._rev", stamp=op == "update"
+        )
     )
     row = "OLD." if op == "delete" else "NEW."
     return (
@@ -83,11 +112,19 @@ def _change(collection: Collection, op: str) -> str:
     )
 
 
-def image(collection: Collection, row: str, rev: str) -> str:
-    """The whole document as JSON text."""
+def image(collection: Collection, row: str, rev: str, *, stamp: bool = False) -> str:
+    """The whole document as JSON text; with `stamp` as an update leaves it."""
     pairs = [("id", f"json_quote({row}id)"), ("_rev", f"json_quote({rev})")]
     pairs += [
-        (field.name, expressions.column_as_json(row + identifier(field.name), field.type))
+        (
+            field.name,
+            expressions.column_as_json(
+                f"({_stamp(field, row)})"
+                if stamp and field.updated
+                else row + identifier(field.name),
+                field.type,
+            ),
+        )
         for field in collection.fields
         if field.name != "id"
     ]

@@ -17,7 +17,7 @@ from aurora_db.aql.catalog import Catalog
 from aurora_db.base.errors import NotFound, UnusedVariable
 from aurora_db.sql import lower
 from aurora_db.store import catalog as definitions
-from aurora_db.store import mutations, queries
+from aurora_db.store import exclusive, mutations, queries, schema
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Enqueue, Runner, Scope
@@ -30,13 +30,14 @@ class Prepared(msgspec.Struct, frozen=True):
     """One operation, ready to run as often as wanted.
 
     `bounded`: short enough to run on an event loop. `single`: one statement, which needs no
-    read transaction around it.
+    read transaction around it. `exclusive`: it runs alone, with foreign keys off.
     """
 
     operation: plan.Operation
     runners: tuple[tuple[str, Runner], ...]
     bounded: bool
     single: bool
+    exclusive: bool = False
 
     async def run(self, port: Port, variables: Mapping[str, Any]) -> Any:
         """The result of the operation: an object of its roots, or the one root's own."""
@@ -82,6 +83,7 @@ class Plans:
             runners=runners,
             bounded=simple and all(one.bounded for one in lowered),
             single=simple and len(lowered) == 1,
+            exclusive=exclusive.is_exclusive(operation),
         )
 
     def _runner(self, part: plan.Part, lowered: list[lower.Lowered]) -> Runner:
@@ -102,7 +104,9 @@ class Plans:
                 parts = tuple((inner.key, self._runner(inner, [])) for inner in part.parts)
                 return partial(_transaction, parts)
             case plan.DefineSchema():
-                return partial(_define_schema, part)
+                return partial(schema.run, part)
+            case plan.Introspection():
+                return partial(schema.introspection, part)
             case plan.DefineHandler():
                 return partial(_define_handler, part)
             case plan.DropHandler():
@@ -119,18 +123,6 @@ async def _transaction(parts: tuple[tuple[str, Runner], ...], port: Port, scope:
 
 
 # --- definitions ----------------------------------------------------------------------------
-
-
-async def _define_schema(part: plan.DefineSchema, port: Port, _scope: Scope) -> Document:
-    steps = await definitions.define_collections(port, part.statements)
-    return {
-        "operation": "schema",
-        "collections": [
-            one.collection.name for one in part.statements if isinstance(one, plan.DefineCollection)
-        ],
-        "status": "done",
-        "steps": steps,
-    }
 
 
 async def _define_handler(part: plan.DefineHandler, port: Port, _scope: Scope) -> Document:
