@@ -21,6 +21,8 @@ The insert, its change and the job commit together; the job survives `kill -9`.
 from __future__ import annotations
 
 from aurora_db.aio import AsyncAurora, AsyncCollection, AsyncTransaction
+from aurora_db.aio_query import AsyncQuery
+from aurora_db.aql.builder import Condition, F
 from aurora_db.base.clock import Clock, ManualClock, SystemClock
 from aurora_db.base.errors import (
     AccessDenied,
@@ -33,6 +35,7 @@ from aurora_db.base.errors import (
     DiskFull,
     DuplicateAlias,
     DuplicateArgument,
+    FragmentCycle,
     HandlerInvalid,
     JobCancelled,
     JobError,
@@ -50,6 +53,7 @@ from aurora_db.base.errors import (
     TooLarge,
     TransactionError,
     TypeMismatch,
+    Unauthenticated,
     UndefinedVariable,
     UniqueViolation,
     UnknownArgument,
@@ -68,9 +72,10 @@ from aurora_db.base.errors import (
     VersionTooNew,
     WorkersDisabled,
 )
-from aurora_db.base.records import Job, Priority, WorkerStats
+from aurora_db.base.records import Explanation, Job, Priority, WorkerStats
 from aurora_db.config import AuroraConfig
 from aurora_db.database import Aurora, Collection, Transaction
+from aurora_db.database_query import Query
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
 
@@ -82,6 +87,7 @@ __all__ = [
     "AqlSyntaxError",
     "AsyncAurora",
     "AsyncCollection",
+    "AsyncQuery",
     "AsyncTransaction",
     "Aurora",
     "AuroraConfig",
@@ -90,12 +96,16 @@ __all__ = [
     "Cancel",
     "Clock",
     "Collection",
+    "Condition",
     "DatabaseClosed",
     "DatabaseCorrupt",
     "DiskFull",
     "DuplicateAlias",
     "DuplicateArgument",
+    "Explanation",
+    "F",
     "Fail",
+    "FragmentCycle",
     "HandlerInvalid",
     "Job",
     "JobCancelled",
@@ -112,6 +122,7 @@ __all__ = [
     "NotFound",
     "PayloadInvalid",
     "Priority",
+    "Query",
     "ReadOnly",
     "Retry",
     "SchemaError",
@@ -123,6 +134,7 @@ __all__ = [
     "Transaction",
     "TransactionError",
     "TypeMismatch",
+    "Unauthenticated",
     "UndefinedVariable",
     "UniqueViolation",
     "UnknownArgument",

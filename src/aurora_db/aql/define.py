@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aurora_db.aql import suggest, syntax, types
+from aurora_db.aql import search, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Type, Validation
 from aurora_db.aql.formats import FORMATS
 from aurora_db.aql.values import Scope, literal
@@ -29,9 +29,9 @@ RESERVED: Final = frozenset({
     "and", "or", "not", "aggregate", "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup",
     "downsample", "windowFunc",
 })  # fmt: skip
-LATER_DIRECTIVES: Final = frozenset({"relation", "search", "computed"})
+LATER_DIRECTIVES: Final = frozenset({"relation", "computed"})
 #: Directives of a field without arguments, by the attribute of its record.
-FLAGS: Final = ("primary", "unique", "indexed", "private", "updated")
+FLAGS: Final = ("primary", "unique", "indexed", "search", "private", "updated")
 RULES: Final = {
     "min": "min", "max": "max", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern",
     "format": "format", "enum": "enum", "minItems": "min_items", "maxItems": "max_items",
@@ -151,6 +151,11 @@ class Definitions:
             raise refused(
                 self._scope, f"the field '{name}' of type {types.type_name(made.type)} cannot be unique or indexed", node.span,
                 "give it a scalar type",
+            )  # fmt: skip
+        if made.search and not search.searchable(made):
+            raise refused(
+                self._scope, f"the field '{name}' of type {types.type_name(made.type)} cannot be searched", node.span,
+                "@search is for texts and lists of texts",
             )  # fmt: skip
         if name == "id":
             made = self._identity(node, made)

@@ -7,7 +7,8 @@ from typing import Any, Final, cast
 
 from aurora_db.aql import plan, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Handler, Relation
-from aurora_db.aql.selections import key_of, refuse_directives, unique_keys
+from aurora_db.aql.directives import fields_of
+from aurora_db.aql.selections import key_of
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import UnknownField
 
@@ -33,7 +34,6 @@ def introspection(scope: Scope, root: syntax.FieldSelection) -> plan.Introspecti
     Raises:
         UnknownField, UnknownArgument, UnknownDirective, DuplicateAlias: with its place.
     """
-    refuse_directives(scope, root.directives)
     scope.arguments("__schema", root.arguments, {})
     return plan.Introspection(key_of(root), _shape(scope, "__schema", root.selection))
 
@@ -46,22 +46,20 @@ def _shape(scope: Scope, level: str, selection: Sequence[syntax.Selection] | Non
             for name, below in known.items()
         )
     made: list[tuple[str, str, tuple[object, ...]]] = []
-    for one in selection:
-        if not isinstance(one, syntax.FieldSelection):
-            raise scope.fail(UnknownField, f"{level} has names only", one.span)
+    for one in fields_of(scope, selection, None):
+        if isinstance(one, syntax.Computed):
+            raise scope.fail(UnknownField, f"{level} has no computed fields", one.span)
         name = one.name.text
         if name not in known:
             raise scope.fail(
                 UnknownField, f"no field named '{name}' in {level}", one.name.span,
                 suggest.hint(name, known, f"it has {', '.join(known)}"),
             )  # fmt: skip
-        refuse_directives(scope, one.directives)
         scope.arguments(f"the field '{name}'", one.arguments, {})
         if one.selection and not known[name]:
             raise scope.fail(UnknownField, f"'{name}' has no fields to select", one.span)
         below = _shape(scope, known[name], one.selection) if known[name] else ()
         made.append((key_of(one), name, below))
-    unique_keys(scope, selection, [key for key, _, _ in made])
     return tuple(made)
 
 

@@ -4,7 +4,7 @@
     ├── AqlError                     line, column, excerpt: the text is at fault
     │   ├── AqlSyntaxError           syntax
     │   ├── UnknownCollection UnknownField UnknownArgument UnknownOperator UnknownDirective
-    │   ├── UnknownType UnknownFunction UnknownFragment UnknownEnum
+    │   ├── UnknownType UnknownFunction UnknownFragment FragmentCycle UnknownEnum
     │   ├── UndefinedVariable UnusedVariable DuplicateArgument DuplicateAlias MissingArgument
     │   ├── TypeMismatch MissingWhere
     │   ├── SchemaError              a definition is refused
@@ -16,8 +16,8 @@
     ├── JobError
     │   ├── UnknownJobType PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
     ├── Busy Timeout                 retryable; Timeout is a TimeoutError
-    ├── TransactionError AccessDenied SubscriptionClosed
-    ├── MissingDependency            an optional package is not installed
+    ├── TransactionError AccessDenied Unauthenticated SubscriptionClosed
+    ├── MissingDependency            (ImportError) an optional package
     └── DatabaseCorrupt DatabaseClosed VersionTooNew ReadOnly DiskFull TooLarge
 
 Three questions need no string matching: who fixes it (the class), may I retry
@@ -154,6 +154,12 @@ class UnknownFragment(AqlError):
     """No fragment has this name."""
 
     code = "unknown_fragment"
+
+
+class FragmentCycle(AqlError):
+    """A fragment holds itself."""
+
+    code = "fragment_cycle"
 
 
 class UnknownEnum(AqlError):
@@ -333,14 +339,20 @@ class AccessDenied(AuroraError):
     code = "access_denied"
 
 
+class Unauthenticated(AuroraError):
+    """Only somebody known may do this, and nobody was named."""
+
+    code = "unauthenticated"
+
+
 class SubscriptionClosed(AuroraError):
     """The subscription was closed; nothing comes any more."""
 
     code = "closed"
 
 
-class MissingDependency(AuroraError):
-    """A package that this needs is not installed; the hint is how to install it."""
+class MissingDependency(AuroraError, ImportError):
+    """An optional package is needed; the hint is the line that installs it."""
 
     code = "missing_dependency"
 

@@ -18,7 +18,7 @@ from aurora_db.aql.catalog import Collection, Field
 from aurora_db.aql.schema import with_collections
 from aurora_db.base.codec import decode
 from aurora_db.base.errors import AuroraError, Busy, SchemaError
-from aurora_db.sql import ddl, rebuild, triggers
+from aurora_db.sql import ddl, rebuild, search, triggers
 from aurora_db.sql.rebuild import CONVERTED, Rebuild
 from aurora_db.sql.statement import Batch, identifier
 from aurora_db.store import catalog as definitions
@@ -300,9 +300,17 @@ async def _none(
 
 
 async def _in_place(port: Port, statements: Iterable[str], work: Rebuild) -> None:
-    for text in statements:
+    moved = search.columns(work.before) != search.columns(work.after)
+    for text in (*(search.drop(work.before) if moved else ()), *statements):
         await port.script(text)
+    if moved:
+        await _index_texts(port, work.after)
     await _keep(port, work.after, {work.after.name})
+
+
+async def _index_texts(port: Port, collection: Collection) -> None:
+    for text in (*search.create(collection), *search.fill(collection)):
+        await port.script(text)
 
 
 async def _make_anew(port: Port, work: Rebuild) -> None:
@@ -318,8 +326,9 @@ async def _make_anew(port: Port, work: Rebuild) -> None:
         await port.change(text, params)
     if work.converted:
         await port.script(f"DROP TABLE {CONVERTED}")
-    for text in swap:
+    for text in (*search.drop(work.before), *swap):
         await port.script(text)
+    await _index_texts(port, work.after)
     await _keep(port, work.after, {name, *beside})
 
 
@@ -351,7 +360,7 @@ async def drop_collection(port: Port, statement: plan.DropCollection) -> str:
         return "unchanged"
     if not collection.quiet:
         await port.change(rebuild.deletions(collection))
-    for text in ddl.drop_collection(collection):
+    for text in (*search.drop(collection), *ddl.drop_collection(collection)):
         await port.script(text)
     await port.change(FORGET_COLLECTION, (collection.name,))
     port.catalog = with_collections(port.catalog, {collection.name: None})
