@@ -7,7 +7,7 @@ from typing import assert_never
 
 import msgspec
 
-from aurora_db.aql import plan, suggest, syntax, types, written
+from aurora_db.aql import plan, relations, suggest, syntax, types, written
 from aurora_db.aql.catalog import Catalog, Collection, Field, Index
 from aurora_db.aql.define import Definitions, covered, refused
 from aurora_db.aql.values import Scope
@@ -252,21 +252,10 @@ class _Work:
                     self._scope, f"the field '{field.name}' would have two indexes", name.span,
                     f"write drop {written.index(index)}",
                 )  # fmt: skip
+        known = {**self._catalog.collections, made.name: made}
         now = self._renamed
-        others = [
-            pair for pair in relations_to(self._catalog, made.name) if pair[0].name != made.name
-        ]
-        own = [
-            (made, one)
-            for one in made.fields
-            if one.relation is not None and one.relation.to == made.name
-        ]
-        for other, field in (*others, *own):
-            assert field.relation is not None
-            key = field.relation.key
-            target = made.field(key if other is made else now.get(key, key))
-            if target is None or not (target.primary or target.unique):
-                raise refused(
-                    self._scope, f"the relation '{other.name}.{field.name}' leads to '{made.name}.{key}', which must stay and be unique",
-                    name.span, f"change {other.name}.{field.name} before",
-                )  # fmt: skip
+        relations.check(self._scope, made, known, {one.name: name.span for one in made.fields})
+        for other in {one.name: one for one, _ in relations_to(self._catalog, made.name)}.values():
+            if other.name != made.name:
+                places = {one.name: name.span for one in other.fields}
+                relations.check(self._scope, _followed(other, made.name, now), known, places)

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from aurora_db.aql import search, suggest, syntax, types
+from aurora_db.aql import relations, search, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Type, Validation
 from aurora_db.aql.formats import FORMATS
+from aurora_db.aql.patterns import pattern_problem
 from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import (
     AqlError,
@@ -29,16 +30,13 @@ RESERVED: Final = frozenset({
     "and", "or", "not", "aggregate", "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup",
     "downsample", "windowFunc",
 })  # fmt: skip
-LATER_DIRECTIVES: Final = frozenset({"relation", "computed"})
+LATER_DIRECTIVES: Final = frozenset({"computed"})
 #: Directives of a field without arguments, by the attribute of its record.
 FLAGS: Final = ("primary", "unique", "indexed", "search", "private", "updated")
 RULES: Final = {
     "min": "min", "max": "max", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern",
     "format": "format", "enum": "enum", "minItems": "min_items", "maxItems": "max_items",
 }  # fmt: skip
-#: Constructs of regular expressions that a linear-time engine does not have.
-NOT_REGULAR: Final = re.compile(r"\\[1-9]|\(\?(?:[=!<>(]|P=|P>)|[*+?}]\+")
-LONGEST_PATTERN: Final = 1_000
 
 
 def refused(scope: Scope, message: str, span: Span, hint: str | None = None) -> AqlError:
@@ -157,6 +155,9 @@ class Definitions:
                 self._scope, f"the field '{name}' of type {types.type_name(made.type)} cannot be searched", node.span,
                 "@search is for texts and lists of texts",
             )  # fmt: skip
+        if made.relation is not None:
+            # The way back over a relation, and each delete of what it leads to, goes by its index.
+            made = msgspec.structs.replace(made, indexed=True)
         if name == "id":
             made = self._identity(node, made)
         if made.updated and (made.type.name not in types.DATES or node.default is not None):
@@ -177,11 +178,13 @@ class Definitions:
                 raise self._scope.unsupported(f"the directive '@{word}' is", directive.span)
             if word == "validate":
                 changes[word] = self._validate(directive, field.type)
+            elif word == "relation":
+                changes[word] = relations.relation(self._scope, directive)
             elif word in FLAGS:
                 self._plain_directive(directive)
                 changes[word] = True
             else:
-                known = (*FLAGS, "validate", *LATER_DIRECTIVES)
+                known = (*FLAGS, "validate", "relation", *LATER_DIRECTIVES)
                 raise self._scope.fail(
                     UnknownDirective,
                     f"no directive named '@{word}' on a field",
@@ -410,18 +413,3 @@ def covered(field: Field, index: Index) -> bool:
     if field.primary or field.unique:
         return True
     return field.indexed and not index.unique
-
-
-def pattern_problem(pattern: Any) -> str | None:
-    """Why a pattern is refused, or None."""
-    if not isinstance(pattern, str):
-        return "'pattern' is a regular expression in quotes"
-    if len(pattern) > LONGEST_PATTERN:
-        return f"'pattern' has at most {LONGEST_PATTERN} characters"
-    if NOT_REGULAR.search(pattern):
-        return "'pattern' uses a back-reference, a look-around or a possessive quantifier, which are not allowed"
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"'pattern' is not a regular expression: {error}"
-    return None

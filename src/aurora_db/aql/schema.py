@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from aurora_db.aql import alter, dependents, plan, syntax, written
+from aurora_db.aql import alter, dependents, plan, relations, syntax, written
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.define import Definitions, refused
 from aurora_db.aql.values import Scope
@@ -69,6 +69,7 @@ class Schemas:
             made = self._statement(one, names)
             statements.append(made)
             self._catalog = after(self._catalog, made)
+        self._check_relations(node, statements)
         return plan.DefineSchema(key, tuple(statements))
 
     def _statement(self, node: syntax.SchemaStatement, names: list[str]) -> plan.SchemaStatement:
@@ -83,6 +84,19 @@ class Schemas:
                 return self._drop(node)
             case _:
                 assert_never(node)
+
+    def _check_relations(
+        self, node: syntax.SchemaBlock, made: Sequence[plan.SchemaStatement]
+    ) -> None:
+        """Relations may lead to what stands later in the block, so they are checked at its end."""
+        for one, statement in zip(node.statements, made, strict=True):
+            if not isinstance(one, syntax.CollectionDefinition):
+                continue
+            assert isinstance(statement, plan.DefineCollection)
+            known = self._catalog.collections
+            if known.get(one.name.text) == statement.collection:
+                spans = {field.name.text: field.span for field in one.fields}
+                relations.check(self._scope, statement.collection, known, spans)
 
     def _define(self, node: syntax.CollectionDefinition, names: list[str]) -> plan.DefineCollection:
         name = node.name.text

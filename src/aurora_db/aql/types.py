@@ -43,6 +43,9 @@ INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
 #: Types of instants, for which "now" is a default.
 DATES: Final = frozenset({"DateTime", "Date", "Time"})
+INT: Final = Type(name="Int")
+FLOAT: Final = Type(name="Float")
+STRING: Final = Type(name="String")
 
 REV: Final = Field(name="_rev", type=Type(name="Int", required=True), required=True)
 

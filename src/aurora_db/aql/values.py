@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from aurora_db.aql import plan, suggest, syntax, types
-from aurora_db.aql.catalog import Type
+from aurora_db.aql.catalog import Catalog, Collection, Type
 from aurora_db.base.errors import (
     AqlError,
     DuplicateArgument,
@@ -36,11 +36,14 @@ class Scope:
         declared: Mapping[str, plan.VariableDeclaration],
         fragments: Mapping[str, syntax.FragmentDefinition] = MappingProxyType({}),
         known: Mapping[str, Any] | None = None,
+        catalog: Catalog | None = None,
     ) -> None:
         self.text = text
         self.declared = declared
         self.fragments = fragments
         self.known = known
+        #: What relations lead to.
+        self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
         self.used: set[str] = set()
         self.used_fragments: set[str] = set()
         #: Keys of earlier parts of the mutation, which `$key.field` may read.

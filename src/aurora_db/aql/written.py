@@ -38,9 +38,9 @@ def field(one: Field) -> str:
     parts = [f"{one.name}: {field_type(one.type, required=one.required and not bare)}"]
     if one.has_default:
         parts.append(f"= {value(one.default)}")
-    parts += [
-        f"@{flag}" for flag in _FLAGS if getattr(one, flag) and not (bare and flag == "primary")
-    ]
+    # An id is primary and a relation has an index, whether that is said or not.
+    unsaid = ("primary" if bare else "", "indexed" if one.relation is not None else "")
+    parts += [f"@{flag}" for flag in _FLAGS if getattr(one, flag) and flag not in unsaid]
     if one.validate is not None:
         parts.append(f"@validate({_validation(one.validate)})")
     if one.relation is not None:

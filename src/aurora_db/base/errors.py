@@ -9,9 +9,11 @@
     │   ├── TypeMismatch MissingWhere
     │   ├── SchemaError              a definition is refused
     │   │   └── HandlerInvalid       … of an event handler
+    │   ├── SecurityError            a pattern could run too long
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
     ├── UniqueViolation              a unique value exists already
+    ├── ForeignKeyViolation          a relation would lead nowhere
     ├── NotFound                     (LookupError) what must be there is not
     ├── JobError
     │   ├── UnknownJobType PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
@@ -210,6 +212,12 @@ class MissingWhere(AqlError):
     code = "missing_where"
 
 
+class SecurityError(AqlError):
+    """A pattern or its cost exceeds a limit."""
+
+    code = "security"
+
+
 class Unsupported(AqlError):
     """A known construct that this version or engine does not have."""
 
@@ -246,6 +254,24 @@ class UniqueViolation(AuroraError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.fields = fields
+
+
+class ForeignKeyViolation(AuroraError):
+    """A relation would lead nowhere: `fields` hold it, `value` is what they would refer to."""
+
+    code = "foreign_key_violation"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        fields: tuple[str, ...] = (),
+        value: object = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.fields = fields
+        self.value = value
 
 
 class NotFound(AuroraError, LookupError):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from aurora_db.aql import plan
-from aurora_db.base.errors import SchemaError
+from aurora_db.base.errors import ForeignKeyViolation, SchemaError
 from aurora_db.store import alter
 from aurora_db.store.port import Port, Row, Verb
 
@@ -59,7 +59,7 @@ def checked(verb: Verb[T]) -> Verb[T]:
         broken = sorted(await _violations(port) - before)
         if broken:
             table, _, parent = broken[0]
-            raise SchemaError(
+            raise ForeignKeyViolation(
                 f"{len(broken)} relations from '{table}' to '{parent}' would lead to nothing",
                 hint="change these documents before",
             )

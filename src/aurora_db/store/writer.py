@@ -19,9 +19,9 @@ import msgspec
 
 from aurora_db.base.errors import AuroraError, Busy, DatabaseClosed, TransactionError
 from aurora_db.sql.statement import Batch
-from aurora_db.store.foreign_keys import foreign_keys_off
 from aurora_db.store.held import DEADLINE, Held, caller, last_position, mark_operation
 from aurora_db.store.port import Verb, finish
+from aurora_db.store.rebuilding import foreign_keys_off
 from aurora_db.store.sqlite import SYNCHRONOUS, SqlitePort
 
 T = TypeVar("T")
