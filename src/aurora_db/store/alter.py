@@ -91,6 +91,7 @@ async def alter_collection(port: Port, statement: plan.AlterCollection) -> str:
     if statements is not None:
         if checked:
             await _convert(port, work, checked, keep=False)
+        await _refuse_rows(port, work)
         await _in_place(port, statements, work)
     else:
         if is_exclusive(statement):
@@ -275,7 +276,8 @@ async def _refuse_rows(port: Port, work: Rebuild) -> None:
                 port, work, field.name, "it is required", rebuild.missing(work, field), params
             )
         relation = field.relation
-        if relation is not None and (touched or (old and old.relation) != relation):
+        held = taken is not None or field.name in (*work.taken, *work.defaults)
+        if relation is not None and held and (touched or (old and old.relation) != relation):
             reason = f"no document of '{relation.to}' has it as its {relation.key}"
             await _none(port, work, field.name, reason, rebuild.orphans(work, field), params)
     known = [
