@@ -46,6 +46,8 @@ def after_parts(catalog: Catalog, parts: tuple[plan.Part, ...]) -> Catalog:
                 for statement in statements:
                     catalog = after(catalog, statement)
             case plan.DefineHandler(handler=one):
+                if part.if_not_exists and one.name in catalog.handlers:
+                    continue
                 catalog = _with_handlers(catalog, {one.name: one})
             case plan.DropHandler(name=name):
                 catalog = _with_handlers(catalog, {name: None})
