@@ -29,6 +29,8 @@ from aurora_db.store.gate import AsyncGate, AsyncHeldGate
 from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans, Prepared
 from aurora_db.store.port import Port
+from aurora_db.store.reactions import Reactions
+from aurora_db.store.stages import Stages
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -153,9 +155,19 @@ class _AsyncVerbs:
         async def verb(port: Port) -> Any:
             return await self._plans.prepare(text, port.catalog)[index].run(port, variables)
 
+        if one.stages is not None:
+            return await self._stages(one.stages())
         if one.operation.writes:
             return await self._gate.write(verb)
         return await self._gate.read(verb, bounded=one.bounded, single=one.single)
+
+    async def _stages(self, stages: Stages) -> Any:
+        """Run an operation of several transactions, one after the other."""
+        verb = stages.next()
+        while verb is not None:
+            stages.take(await self._gate.write(verb))
+            verb = stages.next()
+        return stages.result()
 
     def collection(self, name: str) -> AsyncCollection:
         """The collection of this name.
@@ -306,6 +318,7 @@ class AsyncAurora(_AsyncVerbs):
             shutdown_timeout=seconds(config.shutdown_timeout),
             make_transaction=partial(completing.transaction, engine, plans, registry),
             make_async_transaction=partial(completing.async_transaction, engine, plans, registry),
+            react=Reactions(plans.runner).run,
         )
         registry.attach(self)
 

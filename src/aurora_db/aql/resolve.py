@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from aurora_db.aql import handlers, plan, suggest, syntax, system
+from aurora_db.aql import handlers, migrations, plan, rules, schedules, suggest, syntax, system
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.define import Definitions
@@ -80,7 +80,13 @@ def _after(catalog: Catalog, roots: tuple[plan.Part, ...]) -> Catalog:
     }
     if not made:
         return catalog
-    return Catalog({**catalog.collections, **made}, catalog.handlers, catalog.version)
+    return Catalog(
+        {**catalog.collections, **made},
+        catalog.handlers,
+        catalog.version,
+        catalog.schedules,
+        catalog.rules,
+    )
 
 
 def collection_named(name: str, catalog: Catalog | None) -> Collection:
@@ -130,16 +136,19 @@ class _Resolver:
             case syntax.FragmentDefinition():
                 raise self._scope.unsupported("fragments are", node.span)
             case syntax.MigrationBlock():
-                raise self._scope.unsupported("migrations are", node.span)
-            case (
-                syntax.HandlerControl()
-                | syntax.ScheduleDefinition()
-                | syntax.ScheduleDrop()
-                | syntax.ScheduleControl()
-                | syntax.RulesDefinition()
-                | syntax.RulesDrop()
-            ):
-                raise self._scope.unsupported("this definition is", node.span)
+                return _bare("migration", migrations.block(node, self._text))
+            case syntax.HandlerControl():
+                return _bare("handler", handlers.control(node, self._text))
+            case syntax.ScheduleDefinition():
+                return _bare("schedule", schedules.define(node, self._text, self._catalog))
+            case syntax.ScheduleDrop():
+                return _bare("schedule", plan.DropSchedule(node.name.value, node.if_exists))
+            case syntax.ScheduleControl():
+                return _bare("schedule", plan.ControlSchedule(node.name.value, node.verb))
+            case syntax.RulesDefinition():
+                return _bare("rules", rules.define(node, self._text, self._catalog))
+            case syntax.RulesDrop():
+                return _bare("rules", plan.DropRules(node.collection.text, node.if_exists))
 
     # --- operations -------------------------------------------------------------------------
 

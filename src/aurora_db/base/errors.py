@@ -13,6 +13,7 @@
     ├── NotFound                     (LookupError) what must be there is not
     ├── SchemaError                  a definition is refused
     │   └── HandlerInvalid           … of an event handler
+    ├── MigrationError               a version was changed after it was applied, or comes too late
     ├── JobError
     │   ├── PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
     ├── Busy Timeout                 retryable; Timeout is a TimeoutError
@@ -257,6 +258,12 @@ class HandlerInvalid(SchemaError):
     """The definition of an event handler is refused."""
 
     code = "handler_invalid"
+
+
+class MigrationError(AuroraError):
+    """A migration is refused: an applied version was changed, or one comes too late."""
+
+    code = "migration"
 
 
 class JobError(AuroraError):

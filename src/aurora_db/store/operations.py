@@ -6,21 +6,25 @@ jobs is not known on this floor: `enqueue` is handed in by the façade.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 import msgspec
 
-from aurora_db.aql import parser, plan, resolve
+from aurora_db.aql import parser, plan, resolve, syntax
 from aurora_db.aql.catalog import Catalog
 from aurora_db.base.errors import NotFound, UnusedVariable
 from aurora_db.sql import lower
 from aurora_db.store import catalog as definitions
-from aurora_db.store import mutations, queries
+from aurora_db.store import event_handlers, migrations, mutations, queries, rules, schedules
+from aurora_db.store.backfill import Backfill
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Enqueue, Runner, Scope
+from aurora_db.store.stages import Stages
+
+T = TypeVar("T")
 
 #: Texts whose plans are kept.
 KEPT = 1_000
@@ -30,13 +34,14 @@ class Prepared(msgspec.Struct, frozen=True):
     """One operation, ready to run as often as wanted.
 
     `bounded`: short enough to run on an event loop. `single`: one statement, which needs no
-    read transaction around it.
+    read transaction around it. `stages`: it is several transactions, and has no runners.
     """
 
     operation: plan.Operation
     runners: tuple[tuple[str, Runner], ...]
     bounded: bool
     single: bool
+    stages: Callable[[], Stages] | None = None
 
     async def run(self, port: Port, variables: Mapping[str, Any]) -> Any:
         """The result of the operation: an object of its roots, or the one root's own."""
@@ -74,6 +79,9 @@ class Plans:
         return prepared
 
     def _operation(self, operation: plan.Operation) -> Prepared:
+        stages = self._stages(operation.roots[0])
+        if stages is not None:
+            return Prepared(operation, (), bounded=False, single=False, stages=stages)
         lowered: list[lower.Lowered] = []
         runners = tuple((root.key, self._runner(root, lowered)) for root in operation.roots)
         simple = not operation.writes and len(lowered) == len(operation.roots)
@@ -83,6 +91,29 @@ class Plans:
             bounded=simple and all(one.bounded for one in lowered),
             single=simple and len(lowered) == 1,
         )
+
+    def _stages(self, part: plan.Part) -> Callable[[], Stages] | None:
+        """What makes the stages of an operation that is several transactions."""
+        match part:
+            case plan.Migrate(versions=versions, dry_run=dry_run):
+                return partial(migrations.Migration, versions, self._definition, dry_run=dry_run)
+            case plan.BackfillHandler():
+                return partial(Backfill, part)
+            case _:
+                return None
+
+    def migration(self, versions: Sequence[plan.MigrateVersion], *, dry_run: bool) -> Stages:
+        """The stages of versions that come from files."""
+        return migrations.Migration(versions, self._definition, dry_run=dry_run)
+
+    async def _definition(self, port: Port, text: str, node: syntax.Definition) -> Any:
+        """Resolve one definition against what the transaction sees, and run it."""
+        (operation,) = resolve.resolve(syntax.Document((node,)), text, port.catalog).operations
+        return await self._operation(operation).run(port, {})
+
+    def runner(self, part: plan.Part) -> Runner:
+        """What runs one part of a mutation."""
+        return self._runner(part, [])
 
     def _runner(self, part: plan.Part, lowered: list[lower.Lowered]) -> Runner:
         match part:
@@ -104,9 +135,23 @@ class Plans:
             case plan.DefineSchema():
                 return partial(_define_schema, part)
             case plan.DefineHandler():
-                return partial(_define_handler, part)
+                return partial(_defined, event_handlers.define_handler, part)
             case plan.DropHandler():
-                return partial(_drop_handler, part)
+                return partial(_defined, event_handlers.drop_handler, part)
+            case plan.ControlHandler():
+                return partial(_defined, event_handlers.control_handler, part)
+            case plan.DefineSchedule():
+                return partial(_defined, schedules.define_schedule, part)
+            case plan.DropSchedule():
+                return partial(_defined, schedules.drop_schedule, part)
+            case plan.ControlSchedule():
+                return partial(schedules.control_schedule, part, self.runner)
+            case plan.DefineRules():
+                return partial(_defined, rules.define_rules, part)
+            case plan.DropRules():
+                return partial(_defined, rules.drop_rules, part)
+            case plan.Migrate() | plan.BackfillHandler():
+                raise AssertionError("what is several transactions is alone, and has stages")
             case _:
                 assert_never(part)
 
@@ -133,12 +178,10 @@ async def _define_schema(part: plan.DefineSchema, port: Port, _scope: Scope) -> 
     }
 
 
-async def _define_handler(part: plan.DefineHandler, port: Port, _scope: Scope) -> Document:
-    return await definitions.define_handler(port, part)
-
-
-async def _drop_handler(part: plan.DropHandler, port: Port, _scope: Scope) -> Document:
-    return await definitions.drop_handler(port, part)
+async def _defined(
+    verb: Callable[[Port, T], Awaitable[Document]], part: T, port: Port, _scope: Scope
+) -> Document:
+    return await verb(port, part)
 
 
 # --- texts ----------------------------------------------------------------------------------
