@@ -36,5 +36,5 @@ def _broken(kind: str, name: str, error: AuroraError, hint: str | None = None) -
     what = f"the rules of '{name}'" if kind == "rules" else f"the {kind} '{name}'"
     return SchemaError(
         f"this change would break {what}: {error.message}",
-        hint=hint or f'drop it first, or replace it: drop {kind.split()[-1]} "{name}"',
+        hint=hint or f'drop it first, or replace it: drop {kind.rsplit(maxsplit=1)[-1]} "{name}"',
     )

@@ -83,9 +83,7 @@ def reaction_of(handler: Handler, op: str, collection: str, catalog: Catalog) ->
     raise HandlerInvalid(f"event handler '{handler.name}' does not wait for {op} of '{collection}'")
 
 
-def control(
-    node: syntax.HandlerControl, text: str
-) -> plan.ControlHandler | plan.BackfillHandler:
+def control(node: syntax.HandlerControl, text: str) -> plan.ControlHandler | plan.BackfillHandler:
     """What `enable`, `disable` and `backfill` mean; whether the handler exists shows when it runs."""
     if node.verb == "backfill":
         return plan.BackfillHandler(node.name.value, text[node.span.start : node.span.end])
@@ -230,13 +228,21 @@ class _Event:
         lifted = Lifted(self._values)
         parts = tuple(lifted.part(part) for part in self._node.action)
         scope = Scope(self._scope.text, lifted.declared())
+        made = Mutations(scope, self._found, self._no_schema).parts(parts)
+        if scope.shaped or scope.access:
+            raise scope.fail(
+                HandlerSyntax,
+                "the actions of an event handler are the same for every document and caller",
+                self._node.action[0].span,
+                "use values of the document as values only",
+            )
         return plan.Reaction(
             name=self._node.name.value,
             op=self._event.op,
             collection=self._collection,
             where=self._where,
             values=tuple(lifted.found.items()),
-            parts=Mutations(scope, self._found, self._no_schema).parts(parts),
+            parts=made,
         )
 
     def _found(self, name: str, span: Span) -> Collection:
@@ -269,4 +275,4 @@ def _is_constant(node: syntax.Value) -> bool:
             return not isinstance(node, (syntax.VariableRef, syntax.ExpressionLiteral))
 
 
-__all__ = ["HandlerInvalid", "WORKER_TYPE", "define", "job_option", "reaction_of", "triggers_of"]
+__all__ = ["WORKER_TYPE", "HandlerInvalid", "define", "job_option", "reaction_of", "triggers_of"]

@@ -65,9 +65,7 @@ def define(node: syntax.ScheduleDefinition, text: str, catalog: Catalog) -> plan
     return plan.DefineSchedule(schedule, node.if_not_exists, node.or_replace)
 
 
-def actions(
-    node: syntax.ScheduleDefinition, text: str, catalog: Catalog
-) -> tuple[plan.Part, ...]:
+def actions(node: syntax.ScheduleDefinition, text: str, catalog: Catalog) -> tuple[plan.Part, ...]:
     """What is done at each time."""
     scope = Scope(text, {})
     if not node.action:
@@ -142,7 +140,7 @@ def _duration(scope: Scope, name: str, node: syntax.Value) -> float:
     if seconds is None or seconds < least:
         raise scope.fail(
             TypeMismatch,
-            f'\'{name}\' is a duration such as "5m", {least:g} seconds at least',
+            f"'{name}' is a duration such as \"5m\", {least:g} seconds at least",
             node.span,
         )
     return seconds

@@ -18,9 +18,9 @@ from aurora_db.base.records import Priority
 from aurora_db.jobs import queue
 from aurora_db.jobs.handlers import Handler
 from aurora_db.jobs.queue import Claimed, Settlement
+from aurora_db.store import causes
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
-from aurora_db.store import causes
 from aurora_db.store.port import Port, finish
 
 if TYPE_CHECKING:

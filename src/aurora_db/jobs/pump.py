@@ -98,9 +98,7 @@ class Pump:
         self._next_limits = now
         self._next_complaint = now
         self._lock = WorkerLock(engine.folder, self.id, threads)
-        engine.write(
-            partial(upkeep.register, worker=self.id, threads=threads, types=self._types())
-        )
+        engine.write(partial(upkeep.register, worker=self.id, threads=threads, types=self._types()))
         find = reactions.finder(registry, react)
         self.slots = Slots(threads, bench, find, self._lock, self._bell.ring)
         self._ears = [

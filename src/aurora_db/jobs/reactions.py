@@ -22,9 +22,7 @@ React = Callable[[Port, str, str, Mapping[str, Any]], Awaitable[Any]]
 
 def types(registry: Jobs, catalog: Catalog) -> tuple[str, ...]:
     """The job types that a process can run: those registered, and those of event handlers."""
-    own = [
-        WORKER_TYPE + name for name, handler in catalog.handlers.items() if handler.by_worker
-    ]
+    own = [WORKER_TYPE + name for name, handler in catalog.handlers.items() if handler.by_worker]
     return (*registry.types(), *own) if own else registry.types()
 
 

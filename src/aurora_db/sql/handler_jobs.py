@@ -72,9 +72,7 @@ def _actions(handler: plan.HandlerTrigger) -> tuple[plan.HandlerEnqueue | None, 
     return (None,) if handler.worker else handler.actions
 
 
-def _insert(
-    handler: plan.HandlerTrigger, action: plan.HandlerEnqueue | None, position: str
-) -> str:
+def _insert(handler: plan.HandlerTrigger, action: plan.HandlerEnqueue | None, position: str) -> str:
     row = _row(handler.op)
     late = f"_c.depth >= {DEEPEST}"
     values = {
@@ -94,12 +92,14 @@ def _carrying(handler: plan.HandlerTrigger) -> dict[str, str]:
     collection, op = handler.collection, handler.op
     node = "'null'" if op == "delete" else image(collection, "NEW.", _rev(handler))
     old = "'null'" if op == "insert" else image(collection, "OLD.", _rev(handler, old=True))
-    payload = expressions.json_object([
-        ("event", literal(encode(op))),
-        ("collection", literal(encode(collection.name))),
-        ("node", node),
-        ("old", old),
-    ])
+    payload = expressions.json_object(
+        [
+            ("event", literal(encode(op))),
+            ("collection", literal(encode(collection.name))),
+            ("node", node),
+            ("old", old),
+        ]
+    )
     return {"type": literal(WORKER_TYPE + handler.name), "payload": payload}
 
 

@@ -14,7 +14,7 @@ from aurora_db.aql import handlers, plan, system
 from aurora_db.aql.catalog import Catalog, Collection, Handler, Rules, Schedule
 from aurora_db.base.codec import timestamp
 from aurora_db.base.errors import SchemaError
-from aurora_db.sql import ddl, triggers
+from aurora_db.sql import ddl, search, triggers
 from aurora_db.store.port import Port
 
 LOAD_COLLECTIONS = "SELECT definition FROM _collections ORDER BY name"
@@ -76,7 +76,7 @@ async def _define(port: Port, definition: plan.DefineCollection) -> str:
             f"collection '{wanted.name}' exists and differs: {difference(existing, wanted)}",
             hint="write `if not exists` to keep it as it is",
         )
-    for statement in ddl.create_collection(wanted):
+    for statement in (*ddl.create_collection(wanted), *search.create(wanted)):
         await port.script(statement)
     await _make_triggers(port, wanted)
     text = msgspec.json.encode(wanted).decode()
@@ -132,7 +132,9 @@ async def _make_triggers(port: Port, collection: Collection) -> None:
         for trigger in handlers.triggers_of(handler, known)
         if trigger.collection.name == collection.name
     ]
-    made = triggers.of_jobs(meant) if collection.name == "_jobs" else triggers.feed(collection, meant)
+    made = (
+        triggers.of_jobs(meant) if collection.name == "_jobs" else triggers.feed(collection, meant)
+    )
     for statement in made:
         await port.script(statement)
 

@@ -135,9 +135,7 @@ async def _history(port: Port) -> Mapping[str, str]:
     return dict(await port.rows(HISTORY))
 
 
-async def _judge_all(
-    versions: Sequence[plan.MigrateVersion], port: Port
-) -> list[MigrationResult]:
+async def _judge_all(versions: Sequence[plan.MigrateVersion], port: Port) -> list[MigrationResult]:
     """Refuse before anything runs what would be refused in the middle."""
     history = dict(await _history(port))
     applied = [one.name for one in versions if one.name in history]
