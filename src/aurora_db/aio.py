@@ -20,12 +20,12 @@ from aurora_db.aql import access
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
-from aurora_db.base.records import Explanation, Job, Priority
+from aurora_db.base.records import Explanation, Job, MigrationResult, Priority
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import documents, operations
+from aurora_db.store import documents, migration_files, operations
 from aurora_db.store import explain as explaining
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.engine import Engine
@@ -421,6 +421,30 @@ class AsyncAurora(_AsyncVerbs):
         """
         async with self._engine.transaction_async() as held:
             yield AsyncTransaction(self._engine, held, self._plans, self._jobs)
+
+    async def migrate(
+        self, source: str | os.PathLike[str], *, dry_run: bool = False
+    ) -> list[MigrationResult]:
+        """Apply the versions that are not applied yet; one record for each that was named.
+
+        Each version is one transaction. Whatever ends in the middle, what was applied stays, and the
+        next call goes on after it.
+
+        Args:
+            source: the text of a `migrate` block, or a folder of `*.aql` files, which run in the
+                natural order of their names; a file without a block is a version of its own name.
+            dry_run: run all of them in one transaction and undo it.
+
+        Raises:
+            MigrationError: an applied version has another text now, or one comes too late.
+            AqlError: a text is refused.
+            AuroraError: a step failed; its version left nothing behind, earlier ones stand.
+        """
+        gather = partial(migration_files.gather, source, dry_run=dry_run)
+        block = await AsyncGate(self._engine).offload(gather)
+        stages = self._plans.migration(block)
+        await self._stages(stages)
+        return stages.results
 
     async def close(self, timeout: Duration | None = None) -> None:  # noqa: ASYNC109
         """Stop taking jobs, wait for the running ones, close the file. Twice is no error.

@@ -102,13 +102,6 @@ def _check_parts(
         raise scope.fail(
             HandlerSyntax, "the name of an event handler has 1 to 200 characters", node.name.span
         )
-    if not node.action:
-        raise scope.fail(
-            HandlerSyntax,
-            "the event handler has no action",
-            node.span,
-            "write action: { enqueueJob(…) }",
-        )
     if node.fields is not None and any(event.op != "update" for event in events):
         raise scope.fail(
             HandlerSyntax, "'fields' limits updates only", node.span, 'write on: "update:…"'

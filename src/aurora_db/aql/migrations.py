@@ -16,7 +16,7 @@ from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.values import Scope
-from aurora_db.base.errors import AccessDenied, Span, UnknownCollection, UnknownField
+from aurora_db.base.errors import AccessDenied, AqlError, Span, UnknownCollection, UnknownField
 
 #: Versions with an order of their own: `v1.2.0`, `3`, `0004_add_plan`, `2026-01-31`.
 NUMBERED: Final = re.compile(r"[vV]?(\d+(?:[._-]\d+)*)(.*)", re.DOTALL)
@@ -29,8 +29,10 @@ def block(node: syntax.MigrationBlock, text: str) -> plan.Migrate:
     return plan.Migrate("", versions, dry_run=node.dry_run)
 
 
-def file(text: str, name: str, version: str) -> tuple[plan.MigrateVersion, ...]:
+def file(text: str, name: str, version: str) -> tuple[tuple[plan.MigrateVersion, ...], bool]:
     """The versions of a file: those of its `migrate` block, else its steps are one version.
+
+    The second is whether the block is a dry run.
 
     Args:
         text: what the file holds.
@@ -44,8 +46,14 @@ def file(text: str, name: str, version: str) -> tuple[plan.MigrateVersion, ...]:
     if not (first and first[0] in _BLOCK and first[1:] == ["{"]):
         # On the first line, so that the numbers of lines stay.
         text = f"migrate {{ {tokens_of(version)}: {{ {text}\n}} }}"
-    (node,) = parser.parse(text).definitions
-    return tuple(_version(one, text, name) for one in cast("syntax.MigrationBlock", node).versions)
+    versions: list[plan.MigrateVersion] = []
+    dry_run = False
+    for node in parser.parse(text).definitions:
+        if not isinstance(node, syntax.MigrationBlock):
+            raise AqlError("beside a `migrate` block stands another one, or nothing", source=text, span=node.span)  # fmt: skip
+        versions += [_version(one, text, name) for one in node.versions]
+        dry_run = dry_run or node.dry_run
+    return tuple(versions), dry_run
 
 
 def tokens_of(text: str) -> str:

@@ -68,13 +68,6 @@ def define(node: syntax.ScheduleDefinition, text: str, catalog: Catalog) -> plan
 def actions(node: syntax.ScheduleDefinition, text: str, catalog: Catalog) -> tuple[plan.Part, ...]:
     """What is done at each time."""
     scope = Scope(text, {})
-    if not node.action:
-        raise scope.fail(
-            ScheduleSyntax,
-            "the schedule has no action",
-            node.name.span,
-            "write action: { enqueueJob(…) }",
-        )
 
     def found(name: str, span: Span) -> Collection:
         collection = catalog.collections.get(name)

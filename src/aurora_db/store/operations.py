@@ -143,16 +143,16 @@ class Plans:
     def _stages(self, part: plan.Part) -> Callable[[], Stages] | None:
         """What makes the stages of an operation that is several transactions."""
         match part:
-            case plan.Migrate(versions=versions, dry_run=dry_run):
-                return partial(migrations.Migration, versions, self._definition, dry_run=dry_run)
+            case plan.Migrate():
+                return partial(self.migration, part)
             case plan.BackfillHandler():
                 return partial(Backfill, part)
             case _:
                 return None
 
-    def migration(self, versions: Sequence[plan.MigrateVersion], *, dry_run: bool) -> Stages:
-        """The stages of versions that come from files."""
-        return migrations.Migration(versions, self._definition, dry_run=dry_run)
+    def migration(self, block: plan.Migrate) -> migrations.Migration:
+        """The stages of a migration."""
+        return migrations.Migration(block.versions, self._definition, dry_run=block.dry_run)
 
     async def _definition(self, port: Port, text: str, node: syntax.Definition) -> Any:
         """Resolve one definition against what the transaction sees, and run it."""
