@@ -120,8 +120,8 @@ def _no_old(scope: Scope, where: plan.Where, op: str, span: Span) -> None:
                 _no_old(scope, part, op, span)
         case plan.Not(part=part):
             _no_old(scope, part, op, span)
-        case plan.Quantified(over=plan.Path(row="old")):
-            _no_old(scope, plan.Compare(where.over, "eq", plan.Constant(None)), op, span)
+        case plan.Quantified(over=plan.Path() as over):
+            _no_old(scope, plan.Compare(over, "eq", plan.Constant(None)), op, span)
         case _:
             return
 

@@ -141,7 +141,7 @@ def _update(
     value = node.value
     copied = value if isinstance(value, syntax.Word) else None
     given = syntax.NullLiteral(span=value.span) if copied else value
-    pair = syntax.Entry(node.field, cast("syntax.Value", given), span=node.span)
+    pair = syntax.Entry(node.field, given, span=node.span)
     arguments = [
         _argument("collection", syntax.Word(collection.name, span=node.span)),
         _argument("data", syntax.ObjectLiteral((pair,), span=node.span)),

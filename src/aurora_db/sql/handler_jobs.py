@@ -155,11 +155,11 @@ def rowed(condition: plan.Where, op: str) -> plan.Where:
             return plan.Or(tuple(rowed(part, op) for part in parts))
         case plan.Not(part=part):
             return plan.Not(rowed(part, op))
-        case plan.Quantified(over=plan.Path() as over):
+        case plan.Quantified(over=over):
+            if isinstance(over, plan.Link):
+                link = msgspec.structs.replace(over, local=_old(over.local))
+                return msgspec.structs.replace(condition, over=link)
             return msgspec.structs.replace(condition, over=_old(over))
-        case plan.Quantified(over=plan.Link() as over):
-            link = msgspec.structs.replace(over, local=_old(over.local))
-            return msgspec.structs.replace(condition, over=link)
         case plan.WhereVariable():
             raise AssertionError("an event handler has no variables")
         case _:
