@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
 from aurora_db.aio_query import AsyncQuery
-from aurora_db.aql import access
+from aurora_db.aql import access, spelling
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
@@ -25,7 +25,7 @@ from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import documents, migration_files, operations
+from aurora_db.store import documents, exclusive, migration_files, operations
 from aurora_db.store import explain as explaining
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.engine import Engine
@@ -213,6 +213,8 @@ class _AsyncVerbs:
 
         if one.stages is not None:
             return await self._stages(one.stages())
+        if one.exclusive:
+            return await self._gate.write(exclusive.checked(verb), exclusive=True)
         if one.operation.writes:
             return await self._gate.write(verb)
         return await self._gate.read(verb, bounded=one.bounded, single=one.single)
@@ -221,9 +223,34 @@ class _AsyncVerbs:
         """Run an operation of several transactions, one after the other."""
         verb = stages.next()
         while verb is not None:
-            stages.take(await self._gate.write(verb))
+            write = exclusive.checked(verb) if stages.exclusive else verb
+            stages.take(await self._gate.write(write, exclusive=stages.exclusive))
             verb = stages.next()
         return stages.result()
+
+    async def define(
+        self,
+        name: str,
+        fields: Mapping[str, str],
+        rules: Iterable[str] = (),
+        *,
+        flexible: bool = False,
+    ) -> Document:
+        """Define a collection: `db.define("notes", {"title": "String! @unique", "tags": "[String]"})`.
+
+        Returns the result of the definition; defining the same again changes nothing.
+
+        Args:
+            name: the collection's.
+            fields: by name the type, default and directives, as in AQL after the colon.
+            rules: `"@@index(fields: [a, b])"` and `"@@unique(fields: [a, b])"`.
+            flexible: keep fields that are not declared.
+
+        Raises:
+            SchemaError: it is refused, or a collection of this name differs; the hint is the `alter`.
+            AqlError: a part of it is not understood.
+        """
+        return await self.execute(spelling.definition(name, fields, rules, flexible=flexible))
 
     def collection(self, name: str) -> AsyncCollection:
         """The collection of this name.

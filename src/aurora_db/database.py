@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
-from aurora_db.aql import access
+from aurora_db.aql import access, spelling
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
@@ -24,7 +24,7 @@ from aurora_db.database_query import Query
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import documents, migration_files, operations
+from aurora_db.store import documents, exclusive, migration_files, operations
 from aurora_db.store import explain as explaining
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.engine import Engine
@@ -204,6 +204,8 @@ class _Verbs:
 
         if one.stages is not None:
             return self._stages(one.stages())
+        if one.exclusive:
+            return self._gate.write(exclusive.checked(verb), exclusive=True)
         if one.operation.writes:
             return self._gate.write(verb)
         return self._gate.read(verb, bounded=one.bounded, single=one.single)
@@ -212,9 +214,34 @@ class _Verbs:
         """Run an operation of several transactions, one after the other."""
         verb = stages.next()
         while verb is not None:
-            stages.take(self._gate.write(verb))
+            write = exclusive.checked(verb) if stages.exclusive else verb
+            stages.take(self._gate.write(write, exclusive=stages.exclusive))
             verb = stages.next()
         return stages.result()
+
+    def define(
+        self,
+        name: str,
+        fields: Mapping[str, str],
+        rules: Iterable[str] = (),
+        *,
+        flexible: bool = False,
+    ) -> Document:
+        """Define a collection: `db.define("notes", {"title": "String! @unique", "tags": "[String]"})`.
+
+        Returns the result of the definition; defining the same again changes nothing.
+
+        Args:
+            name: the collection's.
+            fields: by name the type, default and directives, as in AQL after the colon.
+            rules: `"@@index(fields: [a, b])"` and `"@@unique(fields: [a, b])"`.
+            flexible: keep fields that are not declared.
+
+        Raises:
+            SchemaError: it is refused, or a collection of this name differs; the hint is the `alter`.
+            AqlError: a part of it is not understood.
+        """
+        return self.execute(spelling.definition(name, fields, rules, flexible=flexible))
 
     def collection(self, name: str) -> Collection:
         """The collection of this name.

@@ -135,13 +135,17 @@ def test_a_handler_that_causes_itself_is_stopped(working):
     assert [job["status"] for job in jobs] == ["COMPLETED"] * 16 + ["FAILED"]
     assert [job["cause"]["depth"] for job in jobs] == list(range(1, 18))
     last = jobs[-1]["error"]
-    assert last.startswith("event handlers cause each other, more than 16 in a chain: ping → pong → ping")
+    assert last.startswith(
+        "event handlers cause each other, more than 16 in a chain: ping → pong → ping"
+    )
     assert last.count("ping") == 9
 
 
 def test_a_job_that_ends_enqueues_itself_no_more_than_so_often(working):
     """The guard holds for ends of jobs, and a handler of theirs runs at once."""
-    working.execute('define handler "again" { on: "job_completed:t" action: { enqueueJob(type: "t") } }')
+    working.execute(
+        'define handler "again" { on: "job_completed:t" action: { enqueueJob(type: "t") } }'
+    )
     ran = []
     working.job("t")(lambda _payload: ran.append(1))
     working.enqueue_job("t")
@@ -183,7 +187,9 @@ def test_failures_of_its_jobs_are_counted(working):
     from aurora_db import Fail
 
     working.execute(SCHEMA)
-    working.execute('define handler "h" { on: "insert:orders" action: { enqueueJob(type: "bad") } }')
+    working.execute(
+        'define handler "h" { on: "insert:orders" action: { enqueueJob(type: "bad") } }'
+    )
 
     @working.job("bad")
     def bad(_payload):

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final, cast
 
-from aurora_db.aql import handler_events, parser, plan, purity, suggest, syntax
+from aurora_db.aql import handler_events, parser, plan, suggest, syntax
 from aurora_db.aql.catalog import Catalog, Collection, Field, Handler, HandlerEvent, Type
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.handler_events import HandlerSyntax
@@ -40,7 +40,7 @@ def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.
     Raises:
         AqlError, HandlerInvalid: the definition is refused.
     """
-    scope = Scope(text, {})
+    scope = Scope(text, {}, catalog=catalog)
     events = handler_events.events(scope, node.on, catalog)
     _check_parts(scope, node, events)
     made: list[plan.HandlerTrigger] = []
@@ -53,11 +53,9 @@ def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.
     digest = hashlib.sha256(
         repr((node.on, node.fields, node.where, node.action)).encode()
     ).hexdigest()
-    worker = any(one.worker for one in made)
     handler = Handler(
-        name=node.name.value, on=events, text=text[node.span.start : node.span.end], digest=digest,
-        compiled="WORKER" if worker else "TRIGGER", by_worker=worker,
-    )  # fmt: skip
+        name=node.name.value, on=events, text=text[node.span.start : node.span.end], digest=digest
+    )
     return plan.DefineHandler(handler, tuple(made), node.if_not_exists, node.or_replace)
 
 
@@ -72,7 +70,7 @@ def reaction_of(handler: Handler, op: str, collection: str, catalog: Catalog) ->
     Raises:
         AqlError, HandlerInvalid: the handler does not fit the catalog, or not this event any more.
     """
-    scope = Scope(handler.text, {})
+    scope = Scope(handler.text, {}, catalog=catalog)
     node = _node(handler)
     for event in handler.on:
         if event.op != op:
@@ -110,18 +108,30 @@ def _check_parts(
 
 def _no_old(scope: Scope, where: plan.Where, op: str, span: Span) -> None:
     match where:
-        case plan.Compare(path=plan.Path(row="old")):
-            if op == "insert":
-                raise scope.fail(
-                    HandlerSyntax, "an insert has no values before it", span, "leave out 'old.'"
-                )
+        case plan.Compare(path=path):
+            _no_old_value(scope, path, op, span)
+        case plan.Quantified(over=over, where=inner):
+            if isinstance(over, plan.Path):
+                _no_old_value(scope, over, op, span)
+            _no_old(scope, inner, op, span)
         case plan.And(parts=parts) | plan.Or(parts=parts):
             for part in parts:
                 _no_old(scope, part, op, span)
         case plan.Not(part=part):
             _no_old(scope, part, op, span)
-        case plan.Quantified(over=plan.Path() as over):
-            _no_old(scope, plan.Compare(over, "eq", plan.Constant(None)), op, span)
+        case _:
+            return
+
+
+def _no_old_value(scope: Scope, expression: plan.Expression, op: str, span: Span) -> None:
+    match expression:
+        case plan.Path(row="old") if op == "insert":
+            raise scope.fail(
+                HandlerSyntax, "an insert has no values before it", span, "leave out 'old.'"
+            )
+        case plan.Call(arguments=arguments):
+            for one in arguments:
+                _no_old_value(scope, one, op, span)
         case _:
             return
 
@@ -169,29 +179,23 @@ class _Event:
             _field(self._scope, self._collection, one) for one in self._node.fields or ()
         )
         actions: list[plan.HandlerEnqueue] = []
-        worker = purity.needs_worker(self._where)
         for part in self._node.action:
-            action = None if worker else self._enqueue(part)
+            action = self._enqueue(part)
             if action is None:
-                worker = True
+                # It must be understood now, though it is resolved anew when it runs.
+                self.reaction()
                 break
             actions.append(action)
-        if worker:
-            self.reaction()
+        worker = len(actions) < len(self._node.action)
         return plan.HandlerTrigger(
             name=self._node.name.value,
             op=self._event.op,
             collection=self._collection,
-            where=self._condition(),
+            where=plan.And((self._type, self._where)) if self._event.type else self._where,
             changed=changed,
             actions=() if worker else tuple(actions),
             worker=worker,
         )
-
-    def _condition(self) -> plan.Where:
-        """As much of the condition as a trigger can ask."""
-        own = plan.ALWAYS if purity.needs_worker(self._where) else self._where
-        return own if self._type == plan.ALWAYS else plan.And((self._type, own))
 
     def _enqueue(self, node: syntax.MutationPart) -> plan.HandlerEnqueue | None:
         """An `enqueueJob` that a trigger can do; None where the worker must."""
@@ -209,8 +213,6 @@ class _Event:
                 if not _is_constant(entry.value):
                     return None
                 value = cast("plan.Constant", job_option(scope, name, entry))
-            elif purity.value_needs_worker(value):
-                return None
             options.append((name, value))
         return plan.HandlerEnqueue(tuple(options))
 
@@ -220,7 +222,7 @@ class _Event:
         """The condition and the actions as the worker runs them."""
         lifted = Lifted(self._values)
         parts = tuple(lifted.part(part) for part in self._node.action)
-        scope = Scope(self._scope.text, lifted.declared())
+        scope = Scope(self._scope.text, lifted.declared(), catalog=self._catalog)
         made = Mutations(scope, self._found, self._no_schema).parts(parts)
         if scope.shaped or scope.access:
             raise scope.fail(

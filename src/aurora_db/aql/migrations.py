@@ -115,7 +115,7 @@ def data(node: syntax.DataMigration, text: str, catalog: Catalog) -> tuple[plan.
     Raises:
         AqlError: a name or a value does not fit the collection.
     """
-    scope = Scope(text, {})
+    scope = Scope(text, {}, catalog=catalog)
     collection = _collection(scope, node.collection, catalog)
     return tuple(_update(scope, collection, one, catalog) for one in node.sets)
 

@@ -12,17 +12,18 @@ from typing import Any, Final
 from aurora_db.aql import (
     directives,
     handlers,
+    introspect,
     migrations,
     plan,
     rules,
     schedules,
+    schema,
     suggest,
     syntax,
     system,
 )
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import resolve_where
-from aurora_db.aql.define import Definitions
 from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.queries import Queries
 from aurora_db.aql.values import Scope, bind, declare, value_of
@@ -140,23 +141,7 @@ def _all_used(
 
 def _after(catalog: Catalog, roots: tuple[plan.Part, ...]) -> Catalog:
     """The catalog with what an operation defines, for the operations after it."""
-    made = {
-        one.collection.name: one.collection
-        for root in roots
-        if isinstance(root, plan.DefineSchema)
-        for one in root.statements
-        if isinstance(one, plan.DefineCollection)
-        and not (one.if_not_exists and one.collection.name in catalog.collections)
-    }
-    if not made:
-        return catalog
-    return Catalog(
-        {**catalog.collections, **made},
-        catalog.handlers,
-        catalog.version,
-        catalog.schedules,
-        catalog.rules,
-    )
+    return schema.after_parts(catalog, roots)
 
 
 def collection_named(name: str, catalog: Catalog | None) -> Collection:
@@ -191,7 +176,7 @@ class _Resolver:
         self._catalog = catalog
         self._fragments = fragments
         self._known = known
-        self._scope = Scope(text, {})
+        self._scope = Scope(text, {}, catalog=catalog)
 
     @property
     def used_fragments(self) -> set[str]:
@@ -237,7 +222,7 @@ class _Resolver:
 
     def _operation(self, node: syntax.Operation) -> plan.Operation:
         declared = declare(node.variables, self._text)
-        self._scope = Scope(self._text, declared, self._fragments, self._known)
+        self._scope = Scope(self._text, declared, self._fragments, self._known, self._catalog)
         explain = directives.of_operation(self._scope, node.directives)
         if node.kind == "query":
             fields = directives.fields_of(self._scope, node.roots, "Query")
@@ -274,7 +259,7 @@ class _Resolver:
             )
         return found
 
-    def _query(self, root: directives.Field) -> plan.Query:
+    def _query(self, root: directives.Field) -> plan.Query | plan.Introspection:
         if isinstance(root, syntax.Computed):
             raise self._scope.fail(
                 UnknownField,
@@ -284,7 +269,7 @@ class _Resolver:
             )
         name = root.name.text
         if name == "__schema":
-            raise self._scope.unsupported("introspection is", root.name.span)
+            return introspect.introspection(self._scope, root)
         collection = self._collection(name, root.name.span)
         arguments = self._scope.arguments(
             f"the collection '{name}'", root.arguments, QUERY_ARGUMENTS, LATER_QUERY
@@ -294,21 +279,10 @@ class _Resolver:
     # --- definitions ------------------------------------------------------------------------
 
     def _schema(self, node: syntax.SchemaBlock, key: str) -> plan.DefineSchema:
-        definitions: list[plan.SchemaStatement] = []
-        names: list[str] = []
-        for statement in node.statements:
-            if not isinstance(statement, syntax.CollectionDefinition):
-                raise self._scope.unsupported("altering and dropping are", statement.span)
-            if statement.name.text in names:
-                raise self._scope.fail(
-                    DuplicateAlias,
-                    f"the collection '{statement.name.text}' is defined twice here",
-                    statement.name.span,
-                )
-            collection = Definitions(self._scope, self._catalog).collection(statement, names)
-            names.append(collection.name)
-            definitions.append(plan.DefineCollection(collection, statement.if_not_exists))
-        return plan.DefineSchema(key, tuple(definitions))
+        made = schema.Schemas(self._scope, self._catalog).block(node, key)
+        # Later parts of the same mutation may use what it defines.
+        self._catalog = schema.after_parts(self._catalog, (made,))
+        return made
 
 
 def _bare(kind: str, root: plan.Part) -> plan.Operation:

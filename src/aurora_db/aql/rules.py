@@ -38,7 +38,7 @@ def define(node: syntax.RulesDefinition, text: str, catalog: Catalog) -> plan.De
     Raises:
         AqlError: a condition does not fit the collection.
     """
-    scope = Scope(text, {})
+    scope = Scope(text, {}, catalog=catalog)
     name = node.collection.text
     collection = catalog.collections.get(name)
     if collection is None:
@@ -86,8 +86,8 @@ def condition(collection: Collection, scope: Scope, rule: syntax.Value) -> plan.
             return Conditions(collection, scope).where(_asked(rule))
 
 
-def check(rules: Rules, collection: Collection) -> None:
-    """See whether stored rules fit a collection as it shall be.
+def check(rules: Rules, collection: Collection, catalog: Catalog) -> None:
+    """See whether stored rules fit a collection as it shall be, in the catalog as it shall be.
 
     Raises:
         AqlError: a condition does not.
@@ -95,7 +95,7 @@ def check(rules: Rules, collection: Collection) -> None:
     for verb in VERBS:
         rule = getattr(rules, verb)
         if rule is not None:
-            condition(collection, Scope("", {}), syntax_of(rule))
+            condition(collection, Scope("", {}, catalog=catalog), syntax_of(rule))
 
 
 def _asked(node: syntax.Value) -> syntax.Value:

@@ -37,7 +37,7 @@ def define(node: syntax.ScheduleDefinition, text: str, catalog: Catalog) -> plan
     Raises:
         AqlError: the definition is refused.
     """
-    scope = Scope(text, {})
+    scope = Scope(text, {}, catalog=catalog)
     if not node.name.value or len(node.name.value) > 200:
         raise scope.fail(
             ScheduleSyntax, "the name of a schedule has 1 to 200 characters", node.name.span
@@ -67,7 +67,7 @@ def define(node: syntax.ScheduleDefinition, text: str, catalog: Catalog) -> plan
 
 def actions(node: syntax.ScheduleDefinition, text: str, catalog: Catalog) -> tuple[plan.Part, ...]:
     """What is done at each time."""
-    scope = Scope(text, {})
+    scope = Scope(text, {}, catalog=catalog)
 
     def found(name: str, span: Span) -> Collection:
         collection = catalog.collections.get(name)

@@ -59,6 +59,7 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
         _collection("_workers", """
             id:ID host:String pid:Int threads:Int types:JSON started_at:DateTime heartbeat_at:DateTime
         """),
+        _collection("_consumers", "name:String position:Int lost:Boolean created_at:DateTime seen_at:DateTime"),
         _collection("_changes", "seq:Int collection:String op:String id:ID before:JSON after:JSON at:DateTime"),
     )
 })  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from aurora_db.aql import plan, suggest, syntax, types
-from aurora_db.aql.catalog import Type
+from aurora_db.aql.catalog import Catalog, Collection, Type
 from aurora_db.base.errors import (
     AqlError,
     DuplicateArgument,
@@ -36,11 +36,14 @@ class Scope:
         declared: Mapping[str, plan.VariableDeclaration],
         fragments: Mapping[str, syntax.FragmentDefinition] = MappingProxyType({}),
         known: Mapping[str, Any] | None = None,
+        catalog: Catalog | None = None,
     ) -> None:
         self.text = text
         self.declared = declared
         self.fragments = fragments
         self.known = known
+        #: What relations lead to.
+        self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
         self.used: set[str] = set()
         self.used_fragments: set[str] = set()
         #: Keys of earlier parts of the mutation, which `$key.field` may read.
@@ -299,9 +302,9 @@ def _type_of(ref: syntax.TypeRef, text: str) -> tuple[Type, bool]:
         return Type(
             name="List", item=Type(name=item.name, required=ref.item.required, item=item.item)
         ), checked
-    name = types.ALIASES.get(ref.name.lower())
-    if name is not None and name != "Enum":
-        return Type(name=name), True
+    named = types.named(ref.name)
+    if named is not None and named.name != "Enum":
+        return named, True
     if ref.name.endswith(("Filter", "Input", "OrderBy", "Enum")):
         return Type(name="Any"), False
     known = [one for one in types.NAMES if one != "Enum"]

@@ -7,17 +7,19 @@
     │   ├── UnknownType UnknownFunction UnknownFragment FragmentCycle UnknownEnum
     │   ├── UndefinedVariable UnusedVariable DuplicateArgument DuplicateAlias MissingArgument
     │   ├── TypeMismatch MissingWhere
+    │   ├── SchemaError              a definition is refused
+    │   │   └── HandlerInvalid       … of an event handler
+    │   ├── SecurityError            a pattern could run too long
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
     ├── UniqueViolation              a unique value exists already
+    ├── ForeignKeyViolation          a relation would lead nowhere
     ├── NotFound                     (LookupError) what must be there is not
-    ├── SchemaError                  a definition is refused
-    │   └── HandlerInvalid           … of an event handler
     ├── MigrationError               a version was changed after it was applied, or comes too late
     ├── JobError
-    │   ├── PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
+    │   ├── UnknownJobType PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
     ├── Busy Timeout                 retryable; Timeout is a TimeoutError
-    ├── TransactionError AccessDenied Unauthenticated
+    ├── TransactionError AccessDenied Unauthenticated SubscriptionClosed
     ├── MissingDependency            (ImportError) an optional package
     └── DatabaseCorrupt DatabaseClosed VersionTooNew ReadOnly DiskFull TooLarge
 
@@ -211,6 +213,12 @@ class MissingWhere(AqlError):
     code = "missing_where"
 
 
+class SecurityError(AqlError):
+    """A pattern or its cost exceeds a limit."""
+
+    code = "security"
+
+
 class Unsupported(AqlError):
     """A known construct that this version or engine does not have."""
 
@@ -249,16 +257,39 @@ class UniqueViolation(AuroraError):
         self.fields = fields
 
 
+class ForeignKeyViolation(AuroraError):
+    """A relation would lead nowhere: `fields` hold it, `value` is what they would refer to."""
+
+    code = "foreign_key_violation"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        fields: tuple[str, ...] = (),
+        value: object = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.fields = fields
+        self.value = value
+
+
 class NotFound(AuroraError, LookupError):
     """What the verb demands does not exist."""
 
     code = "not_found"
 
 
-class SchemaError(AuroraError):
-    """A definition is refused; the message says what differs or breaks."""
+class SchemaError(AqlError):
+    """A definition is refused; the message says what differs or breaks.
+
+    It has a place in the text where the text is at fault. Where documents are, `ids` are those of
+    the first of them.
+    """
 
     code = "schema"
+    ids: tuple[str, ...] = ()
 
 
 class HandlerInvalid(SchemaError):
@@ -277,6 +308,12 @@ class JobError(AuroraError):
     """Root of what goes wrong with jobs."""
 
     code = "job"
+
+
+class UnknownJobType(JobError):
+    """No job handler is registered for this type here."""
+
+    code = "unknown_job_type"
 
 
 class PayloadInvalid(JobError):
@@ -339,6 +376,12 @@ class Unauthenticated(AuroraError):
     """Only somebody known may do this, and nobody was named."""
 
     code = "unauthenticated"
+
+
+class SubscriptionClosed(AuroraError):
+    """The subscription was closed; nothing comes any more."""
+
+    code = "closed"
 
 
 class MissingDependency(AuroraError, ImportError):

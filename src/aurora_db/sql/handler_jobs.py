@@ -7,25 +7,25 @@ a condition or a template has one text and one meaning.
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 import msgspec
 
 from aurora_db.aql import plan
-from aurora_db.aql.catalog import Collection, Type
+from aurora_db.aql.catalog import Collection
 from aurora_db.aql.handlers import WORKER_TYPE
-from aurora_db.aql.types import JSON_KINDS
 from aurora_db.base.codec import encode
 from aurora_db.base.records import MAX_RETRIES, Priority
 from aurora_db.sql import expressions
 from aurora_db.sql.expressions import NOW, UUID7
+from aurora_db.sql.images import NEXT_REV, columns_of, image
 from aurora_db.sql.statement import Statement, identifier, literal
-from aurora_db.sql.where import where
+from aurora_db.sql.where import needs_worker, where
+
+E = TypeVar("E", bound=plan.Expression)
 
 #: Causes in a chain, at most: handlers that cause each other would never end.
 DEEPEST: Final = 16
-#: The revision after an update, also when another program left it alone.
-NEXT_REV: Final = "max(NEW._rev, OLD._rev + 1)"
 
 #: What causes this transaction's writes, always one row.
 _CAUSING = (
@@ -56,6 +56,45 @@ def statements(handler: plan.HandlerTrigger) -> list[str]:
     return [*made, counted(handler.name, "changes() > 0", "1")]
 
 
+def by_worker(handler: plan.HandlerTrigger) -> bool:
+    """Whether a worker must do what the handler does: pure SQL cannot say it.
+
+    Another program that writes runs our triggers, and has none of the functions that our connections
+    register. What follows a relation is left to the worker, too: what counts is the document at its
+    end by then.
+    """
+    return (
+        handler.worker
+        or needs_worker(handler.where)
+        or any(_is_late(value) for action in handler.actions for _, value in action.options)
+    )
+
+
+def _is_late(value: plan.HandlerValue) -> bool:
+    match value:
+        case plan.Constant():
+            return False
+        case plan.Path(hops=hops):
+            return bool(hops)
+        case plan.Template(parts=parts):
+            return any(not isinstance(one, str) and _is_late(one) for one in parts)
+        case plan.HandlerList(items=items):
+            return any(_is_late(item) for item in items)
+        case plan.HandlerObject(items=pairs):
+            return any(_is_late(one) for _, one in pairs)
+        case _:
+            assert_never(value)
+
+
+def _asked(condition: plan.Where) -> plan.Where:
+    """As much of a condition as a trigger can ask; the worker asks all of it again."""
+    if not needs_worker(condition):
+        return condition
+    if isinstance(condition, plan.And):
+        return plan.And(tuple(_asked(part) for part in condition.parts))
+    return plan.ALWAYS
+
+
 def counted(name: str, condition: str, by: str) -> str:
     """The statement that counts how often a handler has fired.
 
@@ -69,7 +108,7 @@ def counted(name: str, condition: str, by: str) -> str:
 
 def _actions(handler: plan.HandlerTrigger) -> tuple[plan.HandlerEnqueue | None, ...]:
     """The actions; None is the job that carries both images to the worker."""
-    return (None,) if handler.worker else handler.actions
+    return (None,) if by_worker(handler) else handler.actions
 
 
 def _insert(handler: plan.HandlerTrigger, action: plan.HandlerEnqueue | None, position: str) -> str:
@@ -90,7 +129,11 @@ def _insert(handler: plan.HandlerTrigger, action: plan.HandlerEnqueue | None, po
 def _carrying(handler: plan.HandlerTrigger) -> dict[str, str]:
     """The job of a worker: which event, and both images."""
     collection, op = handler.collection, handler.op
-    node = "'null'" if op == "delete" else image(collection, "NEW.", _rev(handler))
+    node = (
+        "'null'"
+        if op == "delete"
+        else image(collection, "NEW.", _rev(handler), stamped=op == "update")
+    )
     old = "'null'" if op == "insert" else image(collection, "OLD.", _rev(handler, old=True))
     payload = expressions.json_object(
         [
@@ -134,7 +177,7 @@ def _rev(handler: plan.HandlerTrigger, *, old: bool = False) -> str | None:
 
 
 def _condition(handler: plan.HandlerTrigger) -> str:
-    text, _ = where(rowed(handler.where, handler.op), trigger=True)
+    text, _ = where(rowed(_asked(handler.where), handler.op), trigger=True)
     if not handler.changed:
         return text
     names = [identifier(field.name) for field in handler.changed]
@@ -149,36 +192,35 @@ def rowed(condition: plan.Where, op: str) -> plan.Where:
     match condition:
         case plan.Compare(path=path):
             return msgspec.structs.replace(condition, path=_old(path))
+        case plan.Quantified(over=over):
+            # Paths of the inside begin at the element.
+            if isinstance(over, plan.Link):
+                link = msgspec.structs.replace(over, local=_old(over.local))
+                return msgspec.structs.replace(condition, over=link)
+            return msgspec.structs.replace(condition, over=_old(over))
         case plan.And(parts=parts):
             return plan.And(tuple(rowed(part, op) for part in parts))
         case plan.Or(parts=parts):
             return plan.Or(tuple(rowed(part, op) for part in parts))
         case plan.Not(part=part):
             return plan.Not(rowed(part, op))
-        case plan.Quantified(over=over):
-            if isinstance(over, plan.Link):
-                link = msgspec.structs.replace(over, local=_old(over.local))
-                return msgspec.structs.replace(condition, over=link)
-            return msgspec.structs.replace(condition, over=_old(over))
         case plan.WhereVariable():
             raise AssertionError("an event handler has no variables")
         case _:
             assert_never(condition)
 
 
-def _old(expression: plan.Expression) -> plan.Expression:
+def _old(expression: E) -> E:
+    """The same of the row before."""
     match expression:
         case plan.Path():
             return msgspec.structs.replace(expression, row="old")
         case plan.Call(arguments=arguments):
-            inner = tuple(_old(one) for one in arguments)
-            return msgspec.structs.replace(expression, arguments=inner)
+            return msgspec.structs.replace(expression, arguments=tuple(map(_old, arguments)))
         case plan.Items(items=items):
-            return msgspec.structs.replace(expression, items=tuple(_old(one) for one in items))
-        case plan.Constant() | plan.Variable():
-            return expression
+            return msgspec.structs.replace(expression, items=tuple(map(_old, items)))
         case _:
-            assert_never(expression)
+            return expression
 
 
 def _cause(handler: plan.HandlerTrigger, row: str, position: str) -> str:
@@ -251,56 +293,6 @@ def _row_of(path: plan.Path, row: str) -> str:
     return "OLD." if path.row == "old" else row
 
 
-# --- images ---------------------------------------------------------------------------------
-
-
-def image(collection: Collection, row: str, rev: str | None) -> str:
-    """The whole document as JSON text."""
-    pairs = [("id", f"json_quote({row}id)")]
-    if rev is not None:
-        pairs.append(("_rev", f"json_quote({rev})"))
-    pairs += [
-        (name, expressions.column_as_json(row + identifier(name), type))
-        for name, type in _columns(collection)
-        if name != "id"
-    ]
-    text = expressions.json_object(pairs)
-    if not collection.flexible:
-        return text
-    opened = text.removesuffix(" || '}'")
-    extra = f"json({row}_extra)"
-    return f"{opened} || CASE WHEN coalesce({extra}, '{{}}') = '{{}}' THEN '}}' ELSE ',' || substr({extra}, 2) END"
-
-
-def _columns(collection: Collection) -> list[tuple[str, Type]]:
-    """Names and types; in an image of a job its priority is the number that the column holds."""
-    return [
-        (field.name, Type(name="Int") if field.type.name == "Priority" else field.type)
-        for field in collection.fields
-    ]
-
-
-def _columns_of(collection: Collection, place: str) -> str:
-    """The columns of a document, read from its image at a parameter."""
-    names = ["$." + encode(name) for name, _ in _columns(collection)]
-    columns = [
-        f"{_read(place, literal(path), type)} AS {identifier(name)}"
-        for path, (name, type) in zip(names, _columns(collection), strict=True)
-    ]
-    if not collection.system:
-        columns.append(f"json_extract({place}, '$._rev') AS _rev")
-    if collection.flexible:
-        known = ", ".join(literal(path) for path in [*names, "$._rev"])
-        columns.append(f"json_remove({place}, {known}) AS _extra")
-    return ", ".join(columns)
-
-
-def _read(place: str, path: str, type: Type) -> str:
-    if type.name in JSON_KINDS:
-        return f"nullif({place} -> {path}, 'null')"
-    return f"json_extract({place}, {path})"
-
-
 # --- backfills and workers ------------------------------------------------------------------
 
 
@@ -345,6 +337,6 @@ def read(reaction: plan.Reaction) -> Statement:
     values = [f"({payload(value, _row(op))})" for _, value in reaction.values]
     columns = ", ".join([f"(({condition}) IS TRUE)", *values])
     return Statement(
-        f"SELECT {columns} FROM (SELECT {_columns_of(collection, '?1')}) AS NEW, "
-        f"(SELECT {_columns_of(collection, '?2')}) AS OLD"
+        f"SELECT {columns} FROM (SELECT {columns_of(collection, '?1')}) AS NEW, "
+        f"(SELECT {columns_of(collection, '?2')}) AS OLD"
     )

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aurora_db.aql import plan
-from aurora_db.aql.catalog import Collection
+from aurora_db.aql.catalog import Collection, Field
 from aurora_db.aql.handler_events import JOB_OPS
 from aurora_db.sql import handler_jobs
 from aurora_db.sql.expressions import NOW
-from aurora_db.sql.handler_jobs import NEXT_REV, image
+from aurora_db.sql.images import NEXT_REV, image, stamp
 from aurora_db.sql.statement import identifier, literal
 
 
@@ -21,6 +21,7 @@ def feed(collection: Collection, handlers: Sequence[plan.HandlerTrigger]) -> lis
     """The statements that make the triggers of a collection and its event handlers."""
     table = identifier(collection.name)
     columns = ", ".join(identifier(name) for name in _columns(collection))
+    stamped = [field for field in collection.fields if field.updated]
     made: list[str] = []
     events = {
         "insert": "AFTER INSERT",
@@ -34,14 +35,30 @@ def feed(collection: Collection, handlers: Sequence[plan.HandlerTrigger]) -> lis
                 body += handler_jobs.statements(handler)
         if body:
             inner = ";\n    ".join(body)
+            when = " WHEN NEW._rev >= 0" if op == "update" and stamped else ""
             made.append(
-                f"CREATE TRIGGER {_name(collection, op)} {event} ON {table} BEGIN\n    {inner};\nEND"
+                f"CREATE TRIGGER {_name(collection, op)} {event} ON {table}{when} BEGIN\n    {inner};\nEND"
             )
-    made.append(
-        f"CREATE TRIGGER {_name(collection, 'rev')} AFTER UPDATE OF {columns} ON {table} WHEN NEW._rev <= OLD._rev BEGIN\n"
-        f"    UPDATE {table} SET _rev = OLD._rev + 1 WHERE _n = NEW._n;\nEND"
-    )
+    made.append(_rev_trigger(collection, columns, stamped))
     return made
+
+
+def _rev_trigger(collection: Collection, columns: str, stamped: Sequence[Field]) -> str:
+    """Counts the revision, and sets fields with `@updated`, where another program left them alone.
+
+    The feed's trigger fires when a field with `@updated` is named, as it is here: a revision below
+    zero tells it to look away, until the second statement, which names no field.
+    """
+    table = identifier(collection.name)
+    begun = f"CREATE TRIGGER {_name(collection, 'rev')} AFTER UPDATE OF {columns} ON {table}"
+    counted = f"UPDATE {table} SET _rev = OLD._rev + 1 WHERE _n = NEW._n"
+    if not stamped:
+        return f"{begun} WHEN NEW._rev <= OLD._rev BEGIN\n    {counted};\nEND"
+    sets = ", ".join(f"{identifier(f.name)} = {stamp(f, 'NEW.')}" for f in stamped)
+    return (
+        f"{begun} WHEN NEW._rev <= OLD._rev AND NEW._rev >= 0 BEGIN\n"
+        f"    UPDATE {table} SET {sets}, _rev = -1 WHERE _n = NEW._n;\n    {counted};\nEND"
+    )
 
 
 def of_jobs(handlers: Sequence[plan.HandlerTrigger]) -> list[str]:
@@ -97,7 +114,9 @@ def _change(collection: Collection, op: str) -> str:
     after = (
         "NULL"
         if op == "delete"
-        else image(collection, "NEW.", NEXT_REV if op == "update" else "NEW._rev")
+        else image(
+            collection, "NEW.", NEXT_REV if op == "update" else "NEW._rev", stamped=op == "update"
+        )
     )
     row = "OLD." if op == "delete" else "NEW."
     return (

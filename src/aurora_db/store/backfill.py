@@ -45,6 +45,7 @@ class Backfill:
     def __init__(self, part: plan.BackfillHandler) -> None:
         self._part = part
         self._progress: _Progress | None = None
+        self.exclusive = False
 
     def next(self) -> Verb[Any] | None:
         """The next batch."""
@@ -133,10 +134,12 @@ def check(
         )
     (node,) = parser.parse(part.text).definitions
     where = cast("syntax.HandlerControl", node).where
-    return [(one, _condition(one.collection, where, part.text)) for one in inserts]
+    return [(one, _condition(one.collection, where, part.text, catalog)) for one in inserts]
 
 
-def _condition(collection: Collection, where: syntax.ObjectLiteral | None, text: str) -> plan.Where:
+def _condition(
+    collection: Collection, where: syntax.ObjectLiteral | None, text: str, catalog: Catalog
+) -> plan.Where:
     if where is None:
         return plan.ALWAYS
-    return Conditions(collection, Scope(text, {})).where(where)
+    return Conditions(collection, Scope(text, {}, catalog=catalog)).where(where)

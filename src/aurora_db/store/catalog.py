@@ -6,11 +6,11 @@ Here are collections, and what all kinds share; the other kinds have rooms of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from aurora_db.aql import handlers, plan, system
+from aurora_db.aql import handlers, plan, system, written
 from aurora_db.aql.catalog import Catalog, Collection, Handler, Rules, Schedule
 from aurora_db.base.codec import timestamp
 from aurora_db.base.errors import SchemaError
@@ -50,31 +50,20 @@ async def version(port: Port) -> int:
     return 0 if row is None else row[0]
 
 
-async def define_collections(
-    port: Port, definitions: Sequence[plan.SchemaStatement]
-) -> list[dict[str, str]]:
-    """Make what does not exist; one step of the result for each.
+async def define_collection(port: Port, definition: plan.DefineCollection) -> str:
+    """Make a collection that does not exist; the status of the step.
 
     Raises:
-        SchemaError: a collection exists and differs.
+        SchemaError: it exists and differs.
     """
-    steps: list[dict[str, str]] = []
-    for definition in definitions:
-        assert isinstance(definition, plan.DefineCollection)
-        status = await _define(port, definition)
-        steps.append({"kind": "collection", "name": definition.collection.name, "status": status})
-    return steps
-
-
-async def _define(port: Port, definition: plan.DefineCollection) -> str:
     wanted = definition.collection
     existing = port.catalog.collections.get(wanted.name)
     if existing is not None:
-        if existing == wanted or definition.if_not_exists:
+        if definition.if_not_exists or written.same(existing, wanted):
             return "unchanged"
         raise SchemaError(
-            f"collection '{wanted.name}' exists and differs: {difference(existing, wanted)}",
-            hint="write `if not exists` to keep it as it is",
+            f"collection '{wanted.name}' exists and differs: {', '.join(written.differences(existing, wanted))}",
+            hint=written.alteration(existing, wanted),
         )
     for statement in (*ddl.create_collection(wanted), *search.create(wanted)):
         await port.script(statement)
@@ -85,28 +74,11 @@ async def _define(port: Port, definition: plan.DefineCollection) -> str:
     return "created"
 
 
-def difference(existing: Collection, wanted: Collection) -> str:
-    """In words, what a definition would change."""
-    before = {field.name: field for field in existing.fields}
-    after = {field.name: field for field in wanted.fields}
-    parts = [f"field '{name}' is new" for name in after if name not in before]
-    parts += [f"field '{name}' is missing" for name in before if name not in after]
-    parts += [
-        f"field '{name}' is defined otherwise"
-        for name in after
-        if name in before and before[name] != after[name]
-    ]
-    if existing.flexible != wanted.flexible:
-        parts.append("'@flexible' differs")
-    if existing.quiet != wanted.quiet:
-        parts.append("'@quiet' differs")
-    if existing.indexes != wanted.indexes:
-        parts.append("its indexes differ")
-    return ", ".join(parts) or "the order of its fields"
-
-
 async def renew_triggers(port: Port, names: Iterable[str]) -> None:
-    """Make the triggers of these collections anew; "*" is all of the user's, "_jobs" the jobs'."""
+    """Make the triggers of these collections anew, and notice that definitions changed.
+
+    "*" is all of the user's, "_jobs" the jobs'.
+    """
     wanted = set(names)
     if "*" in wanted:
         known = port.catalog.collections.values()

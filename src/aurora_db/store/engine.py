@@ -217,16 +217,18 @@ class Engine:
 
     # --- writing ----------------------------------------------------------------------------
 
-    def write(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> T:
+    def write(
+        self, verb: Verb[T] | Single[T], *, durable: bool = True, exclusive: bool = False
+    ) -> T:
         """Run a writing verb in the group commit of this process; returns after the commit."""
         self._check(writing=True)
-        return self._writer.run(verb, durable=durable)
+        return self._writer.run(verb, durable=durable, exclusive=exclusive)
 
-    def submit(self, verb: Verb[T] | Single[T]) -> asyncio.Future[T]:
+    def submit(self, verb: Verb[T] | Single[T], *, exclusive: bool = False) -> asyncio.Future[T]:
         """The same for tasks: a future of the running event loop, resolved after the commit."""
         if self.foreign or self._closed or self._read_only:
             self._check(writing=True)
-        return self._writer.submit(verb)
+        return self._writer.submit(verb, exclusive=exclusive)
 
     def _refresh(self) -> bool:
         """Inside a write transaction: notice definitions that another process made.

@@ -11,6 +11,7 @@ from aurora_db.aql.catalog import Handler
 from aurora_db.aql.handlers import WORKER_TYPE
 from aurora_db.base.codec import timestamp
 from aurora_db.base.errors import HandlerInvalid, NotFound
+from aurora_db.sql import handler_jobs
 from aurora_db.store.catalog import become, renew_triggers
 from aurora_db.store.port import Port
 
@@ -41,7 +42,10 @@ async def define_handler(port: Port, wanted: plan.DefineHandler) -> dict[str, An
                 f"event handler '{existing.name}' exists and differs",
                 hint=f'write `define handler "{existing.name}" or replace {{ … }}`',
             )
-    handler = wanted.handler
+    worker = any(handler_jobs.by_worker(one) for one in wanted.triggers)
+    handler = msgspec.structs.replace(
+        wanted.handler, compiled="WORKER" if worker else "TRIGGER", by_worker=worker
+    )
     if existing is not None and existing.by_worker:
         # Jobs of the definition before may wait; a worker runs them by this one.
         handler = msgspec.structs.replace(handler, by_worker=True)

@@ -51,20 +51,34 @@ class Migration:
     ) -> None:
         self._define = define
         self._results: list[MigrationResult] = []
-        self._waiting: list[Verb[list[MigrationResult]]] = []
-        if dry_run:
-            self._waiting.append(partial(self._all, versions))
-        else:
-            self._waiting.append(partial(_judge_all, versions))
-            self._waiting += [partial(self._one, version) for version in versions]
+        self._waiting = list(versions)
+        self._dry_run = dry_run
+        #: The applied ones of before, once all was judged.
+        self._applied: frozenset[str] | None = None
+        self.exclusive = False
 
     def next(self) -> Verb[Any] | None:
-        """The next version."""
-        return self._waiting.pop(0) if self._waiting else None
+        """The next version that may have to be applied."""
+        self.exclusive = False
+        if self._applied is None:
+            return partial(_judge_all, self._waiting)
+        while self._waiting and self._waiting[0].name in self._applied:
+            skipped = self._waiting.pop(0)
+            self._results.append(MigrationResult(version=skipped.name, status="skipped"))
+        if not self._waiting:
+            return None
+        count = len(self._waiting) if self._dry_run else 1
+        versions, self._waiting = self._waiting[:count], self._waiting[count:]
+        # A table that others relate to may have to be made anew.
+        self.exclusive = any(map(_changes_tables, versions))
+        return partial(self._all, versions) if self._dry_run else partial(self._one, versions[0])
 
-    def take(self, result: list[MigrationResult]) -> None:
-        """A version is committed."""
-        self._results += result
+    def take(self, result: frozenset[str] | list[MigrationResult]) -> None:
+        """A version is committed, or all were judged."""
+        if isinstance(result, frozenset):
+            self._applied = result
+        else:
+            self._results += result
 
     def result(self) -> Outcome:
         """`{version, stepsApplied, status, versions}`."""
@@ -143,7 +157,13 @@ async def _judge_all(versions: Sequence[plan.MigrateVersion], port: Port) -> lis
         later = [one.name for one in versions[n + 1 :] if one.name in applied]
         if _judge(history, version, written_before=later[0] if later else None):
             history[version.name] = version.checksum
-    return []
+    return frozenset(applied)
+
+
+def _changes_tables(version: plan.MigrateVersion) -> bool:
+    """Whether a step of a version alters or drops a collection."""
+    changes = (syntax.CollectionAlteration, syntax.CollectionDrop)
+    return any(isinstance(step, changes) for step in migrations.steps(version))
 
 
 def _judge(

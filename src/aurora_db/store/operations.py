@@ -17,15 +17,16 @@ from aurora_db.aql.catalog import Catalog
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import NotFound, UnusedVariable
 from aurora_db.sql import lower
-from aurora_db.store import catalog as definitions
 from aurora_db.store import (
     event_handlers,
+    exclusive,
     explain,
     migrations,
     mutations,
     queries,
     rules,
     schedules,
+    schema,
 )
 from aurora_db.store.backfill import Backfill
 from aurora_db.store.documents import Document
@@ -43,13 +44,15 @@ class Prepared(msgspec.Struct, frozen=True):
     """One operation, ready to run as often as wanted.
 
     `bounded`: short enough to run on an event loop. `single`: one statement, which needs no
-    read transaction around it. `stages`: it is several transactions, and has no runners.
+    read transaction around it. `exclusive`: it runs alone, with foreign keys off. `stages`: it is
+    several transactions, and has no runners.
     """
 
     operation: plan.Operation
     runners: tuple[tuple[str, Runner], ...]
     bounded: bool
     single: bool
+    exclusive: bool = False
     stages: Callable[[], Stages] | None = None
 
     async def execute(self, port: Port, variables: Mapping[str, Any]) -> Any:
@@ -137,7 +140,8 @@ class Plans:
             operation=operation,
             runners=runners,
             bounded=simple and all(one.bounded for one in lowered),
-            single=simple and len(lowered) == 1,
+            single=simple and len(lowered) == 1 and lowered[0].alone,
+            exclusive=exclusive.is_exclusive(operation),
         )
 
     def _stages(self, part: plan.Part) -> Callable[[], Stages] | None:
@@ -181,7 +185,9 @@ class Plans:
                 parts = tuple((inner.key, self._runner(inner, [])) for inner in part.parts)
                 return partial(_transaction, parts)
             case plan.DefineSchema():
-                return partial(_define_schema, part)
+                return partial(schema.run, part)
+            case plan.Introspection():
+                return partial(schema.introspection, part)
             case plan.DefineHandler():
                 return partial(_defined, event_handlers.define_handler, part)
             case plan.DropHandler():
@@ -221,18 +227,6 @@ async def _transaction(parts: tuple[tuple[str, Runner], ...], port: Port, scope:
 
 
 # --- definitions ----------------------------------------------------------------------------
-
-
-async def _define_schema(part: plan.DefineSchema, port: Port, _scope: Scope) -> Document:
-    steps = await definitions.define_collections(port, part.statements)
-    return {
-        "operation": "schema",
-        "collections": [
-            one.collection.name for one in part.statements if isinstance(one, plan.DefineCollection)
-        ],
-        "status": "done",
-        "steps": steps,
-    }
 
 
 async def _defined(

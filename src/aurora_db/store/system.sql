@@ -69,6 +69,15 @@ CREATE TABLE _operations (
     CHECK (last > first)
 ) STRICT;
 
+-- Who reads the feed at its own pace; what it has not read is kept, up to a cap. `lost` is 1 past it.
+CREATE TABLE _consumers (
+    name       TEXT    NOT NULL PRIMARY KEY,
+    position   INTEGER NOT NULL DEFAULT 0 CHECK (position >= 0),
+    lost       INTEGER NOT NULL DEFAULT 0 CHECK (lost IN (0, 1)),
+    created_at TEXT    NOT NULL,
+    seen_at    TEXT
+) STRICT;
+
 CREATE TABLE _workers (
     id           TEXT    NOT NULL PRIMARY KEY,
     host         TEXT    NOT NULL,

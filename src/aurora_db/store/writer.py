@@ -21,6 +21,7 @@ from aurora_db.base.errors import AuroraError, Busy, DatabaseClosed, Transaction
 from aurora_db.sql.statement import Batch
 from aurora_db.store.held import DEADLINE, Held, caller, last_position, mark_operation
 from aurora_db.store.port import Verb, finish
+from aurora_db.store.rebuilding import foreign_keys_off
 from aurora_db.store.sqlite import SYNCHRONOUS, SqlitePort
 
 T = TypeVar("T")
@@ -49,11 +50,17 @@ class Single(msgspec.Struct, Generic[T], frozen=True, gc=False):
 class _Waiting:
     """One operation in the queue and what became of it."""
 
-    __slots__ = ("done", "durable", "error", "future", "joins", "loop", "result", "verb")
+    __slots__ = (
+        "done", "durable", "error", "exclusive", "future", "joins", "loop", "result", "verb",
+    )  # fmt: skip
 
-    def __init__(self, verb: Verb[Any] | Single[Any], durable: bool) -> None:
+    def __init__(
+        self, verb: Verb[Any] | Single[Any], durable: bool, *, exclusive: bool = False
+    ) -> None:
         self.verb = verb
         self.durable = durable
+        #: It has a transaction of its own, with foreign keys off.
+        self.exclusive = exclusive
         #: The statement that neighbours may share.
         self.joins: Batch | None = None
         self.result: Any = None
@@ -105,15 +112,17 @@ class Writer:
 
     # --- blocking callers -------------------------------------------------------------------
 
-    def run(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> T:
+    def run(self, verb: Verb[T] | Single[T], *, durable: bool = True, exclusive: bool = False) -> T:
         """Run an operation and wait until it is committed.
+
+        An `exclusive` one runs alone in its transaction, with foreign keys off.
 
         Raises:
             TransactionError: the caller holds an interactive transaction.
             Busy: the writer was held longer than 15 seconds.
         """
         self.refuse_holder()
-        waiting = _Waiting(verb, durable)
+        waiting = _Waiting(verb, durable, exclusive=exclusive)
         self._queue.append(waiting)
         self._acquire(waiting)
         try:
@@ -163,11 +172,13 @@ class Writer:
 
     # --- asynchronous callers ---------------------------------------------------------------
 
-    def submit(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> asyncio.Future[T]:
+    def submit(
+        self, verb: Verb[T] | Single[T], *, durable: bool = True, exclusive: bool = False
+    ) -> asyncio.Future[T]:
         """Hand an operation to the writer thread; the future is resolved after its commit."""
         if self._closed or self._held is not None:
             self.refuse_holder()
-        waiting = _Waiting(verb, durable)
+        waiting = _Waiting(verb, durable, exclusive=exclusive)
         waiting.loop = loop = asyncio.get_running_loop()
         waiting.future = future = loop.create_future()
         self._queue.append(waiting)
@@ -229,14 +240,23 @@ class Writer:
         queue = self._queue
         batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
         try:
-            self._transaction(batch)
-        except AuroraError as error:
-            for waiting in batch:
-                waiting.error = error
+            for part in _apart(batch):
+                self._part(part)
         finally:
             for waiting in batch:
                 waiting.done = True
             self._resolve(batch)
+
+    def _part(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            if batch[0].exclusive:
+                with foreign_keys_off(self.port):
+                    self._transaction(batch)
+            else:
+                self._transaction(batch)
+        except AuroraError as error:
+            for waiting in batch:
+                waiting.error = error
 
     def _transaction(self, batch: Sequence[_Waiting]) -> None:
         port = self.port
@@ -407,6 +427,18 @@ class Writer:
                 self._batch()
         finally:
             self._lock.release()
+
+
+def _apart(batch: Sequence[_Waiting]) -> list[Sequence[_Waiting]]:
+    """Operations that share a transaction; an exclusive one shares it with none."""
+    if not any(waiting.exclusive for waiting in batch):
+        return [batch]
+    parts: list[list[_Waiting]] = []
+    for waiting in batch:
+        if not parts or waiting.exclusive or parts[-1][-1].exclusive:
+            parts.append([])
+        parts[-1].append(waiting)
+    return [*parts]
 
 
 def closed() -> DatabaseClosed:

@@ -59,18 +59,25 @@ AlterAction = AddField | DropField | RenameField | ModifyField | AddIndex | Drop
 
 
 class AlterCollection(msgspec.Struct, frozen=True):
-    """Changes of a collection, one after the other; `collection` is what comes of them."""
+    """Changes of a collection, one after the other; `collection` is what comes of them.
+
+    `before` is what it was. `related` tells that a relation leads to it, which must be looked away
+    from while its table is made anew.
+    """
 
     name: str
     actions: tuple[AlterAction, ...]
     collection: Collection
+    before: Collection
+    related: bool = False
 
 
 class DropCollection(msgspec.Struct, frozen=True):
-    """A collection and its documents go."""
+    """A collection and its documents go. `related`: one of its relations leads to itself."""
 
     name: str
     if_exists: bool = False
+    related: bool = False
 
 
 SchemaStatement = DefineCollection | AlterCollection | DropCollection
