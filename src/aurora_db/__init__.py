@@ -42,6 +42,7 @@ from aurora_db.base.errors import (
     JobError,
     JobFailed,
     LeaseLost,
+    MigrationError,
     MissingArgument,
     MissingDependency,
     MissingWhere,
@@ -74,7 +75,7 @@ from aurora_db.base.errors import (
     VersionTooNew,
     WorkersDisabled,
 )
-from aurora_db.base.records import Explanation, Job, Priority, WorkerStats
+from aurora_db.base.records import Explanation, Job, MigrationResult, Priority, WorkerStats
 from aurora_db.config import AuroraConfig
 from aurora_db.database import Aurora, Collection, Transaction
 from aurora_db.database_query import Query
@@ -119,6 +120,8 @@ __all__ = [
     "Jobs",
     "LeaseLost",
     "ManualClock",
+    "MigrationError",
+    "MigrationResult",
     "MissingArgument",
     "MissingDependency",
     "MissingWhere",

@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aurora_db.aql import directives, handlers, introspect, plan, schema, suggest, syntax, system
+from aurora_db.aql import (
+    directives,
+    handlers,
+    introspect,
+    migrations,
+    plan,
+    rules,
+    schedules,
+    schema,
+    suggest,
+    syntax,
+    system,
+)
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.mutations import Mutations
@@ -192,16 +204,19 @@ class _Resolver:
             case syntax.FragmentDefinition():
                 raise AssertionError("a fragment is no operation")
             case syntax.MigrationBlock():
-                raise self._scope.unsupported("migrations are", node.span)
-            case (
-                syntax.HandlerControl()
-                | syntax.ScheduleDefinition()
-                | syntax.ScheduleDrop()
-                | syntax.ScheduleControl()
-                | syntax.RulesDefinition()
-                | syntax.RulesDrop()
-            ):
-                raise self._scope.unsupported("this definition is", node.span)
+                return _bare("migration", migrations.block(node, self._text))
+            case syntax.HandlerControl():
+                return _bare("handler", handlers.control(node, self._text))
+            case syntax.ScheduleDefinition():
+                return _bare("schedule", schedules.define(node, self._text, self._catalog))
+            case syntax.ScheduleDrop():
+                return _bare("schedule", plan.DropSchedule(node.name.value, node.if_exists))
+            case syntax.ScheduleControl():
+                return _bare("schedule", plan.ControlSchedule(node.name.value, node.verb))
+            case syntax.RulesDefinition():
+                return _bare("rules", rules.define(node, self._text, self._catalog))
+            case syntax.RulesDrop():
+                return _bare("rules", plan.DropRules(node.collection.text, node.if_exists))
 
     # --- operations -------------------------------------------------------------------------
 

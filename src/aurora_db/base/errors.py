@@ -15,6 +15,7 @@
     ├── UniqueViolation              a unique value exists already
     ├── ForeignKeyViolation          a relation would lead nowhere
     ├── NotFound                     (LookupError) what must be there is not
+    ├── MigrationError               a version was changed after it was applied, or comes too late
     ├── JobError
     │   ├── UnknownJobType PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
     ├── Busy Timeout                 retryable; Timeout is a TimeoutError
@@ -295,6 +296,12 @@ class HandlerInvalid(SchemaError):
     """The definition of an event handler is refused."""
 
     code = "handler_invalid"
+
+
+class MigrationError(AuroraError):
+    """A migration is refused: an applied version was changed, or one comes too late."""
+
+    code = "migration"
 
 
 class JobError(AuroraError):

@@ -170,6 +170,8 @@ class Engine:
         if port.pragma("schema_version") == self.catalog.version:
             return False
         self.catalog = finish(definitions.load(port))
+        for callback in self._listeners.get("handlers", ()):
+            callback(0)
         return True
 
     def _reader(self) -> _Reader:

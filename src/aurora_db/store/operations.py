@@ -6,22 +6,35 @@ jobs is not known on this floor: `enqueue` is handed in by the façade.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 import msgspec
 
-from aurora_db.aql import parser, plan, resolve
+from aurora_db.aql import parser, plan, resolve, syntax
 from aurora_db.aql.catalog import Catalog
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import NotFound, UnusedVariable
 from aurora_db.sql import lower
-from aurora_db.store import catalog as definitions
-from aurora_db.store import exclusive, explain, mutations, queries, schema
+from aurora_db.store import (
+    event_handlers,
+    exclusive,
+    explain,
+    migrations,
+    mutations,
+    queries,
+    rules,
+    schedules,
+    schema,
+)
+from aurora_db.store.backfill import Backfill
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Enqueue, Runner, Scope
+from aurora_db.store.stages import Stages
+
+T = TypeVar("T")
 
 #: Texts whose plans are kept.
 KEPT = 1_000
@@ -31,7 +44,8 @@ class Prepared(msgspec.Struct, frozen=True):
     """One operation, ready to run as often as wanted.
 
     `bounded`: short enough to run on an event loop. `single`: one statement, which needs no
-    read transaction around it. `exclusive`: it runs alone, with foreign keys off.
+    read transaction around it. `exclusive`: it runs alone, with foreign keys off. `stages`: it is
+    several transactions, and has no runners.
     """
 
     operation: plan.Operation
@@ -39,6 +53,7 @@ class Prepared(msgspec.Struct, frozen=True):
     bounded: bool
     single: bool
     exclusive: bool = False
+    stages: Callable[[], Stages] | None = None
 
     async def execute(self, port: Port, variables: Mapping[str, Any]) -> Any:
         """The result of the operation, with `_explain` where it asks for that."""
@@ -49,6 +64,8 @@ class Prepared(msgspec.Struct, frozen=True):
 
     async def run(self, port: Port, variables: Mapping[str, Any]) -> Any:
         """The result of the operation: an object of its roots, or the one root's own."""
+        if self.stages is not None:
+            return await _at_once(self.stages(), port)
         scope = Scope(variables)
         results: Document = {}
         for key, runner in self.runners:
@@ -113,6 +130,9 @@ class Plans:
         return made
 
     def _operation(self, operation: plan.Operation) -> Prepared:
+        stages = self._stages(operation.roots[0])
+        if stages is not None:
+            return Prepared(operation, (), bounded=False, single=False, stages=stages)
         lowered: list[lower.Lowered] = []
         runners = tuple((root.key, self._runner(root, lowered)) for root in operation.roots)
         simple = not operation.writes and len(lowered) == len(operation.roots)
@@ -123,6 +143,29 @@ class Plans:
             single=simple and len(lowered) == 1 and lowered[0].alone,
             exclusive=exclusive.is_exclusive(operation),
         )
+
+    def _stages(self, part: plan.Part) -> Callable[[], Stages] | None:
+        """What makes the stages of an operation that is several transactions."""
+        match part:
+            case plan.Migrate():
+                return partial(self.migration, part)
+            case plan.BackfillHandler():
+                return partial(Backfill, part)
+            case _:
+                return None
+
+    def migration(self, block: plan.Migrate) -> migrations.Migration:
+        """The stages of a migration."""
+        return migrations.Migration(block.versions, self._definition, dry_run=block.dry_run)
+
+    async def _definition(self, port: Port, text: str, node: syntax.Definition) -> Any:
+        """Resolve one definition against what the transaction sees, and run it."""
+        (operation,) = resolve.resolve(syntax.Document((node,)), text, port.catalog).operations
+        return await self._operation(operation).run(port, {})
+
+    def runner(self, part: plan.Part) -> Runner:
+        """What runs one part of a mutation."""
+        return self._runner(part, [])
 
     def _runner(self, part: plan.Part, lowered: list[lower.Lowered]) -> Runner:
         match part:
@@ -146,11 +189,34 @@ class Plans:
             case plan.Introspection():
                 return partial(schema.introspection, part)
             case plan.DefineHandler():
-                return partial(_define_handler, part)
+                return partial(_defined, event_handlers.define_handler, part)
             case plan.DropHandler():
-                return partial(_drop_handler, part)
+                return partial(_defined, event_handlers.drop_handler, part)
+            case plan.ControlHandler():
+                return partial(_defined, event_handlers.control_handler, part)
+            case plan.DefineSchedule():
+                return partial(_defined, schedules.define_schedule, part)
+            case plan.DropSchedule():
+                return partial(_defined, schedules.drop_schedule, part)
+            case plan.ControlSchedule():
+                return partial(schedules.control_schedule, part, self.runner)
+            case plan.DefineRules():
+                return partial(_defined, rules.define_rules, part)
+            case plan.DropRules():
+                return partial(_defined, rules.drop_rules, part)
+            case plan.Migrate() | plan.BackfillHandler():
+                raise AssertionError("what is several transactions is alone, and has stages")
             case _:
                 assert_never(part)
+
+
+async def _at_once(stages: Stages, port: Port) -> Any:
+    """All stages in one transaction, for who asks how an operation runs."""
+    verb = stages.next()
+    while verb is not None:
+        stages.take(await verb(port))
+        verb = stages.next()
+    return stages.result()
 
 
 async def _transaction(parts: tuple[tuple[str, Runner], ...], port: Port, scope: Scope) -> Document:
@@ -163,12 +229,10 @@ async def _transaction(parts: tuple[tuple[str, Runner], ...], port: Port, scope:
 # --- definitions ----------------------------------------------------------------------------
 
 
-async def _define_handler(part: plan.DefineHandler, port: Port, _scope: Scope) -> Document:
-    return await definitions.define_handler(port, part)
-
-
-async def _drop_handler(part: plan.DropHandler, port: Port, _scope: Scope) -> Document:
-    return await definitions.drop_handler(port, part)
+async def _defined(
+    verb: Callable[[Port, T], Awaitable[Document]], part: T, port: Port, _scope: Scope
+) -> Document:
+    return await verb(port, part)
 
 
 # --- texts ----------------------------------------------------------------------------------
