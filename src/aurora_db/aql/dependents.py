@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import msgspec
 
-from aurora_db.aql import handlers, parser, parser_expressions, plan, syntax
+from aurora_db.aql import handlers, parser, parser_expressions, plan, rules, schedules, syntax
 from aurora_db.aql.catalog import Catalog, Collection
-from aurora_db.aql.conditions import resolve_where
 from aurora_db.base.errors import AuroraError
 
 
@@ -101,28 +100,26 @@ def _named(text: str) -> set[str]:
 
 def _schedules(before: Catalog, after: Catalog) -> Iterator[str]:
     for name, schedule in sorted(after.schedules.items()):
-        yield from _missing(schedule.text, f"the schedule '{name}'", before, after)
+        if _worked(lambda one=schedule: schedules.actions_of(one, before)) is None:
+            continue
+        try:
+            schedules.actions_of(schedule, after)
+        except AuroraError as error:
+            yield f"the schedule '{name}': {error.message}"
 
 
 def _rules(before: Catalog, after: Catalog) -> Iterator[str]:
-    for name, rules in sorted(after.rules.items()):
+    for name, one in sorted(after.rules.items()):
         old, new = before.collections.get(name), after.collections.get(name)
-        if old is None:
+        # The rules of a collection that goes say nothing of any other.
+        if old is None or new is None:
             continue
-        if new is None:
-            yield f"the rules of '{name}': write drop rules {name} before"
+        if _worked(lambda one=one, old=old: (rules.check(one, old, before),)) is None:
             continue
-        for verb in ("read", "insert", "update", "delete"):
-            where = getattr(rules, verb)
-            if not isinstance(where, Mapping):
-                continue
-            given = cast("Mapping[str, Any]", where)
-            if _worked(lambda one=old, given=given: resolve_where(one, given, before)) is None:
-                continue
-            try:
-                resolve_where(new, given, after)
-            except AuroraError as error:
-                yield f"the rule '{verb}' of '{name}': {error.message}"
+        try:
+            rules.check(one, new, after)
+        except AuroraError as error:
+            yield f"the rules of '{name}': {error.message}"
 
 
 def _computed(before: Catalog, after: Catalog) -> Iterator[str]:
