@@ -18,9 +18,10 @@ from aurora_db.base.records import Priority
 from aurora_db.jobs import queue
 from aurora_db.jobs.handlers import Handler
 from aurora_db.jobs.queue import Claimed, Settlement
+from aurora_db.store import causes
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
-from aurora_db.store.port import finish
+from aurora_db.store.port import Port, finish
 
 if TYPE_CHECKING:
     # The façades are above this floor; they are only named here, for type checkers.
@@ -133,6 +134,12 @@ class Completing:
         self._async_block: AbstractAsyncContextManager[Held] | None = None
         self.committed = False
 
+    @property
+    def port(self) -> Port:
+        """The open transaction, for what runs on this floor."""
+        assert self._held is not None
+        return self._held.port
+
     def _set_result(self, value: object) -> None:
         self._result = encode(value)
 
@@ -151,6 +158,7 @@ class Completing:
         try:
             if not finish(queue.holds(held.port, self._claimed)):
                 raise self._lost()
+            finish(causes.begin(held.port, self._claimed.id))
         except BaseException:
             self._block.__exit__(*sys.exc_info())
             raise
@@ -167,6 +175,7 @@ class Completing:
         completes = error is None and self._held.open
         if completes:
             try:
+                finish(causes.end(self._held.port))
                 if finish(queue.settle(self._held.port, [self._settlement()])):
                     raise self._lost()
             except BaseException:
@@ -181,6 +190,7 @@ class Completing:
         try:
             if not await queue.holds(held.port, self._claimed):
                 raise self._lost()
+            await causes.begin(held.port, self._claimed.id)
         except BaseException:
             await self._async_block.__aexit__(*sys.exc_info())
             raise
@@ -197,6 +207,7 @@ class Completing:
         completes = error is None and self._held.open
         if completes:
             try:
+                await causes.end(self._held.port)
                 if await queue.settle(self._held.port, [self._settlement()]):
                     raise self._lost()
             except BaseException:
