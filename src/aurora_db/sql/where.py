@@ -82,7 +82,7 @@ def needs_worker(condition: plan.Where) -> bool:
             of = arguments[0] if function == SIZE else None
             return not isinstance(of, plan.Path) or bool(of.hops)
         case plan.Compare(path=path, op=op):
-            return op in REGISTERED or bool(path.hops)
+            return op in REGISTERED or (isinstance(path, plan.Path) and bool(path.hops))
         case _:
             assert_never(condition)
 
