@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import msgspec
 
-from aurora_db.aql import handlers, parser, parser_expressions, plan, syntax
+from aurora_db.aql import handlers, parser, parser_expressions, plan, schedules, syntax
+from aurora_db.aql import rules as rule
 from aurora_db.aql.catalog import Catalog, Collection
-from aurora_db.aql.conditions import resolve_where
+from aurora_db.aql.values import Scope, syntax_of
 from aurora_db.base.errors import AuroraError
 
 
@@ -101,7 +102,12 @@ def _named(text: str) -> set[str]:
 
 def _schedules(before: Catalog, after: Catalog) -> Iterator[str]:
     for name, schedule in sorted(after.schedules.items()):
-        yield from _missing(schedule.text, f"the schedule '{name}'", before, after)
+        if _worked(lambda one=schedule: schedules.actions_of(one, before)) is None:
+            continue
+        try:
+            schedules.actions_of(schedule, after)
+        except AuroraError as error:
+            yield f"the schedule '{name}': {error.message}"
 
 
 def _rules(before: Catalog, after: Catalog) -> Iterator[str]:
@@ -112,17 +118,34 @@ def _rules(before: Catalog, after: Catalog) -> Iterator[str]:
         if new is None:
             yield f"the rules of '{name}': write drop rules {name} before"
             continue
-        for verb in ("read", "insert", "update", "delete"):
+        for verb in rule.VERBS:
             where = getattr(rules, verb)
             if not isinstance(where, Mapping):
                 continue
-            given = cast("Mapping[str, Any]", where)
-            if _worked(lambda one=old, given=given: resolve_where(one, given, before)) is None:
+            given = syntax_of(cast("Mapping[str, Any]", where))
+            meant = _worked(lambda one=old, w=given: rule.condition(one, _scope(before), w))
+            if meant is None:
                 continue
             try:
-                resolve_where(new, given, after)
+                rule.condition(new, _scope(after), given)
             except AuroraError as error:
                 yield f"the rule '{verb}' of '{name}': {error.message}"
+                continue
+            # As above: a flexible collection understands any name.
+            gone = sorted(
+                node.field.name
+                for node in _nodes(meant)
+                if isinstance(node, plan.Path)
+                and node.field is not None
+                and not node.hops
+                and _is_gone(after, name, node.field.name)
+            )
+            if gone:
+                yield f"the rule '{verb}' of '{name}': it reads '{gone[0]}'"
+
+
+def _scope(catalog: Catalog) -> Scope:
+    return Scope("", {}, catalog=catalog)
 
 
 def _computed(before: Catalog, after: Catalog) -> Iterator[str]:

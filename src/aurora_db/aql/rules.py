@@ -15,13 +15,14 @@ import msgspec
 from aurora_db.aql import plan, suggest, syntax
 from aurora_db.aql.catalog import Catalog, Collection, Rules
 from aurora_db.aql.conditions import Conditions
-from aurora_db.aql.values import Scope, literal, syntax_of
+from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import AccessDenied, AqlError, UnknownCollection
 
 #: The one text that is a rule.
 AUTHENTICATED: Final = "authenticated"
 #: What a caller is known by, in a condition.
 AUTH: Final = "auth"
+#: What may be allowed.
 VERBS: Final = ("read", "insert", "update", "delete")
 _VALUE: Final = re.compile(r"\$auth((?:\.[A-Za-z_][A-Za-z0-9_]*)+)")
 
@@ -84,18 +85,6 @@ def condition(collection: Collection, scope: Scope, rule: syntax.Value) -> plan.
         case _:
             scope.parts.add(AUTH)
             return Conditions(collection, scope).where(_asked(rule))
-
-
-def check(rules: Rules, collection: Collection, catalog: Catalog) -> None:
-    """See whether stored rules fit a collection as it shall be, in the catalog as it shall be.
-
-    Raises:
-        AqlError: a condition does not.
-    """
-    for verb in VERBS:
-        rule = getattr(rules, verb)
-        if rule is not None:
-            condition(collection, Scope("", {}, catalog=catalog), syntax_of(rule))
 
 
 def _asked(node: syntax.Value) -> syntax.Value:
