@@ -10,8 +10,8 @@ import pytest
 
 from aurora_db import (
     AqlError,
-    Aurora,
     AsyncAurora,
+    Aurora,
     MigrationError,
     MigrationResult,
     NotFound,
@@ -76,7 +76,10 @@ def test_81_drop_rename_add_and_numeric_versions(db):
     with pytest.raises(UnknownField):
         db.insert_into("users", {"old": 2})
     history = db.execute("{ _migrations { version status applied_at } }")["_migrations"]
-    assert [(one["version"], one["status"]) for one in history] == [("1", "applied"), ("2", "applied")]
+    assert [(one["version"], one["status"]) for one in history] == [
+        ("1", "applied"),
+        ("2", "applied"),
+    ]
     assert all(one["applied_at"] is not None for one in history)
 
 
@@ -86,7 +89,7 @@ def test_81_drop_rename_add_and_numeric_versions(db):
 def test_a_version_with_relations_makes_tables_anew(db):
     """A collection that others relate to may be altered in a version; the relations stay."""
     define(db, "name: String age: String", "teams")
-    define(db, "team: ID @relation(to: \"teams\")")
+    define(db, 'team: ID @relation(to: "teams")')
     db.insert_into("teams", {"id": "t", "name": "A", "age": "7"})
     db.insert_into("users", {"id": "u", "team": "t"})
     db.execute("""migrate { "1": {
@@ -106,7 +109,9 @@ def test_a_failing_version_leaves_nothing_and_earlier_ones_stand(db):
           "v1": { define collection a { x: Int } }
           "v2": { define collection b { x: Int } migrate data in users { set n = 6 } }
         }""")
-    assert refused.value.__notes__ == ["in version 'v2' of the migration; nothing of this version was applied"]
+    assert refused.value.__notes__ == [
+        "in version 'v2' of the migration; nothing of this version was applied"
+    ]
     assert db.execute("{ _migrations { version } }") == {"_migrations": [{"version": "v1"}]}
     db["a"].insert({"x": 1})
     with pytest.raises(AqlError):
