@@ -27,12 +27,9 @@ def shop(db):
 def fill(db, count):
     db["orgs"].insert_many([{"id": "o1", "name": "Org"}])
     db["teams"].insert_many([{"id": f"t{n}", "name": f"team {n}", "org": "o1"} for n in range(5)])
-    db["users"].insert_many(
-        [
-            {"id": f"u{n}", "name": f"user {n}", "age": n % 9, "team": f"t{n % 5}"}
-            for n in range(count)
-        ]
-    )
+    db["users"].insert_many([
+        {"id": f"u{n}", "name": f"user {n}", "age": n % 9, "team": f"t{n % 5}"} for n in range(count)
+    ])
     db["orders"].insert_many([{"buyer": f"u{n}", "total": n} for n in range(count)])
 
 
@@ -138,10 +135,7 @@ def test_values_never_stand_in_the_statement(shop):
     for value in ("x' OR 1 --", '"; DROP TABLE users; --'):
         text = "query ($v: String) { users(where: {team: {name: $v}}) { id team { users(where: {name: $v}) { id } } } }"
         assert shop.execute(text, {"v": value}) == {"users": []}
-        assert (
-            shop["users"].count({"or": [{"name": value}, {"team": {"name": {"contains": value}}}]})
-            == 0
-        )
+        assert shop["users"].count({"or": [{"name": value}, {"team": {"name": {"contains": value}}}]}) == 0
 
 
 # --- foreign keys ---------------------------------------------------------------------------
@@ -199,18 +193,12 @@ def test_deleting_both_sides_in_one_statement_is_no_violation(shop):
 def test_a_cascade_is_in_the_feed_and_fires_event_handlers(shop):
     """What a delete causes over relations is a change like any other."""
     fill(shop, 6)
-    shop.execute(
-        'define handler "gone" { on: "delete:users" action: { enqueueJob(type: "bye", payload: {id: "${id}"}) } }'
-    )
-    shop.execute(
-        'define handler "lost" { on: "update:orders" where: {buyer: {isNull: true}} action: { enqueueJob(type: "lost", payload: {n: "${total}"}) } }'
-    )
+    shop.execute('define handler "gone" { on: "delete:users" action: { enqueueJob(type: "bye", payload: {id: "${id}"}) } }')
+    shop.execute('define handler "lost" { on: "update:orders" where: {buyer: {isNull: true}} action: { enqueueJob(type: "lost", payload: {n: "${total}"}) } }')
 
     assert shop["teams"].delete("t0") == 1
 
-    changes = shop.execute(
-        '{ _changes(where: {op: {ne: "insert"}, collection: {ne: "_jobs"}}) { op collection id } }'
-    )["_changes"]
+    changes = shop.execute('{ _changes(where: {op: {ne: "insert"}, collection: {ne: "_jobs"}}) { op collection id } }')["_changes"]
     assert sorted((c["op"], c["collection"], c["id"]) for c in changes if c["collection"] != "orders") == [
         ("delete", "teams", "t0"), ("delete", "users", "u0"), ("delete", "users", "u5"),
     ]  # fmt: skip
@@ -225,9 +213,7 @@ def test_a_relation_that_another_program_broke_reads_as_null(shop, other_program
     """The sqlite3 program does not look at foreign keys; such a relation leads to no document."""
     fill(shop, 1)
     other_program("UPDATE users SET team = 'nowhere'")
-    assert shop.execute("{ users { team { name } id: team } }") == {
-        "users": [{"team": None, "id": "nowhere"}]
-    }
+    assert shop.execute("{ users { team { name } id: team } }") == {"users": [{"team": None, "id": "nowhere"}]}
     assert shop["users"].count({"team": {"name": {"isNull": True}}}) == 1
     assert shop["users"].count({"team": {"name": None}}) == 1
     assert shop["users"].count({"team": {"name": {"ne": "team 0"}}}) == 1
