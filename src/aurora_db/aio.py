@@ -25,14 +25,14 @@ from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import documents, exclusive, migration_files, operations
+from aurora_db.store import alter, documents, exclusive, migration_files, operations
 from aurora_db.store import explain as explaining
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import AsyncGate, AsyncHeldGate
 from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans, Prepared
-from aurora_db.store.port import Port
+from aurora_db.store.port import Port, Verb
 from aurora_db.store.reactions import Reactions
 from aurora_db.store.stages import Stages
 
@@ -213,18 +213,24 @@ class _AsyncVerbs:
 
         if one.stages is not None:
             return await self._stages(one.stages())
-        if one.exclusive:
-            return await self._gate.write(exclusive.checked(verb), exclusive=True)
         if one.operation.writes:
-            return await self._gate.write(verb)
+            return await self._write(verb, alone=one.exclusive)
         return await self._gate.read(verb, bounded=one.bounded, single=one.single)
+
+    async def _write(self, verb: Verb[R], *, alone: bool = False) -> R:
+        """Run a writing verb; what must run alone, as shows sometimes only when it runs, does."""
+        if not alone:
+            try:
+                return await self._gate.write(verb)
+            except alter.NeedsExclusive:
+                pass
+        return await self._gate.write(exclusive.checked(verb), exclusive=True)
 
     async def _stages(self, stages: Stages) -> Any:
         """Run an operation of several transactions, one after the other."""
         verb = stages.next()
         while verb is not None:
-            write = exclusive.checked(verb) if stages.exclusive else verb
-            stages.take(await self._gate.write(write, exclusive=stages.exclusive))
+            stages.take(await self._write(verb, alone=stages.exclusive))
             verb = stages.next()
         return stages.result()
 

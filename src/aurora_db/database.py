@@ -24,14 +24,14 @@ from aurora_db.database_query import Query
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import documents, exclusive, migration_files, operations
+from aurora_db.store import alter, documents, exclusive, migration_files, operations
 from aurora_db.store import explain as explaining
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import Gate, HeldGate
 from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans, Prepared
-from aurora_db.store.port import Port
+from aurora_db.store.port import Port, Verb
 from aurora_db.store.reactions import Reactions
 from aurora_db.store.stages import Stages
 
@@ -204,18 +204,24 @@ class _Verbs:
 
         if one.stages is not None:
             return self._stages(one.stages())
-        if one.exclusive:
-            return self._gate.write(exclusive.checked(verb), exclusive=True)
         if one.operation.writes:
-            return self._gate.write(verb)
+            return self._write(verb, alone=one.exclusive)
         return self._gate.read(verb, bounded=one.bounded, single=one.single)
+
+    def _write(self, verb: Verb[R], *, alone: bool = False) -> R:
+        """Run a writing verb; what must run alone, as shows sometimes only when it runs, does."""
+        if not alone:
+            try:
+                return self._gate.write(verb)
+            except alter.NeedsExclusive:
+                pass
+        return self._gate.write(exclusive.checked(verb), exclusive=True)
 
     def _stages(self, stages: Stages) -> Any:
         """Run an operation of several transactions, one after the other."""
         verb = stages.next()
         while verb is not None:
-            write = exclusive.checked(verb) if stages.exclusive else verb
-            stages.take(self._gate.write(write, exclusive=stages.exclusive))
+            stages.take(self._write(verb, alone=stages.exclusive))
             verb = stages.next()
         return stages.result()
 

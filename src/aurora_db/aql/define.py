@@ -33,6 +33,11 @@ RESERVED: Final = frozenset({
 LATER_DIRECTIVES: Final = frozenset({"computed"})
 #: Directives of a field without arguments, by the attribute of its record.
 FLAGS: Final = ("primary", "unique", "indexed", "search", "private", "updated")
+#: What stands for "now" and "uuid" inside an object while its default is checked.
+SAMPLES: Final = {
+    "DateTime": "2000-01-01T00:00:00Z", "Date": "2000-01-01", "Time": "00:00:00",
+    **dict.fromkeys(("ID", "Uuid"), "00000000-0000-7000-8000-000000000000"),
+}  # fmt: skip
 RULES: Final = {
     "min": "min", "max": "max", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern",
     "format": "format", "enum": "enum", "minItems": "min_items", "maxItems": "max_items",
@@ -222,7 +227,8 @@ class Definitions:
             return field
         if not types.is_special(field.type, value) and value is not None:
             try:
-                plain = types.deep(field.type, value, where)
+                sample = types.filled(field.type, value, lambda inner: SAMPLES[inner.type.name])
+                plain = types.deep(field.type, sample, where)
                 if field.validate is not None:
                     types.validate(field, field.name, plain)
             except AuroraError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from aurora_db.aql import alter, dependents, plan, relations, syntax, written
-from aurora_db.aql.catalog import Catalog, Collection
+from aurora_db.aql.catalog import Catalog, Collection, Handler
 from aurora_db.aql.define import Definitions, refused
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import AqlError, DuplicateAlias
@@ -37,14 +37,31 @@ def after(catalog: Catalog, statement: plan.SchemaStatement) -> Catalog:
 
 
 def after_parts(catalog: Catalog, parts: tuple[plan.Part, ...]) -> Catalog:
-    """The catalog as the definitions of collections among these parts leave it."""
+    """The catalog as the definitions among these parts leave it."""
     for part in parts:
-        if isinstance(part, plan.Transaction):
-            catalog = after_parts(catalog, part.parts)
-        elif isinstance(part, plan.DefineSchema):
-            for statement in part.statements:
-                catalog = after(catalog, statement)
+        match part:
+            case plan.Transaction(parts=inner):
+                catalog = after_parts(catalog, inner)
+            case plan.DefineSchema(statements=statements):
+                for statement in statements:
+                    catalog = after(catalog, statement)
+            case plan.DefineHandler(handler=one):
+                if part.if_not_exists and one.name in catalog.handlers:
+                    continue
+                catalog = _with_handlers(catalog, {one.name: one})
+            case plan.DropHandler(name=name):
+                catalog = _with_handlers(catalog, {name: None})
+            case _:
+                pass
     return catalog
+
+
+def _with_handlers(catalog: Catalog, changes: Mapping[str, Handler | None]) -> Catalog:
+    known = {**catalog.handlers, **changes}
+    return Catalog(
+        catalog.collections, {name: one for name, one in known.items() if one is not None},
+        catalog.version, catalog.schedules, catalog.rules,
+    )  # fmt: skip
 
 
 class Schemas:
@@ -61,21 +78,18 @@ class Schemas:
         Raises:
             AqlError, SchemaError: a statement is refused, with its place.
         """
-        names = [
-            one.name.text for one in node.statements if isinstance(one, syntax.CollectionDefinition)
-        ]
         statements: list[plan.SchemaStatement] = []
         for one in node.statements:
-            made = self._statement(one, names)
+            made = self._statement(one)
             statements.append(made)
             self._catalog = after(self._catalog, made)
         self._check_relations(node, statements)
         return plan.DefineSchema(key, tuple(statements))
 
-    def _statement(self, node: syntax.SchemaStatement, names: list[str]) -> plan.SchemaStatement:
+    def _statement(self, node: syntax.SchemaStatement) -> plan.SchemaStatement:
         match node:
             case syntax.CollectionDefinition():
-                return self._define(node, names)
+                return self._define(node)
             case syntax.CollectionAlteration():
                 made = alter.alteration(self._scope, self._catalog, node)
                 self._unbroken(made, node.name, "change")
@@ -98,13 +112,13 @@ class Schemas:
                 spans = {field.name.text: field.span for field in one.fields}
                 relations.check(self._scope, statement.collection, known, spans)
 
-    def _define(self, node: syntax.CollectionDefinition, names: list[str]) -> plan.DefineCollection:
+    def _define(self, node: syntax.CollectionDefinition) -> plan.DefineCollection:
         name = node.name.text
         if name in self._made:
             raise self._scope.fail(
                 DuplicateAlias, f"the collection '{name}' is defined twice here", node.name.span
             )
-        made = Definitions(self._scope, self._catalog).collection(node, names)
+        made = Definitions(self._scope, self._catalog).collection(node, self._made)
         self._made.add(name)
         existing = self._catalog.collections.get(name)
         if existing is not None and not node.if_not_exists and not written.same(existing, made):

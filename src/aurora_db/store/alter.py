@@ -38,6 +38,10 @@ MENTIONING = """
 """
 
 
+class NeedsExclusive(Busy):
+    """The operation must be begun again as one that runs alone, with foreign keys off."""
+
+
 class _Row(msgspec.Struct):
     """The document that is converted, and when."""
 
@@ -78,7 +82,7 @@ async def alter_collection(port: Port, statement: plan.AlterCollection) -> str:
 
     Raises:
         SchemaError: documents do not convert; `ids` are those of the first 20.
-        Busy: another process defined a relation to it just now.
+        NeedsExclusive: it must run alone, and does not.
     """
     before, after = statement.before, statement.collection
     if written.same(before, after) and not alter.renames(before, statement.actions):
@@ -91,6 +95,7 @@ async def alter_collection(port: Port, statement: plan.AlterCollection) -> str:
     if statements is not None:
         if checked:
             await _convert(port, work, checked, keep=False)
+        await _refuse_rows(port, work)
         await _in_place(port, statements, work)
     else:
         if is_exclusive(statement):
@@ -275,7 +280,8 @@ async def _refuse_rows(port: Port, work: Rebuild) -> None:
                 port, work, field.name, "it is required", rebuild.missing(work, field), params
             )
         relation = field.relation
-        if relation is not None and (touched or (old and old.relation) != relation):
+        held = taken is not None or field.name in (*work.taken, *work.defaults)
+        if relation is not None and held and (touched or (old and old.relation) != relation):
             reason = f"no document of '{relation.to}' has it as its {relation.key}"
             await _none(port, work, field.name, reason, rebuild.orphans(work, field), params)
     known = [
@@ -350,7 +356,9 @@ async def _follow(port: Port, follower: Collection) -> None:
 async def _foreign_keys_off(port: Port) -> None:
     row = await port.row("PRAGMA foreign_keys")
     if row is not None and row[0]:
-        raise Busy("a relation to the collection was defined just now", hint="run it again")
+        raise NeedsExclusive(
+            "relations lead to the collection, which is changed", hint="run it again"
+        )
 
 
 async def drop_collection(port: Port, statement: plan.DropCollection) -> str:
