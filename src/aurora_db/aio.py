@@ -459,8 +459,7 @@ class AsyncAurora(_AsyncVerbs):
         """Apply the versions that are not applied yet, each in one transaction; a record for each.
 
         Args:
-            source: the text of a `migrate` block, or a folder of `*.aql` files, which run in the
-                natural order of their names; a file without a block is a version of its own name.
+            source: the text of a `migrate` block, or a folder of `*.aql` files in natural order.
             dry_run: run all of them in one transaction and undo it.
 
         Raises:
@@ -468,8 +467,7 @@ class AsyncAurora(_AsyncVerbs):
             AuroraError: a step failed; its version left nothing behind, earlier ones stand.
         """
         gather = partial(migration_files.gather, source, dry_run=dry_run)
-        block = await AsyncGate(self._engine).offload(gather)
-        stages = self._plans.migration(block)
+        stages = self._plans.migration(await AsyncGate(self._engine).offload(gather))
         await self._stages(stages)
         return stages.results
 

@@ -448,8 +448,7 @@ class Aurora(_Verbs):
         """Apply the versions that are not applied yet, each in one transaction; a record for each.
 
         Args:
-            source: the text of a `migrate` block, or a folder of `*.aql` files, which run in the
-                natural order of their names; a file without a block is a version of its own name.
+            source: the text of a `migrate` block, or a folder of `*.aql` files in natural order.
             dry_run: run all of them in one transaction and undo it.
 
         Raises:
@@ -457,8 +456,7 @@ class Aurora(_Verbs):
             AuroraError: a step failed; its version left nothing behind, earlier ones stand.
         """
         gather = partial(migration_files.gather, source, dry_run=dry_run)
-        block = Gate(self._engine).offload(gather)
-        stages = self._plans.migration(block)
+        stages = self._plans.migration(Gate(self._engine).offload(gather))
         self._stages(stages)
         return stages.results
 
