@@ -17,7 +17,7 @@ from aurora_db import completing
 from aurora_db.aql import access, spelling
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
-from aurora_db.base.errors import AqlError
+from aurora_db.base.errors import AqlError, AuroraError
 from aurora_db.base.records import Explanation, Job, MigrationResult, Priority
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.database_query import Query
@@ -54,10 +54,15 @@ class Collection:
             ValidationError, TypeMismatch, UnknownField: the document breaks the schema.
             UniqueViolation: another document has one of its unique values.
         """
-        catalog = self._gate.catalog
-        collection = documents.writable(catalog, self.name)
-        touch = bool(catalog.handlers_of(self.name))
-        single = documents.insert_single(collection, document, self._now(), touch=touch)
+        before = self._gate.catalog
+        try:
+            single = documents.insert_single(before, self.name, document, self._now())
+        except AuroraError:
+            # Another process may have defined what is refused here.
+            self._gate.read(operations.look)
+            if self._gate.catalog is before:
+                raise
+            single = documents.insert_single(self._gate.catalog, self.name, document, self._now())
         return self._gate.write(single)
 
     def insert_many(self, items: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import msgspec
 
-from aurora_db.aql import handlers, parser, parser_expressions, plan, schedules, syntax
-from aurora_db.aql import rules as rule
+from aurora_db.aql import handlers, parser, parser_expressions, plan, rules, schedules, syntax
 from aurora_db.aql.catalog import Catalog, Collection
-from aurora_db.aql.values import Scope, syntax_of
 from aurora_db.base.errors import AuroraError
 
 
@@ -111,41 +109,17 @@ def _schedules(before: Catalog, after: Catalog) -> Iterator[str]:
 
 
 def _rules(before: Catalog, after: Catalog) -> Iterator[str]:
-    for name, rules in sorted(after.rules.items()):
+    for name, one in sorted(after.rules.items()):
         old, new = before.collections.get(name), after.collections.get(name)
-        if old is None:
+        # The rules of a collection that goes say nothing of any other.
+        if old is None or new is None:
             continue
-        if new is None:
-            yield f"the rules of '{name}': write drop rules {name} before"
+        if _worked(lambda one=one, old=old: (rules.check(one, old, before),)) is None:
             continue
-        for verb in rule.VERBS:
-            where = getattr(rules, verb)
-            if not isinstance(where, Mapping):
-                continue
-            given = syntax_of(cast("Mapping[str, Any]", where))
-            meant = _worked(lambda one=old, w=given: rule.condition(one, _scope(before), w))
-            if meant is None:
-                continue
-            try:
-                rule.condition(new, _scope(after), given)
-            except AuroraError as error:
-                yield f"the rule '{verb}' of '{name}': {error.message}"
-                continue
-            # As above: a flexible collection understands any name.
-            gone = sorted(
-                node.field.name
-                for node in _nodes(meant)
-                if isinstance(node, plan.Path)
-                and node.field is not None
-                and not node.hops
-                and _is_gone(after, name, node.field.name)
-            )
-            if gone:
-                yield f"the rule '{verb}' of '{name}': it reads '{gone[0]}'"
-
-
-def _scope(catalog: Catalog) -> Scope:
-    return Scope("", {}, catalog=catalog)
+        try:
+            rules.check(one, new, after)
+        except AuroraError as error:
+            yield f"the rules of '{name}': {error.message}"
 
 
 def _computed(before: Catalog, after: Catalog) -> Iterator[str]:

@@ -15,7 +15,7 @@ import msgspec
 from aurora_db.aql import plan, suggest, syntax
 from aurora_db.aql.catalog import Catalog, Collection, Rules
 from aurora_db.aql.conditions import Conditions
-from aurora_db.aql.values import Scope, literal
+from aurora_db.aql.values import Scope, literal, syntax_of
 from aurora_db.base.errors import AccessDenied, AqlError, UnknownCollection
 
 #: The one text that is a rule.
@@ -85,6 +85,18 @@ def condition(collection: Collection, scope: Scope, rule: syntax.Value) -> plan.
         case _:
             scope.parts.add(AUTH)
             return Conditions(collection, scope).where(_asked(rule))
+
+
+def check(rules: Rules, collection: Collection, catalog: Catalog) -> None:
+    """See whether stored rules fit a collection as it shall be, in the catalog as it shall be.
+
+    Raises:
+        AqlError: a condition does not.
+    """
+    for verb in VERBS:
+        rule = getattr(rules, verb)
+        if rule is not None:
+            condition(collection, Scope("", {}, catalog=catalog), syntax_of(rule))
 
 
 def _asked(node: syntax.Value) -> syntax.Value:

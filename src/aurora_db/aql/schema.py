@@ -15,10 +15,10 @@ from aurora_db.base.errors import AqlError, DuplicateAlias
 def with_collections(catalog: Catalog, changes: Mapping[str, Collection | None]) -> Catalog:
     """The catalog with these collections as they become; None where one goes."""
     known = {**catalog.collections, **changes}
-    return Catalog(
-        {name: one for name, one in known.items() if one is not None},
-        catalog.handlers, catalog.version, catalog.schedules, catalog.rules,
-    )  # fmt: skip
+    collections = {name: one for name, one in known.items() if one is not None}
+    # Rules go with their collection.
+    rules = {name: one for name, one in catalog.rules.items() if name in collections}
+    return Catalog(collections, catalog.handlers, catalog.version, catalog.schedules, rules)
 
 
 def after(catalog: Catalog, statement: plan.SchemaStatement) -> Catalog:

@@ -150,23 +150,30 @@ class Engine:
         port = reader.port
         port.catalog = self.catalog
         port.begin()
-        if single:
-            result = finish(verb(port))
-        else:
-            port.run("BEGIN")
-            try:
+        try:
+            if single:
                 result = finish(verb(port))
-            finally:
-                port.run("COMMIT")
-        version = reader.connection.data_version()
-        if version != reader.seen:
-            reader.seen = version
-            if self._definitions_moved(port):
+            else:
+                port.run("BEGIN")
+                try:
+                    result = finish(verb(port))
+                finally:
+                    port.run("COMMIT")
+        except AuroraError:
+            # By definitions of yesterday nothing may be found.
+            if self._definitions_moved(reader):
                 return self.read(verb, single=single)
+            raise
+        if self._definitions_moved(reader):
+            return self.read(verb, single=single)
         return result
 
-    def _definitions_moved(self, port: SqlitePort) -> bool:
+    def _definitions_moved(self, reader: _Reader) -> bool:
         """Whether another process defined something; then it is known from here on."""
+        version, port = reader.connection.data_version(), reader.port
+        if version == reader.seen:
+            return False
+        reader.seen = version
         if port.pragma("schema_version") == self.catalog.version:
             return False
         self.catalog = finish(definitions.load(port))

@@ -12,16 +12,17 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
+from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.base.errors import AuroraError, Busy, DatabaseClosed, TransactionError
 from aurora_db.sql.statement import Batch
 from aurora_db.store import causes
 from aurora_db.store.held import DEADLINE, Held, caller, last_position, mark_operation
-from aurora_db.store.port import Verb, finish
+from aurora_db.store.port import Port, Verb, finish
 from aurora_db.store.rebuilding import foreign_keys_off
 from aurora_db.store.sqlite import SYNCHRONOUS, SqlitePort
 
@@ -37,7 +38,8 @@ class Single(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """An operation of exactly one statement over one row of parameters.
 
     Neighbours with the same statement in a batch run as one. `several` tells that the statement
-    causes several changes (event handlers fire), which are one operation in the feed.
+    causes several changes (event handlers fire), which are one operation in the feed. `collection` is
+    what it was made for; where that has been changed since, `again` runs instead with `source`.
     """
 
     statement: Batch
@@ -46,6 +48,17 @@ class Single(msgspec.Struct, Generic[T], frozen=True, gc=False):
     topic: str | None = None
     urgency: int = 0
     several: bool = False
+    collection: Collection | None = None
+    source: Any = None
+    again: Callable[[Port, Any], Coroutine[Any, Any, T]] | None = None
+
+    def is_stale(self, catalog: Catalog) -> bool:
+        """Whether the collection is another one now."""
+        made_for = self.collection
+        if made_for is None:
+            return False
+        now = catalog.collections.get(made_for.name)
+        return now is not made_for and now != made_for
 
 
 class _Waiting:
@@ -302,7 +315,12 @@ class Writer:
             waiting = batch[index]
             self.port.begin()
             index += 1
-            if waiting.joins is None or (caused and waiting.cause is not None):
+            verb = waiting.verb
+            if (
+                waiting.joins is None
+                or (caused and waiting.cause is not None)
+                or (isinstance(verb, Single) and verb.is_stale(self.port.catalog))
+            ):
                 self._one(waiting, alone=count == 1)
                 continue
             start = index - 1
@@ -362,7 +380,9 @@ class Writer:
         try:
             verb = waiting.verb
             caused = finish(causes.begin(port, waiting.cause))
-            if isinstance(verb, Single):
+            if isinstance(verb, Single) and verb.again and verb.is_stale(port.catalog):
+                waiting.result = finish(verb.again(port, verb))
+            elif isinstance(verb, Single):
                 finish(port.batch(verb.statement, [verb.params]))
                 if verb.topic is not None:
                     port.touch(verb.topic, verb.urgency)
