@@ -28,6 +28,7 @@ from aurora_db.base.errors import (
     AqlSyntaxError,
     AuroraError,
     Busy,
+    Conflict,
     DatabaseClosed,
     DatabaseCorrupt,
     DiskFull,
@@ -37,6 +38,7 @@ from aurora_db.base.errors import (
     JobError,
     LeaseLost,
     MissingArgument,
+    MissingDependency,
     MissingWhere,
     NotFound,
     PayloadInvalid,
@@ -60,7 +62,7 @@ from aurora_db.base.errors import (
     VersionTooNew,
     WorkersDisabled,
 )
-from aurora_db.base.records import Job, Priority, WorkerStats
+from aurora_db.base.records import ImportFailure, ImportReport, Job, Priority, WorkerStats
 from aurora_db.config import AuroraConfig
 from aurora_db.database import Aurora, Collection, Transaction
 from aurora_db.jobs.context import JobContext
@@ -82,6 +84,7 @@ __all__ = [
     "Cancel",
     "Clock",
     "Collection",
+    "Conflict",
     "DatabaseClosed",
     "DatabaseCorrupt",
     "DiskFull",
@@ -89,6 +92,8 @@ __all__ = [
     "DuplicateArgument",
     "Fail",
     "HandlerInvalid",
+    "ImportFailure",
+    "ImportReport",
     "Job",
     "JobContext",
     "JobError",
@@ -97,6 +102,7 @@ __all__ = [
     "LeaseLost",
     "ManualClock",
     "MissingArgument",
+    "MissingDependency",
     "MissingWhere",
     "NotFound",
     "PayloadInvalid",

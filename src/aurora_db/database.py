@@ -11,17 +11,18 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from aurora_db import completing
-from aurora_db.base.codec import seconds
+from aurora_db.base.codec import convert, seconds
 from aurora_db.base.errors import AqlError
-from aurora_db.base.records import Job, Priority
+from aurora_db.base.records import ImportReport, Job, Priority
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.jobs import queue as job_queue
+from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import documents, operations
+from aurora_db.store import documents, operations, transfer, upserts
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import Gate, HeldGate
@@ -54,36 +55,83 @@ class Collection:
         single = documents.insert_single(collection, document, self._now(), touch=touch)
         return self._gate.write(single)
 
-    def insert_many(self, items: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Insert all documents or none, in one transaction; returns their ids in order."""
-        rows = list(items)
-        return self._gate.write(lambda port: documents.insert_many(port, self.name, rows))
+    def insert_many(
+        self, items: Iterable[Mapping[str, Any]], *, on_conflict: str = "error"
+    ) -> list[str]:
+        """Insert all documents or none, in one transaction.
 
-    def get(self, id: str) -> Document | None:
-        """The document of this id with all its fields, or None."""
-        return self._gate.read(
-            lambda port: documents.get(port, self.name, id), bounded=True, single=True
+        Returns the ids of those that were written, in order.
+
+        Args:
+            items: the documents.
+            on_conflict: where a document has the id or a unique value of another one: "error" refuses
+                all, "skip" leaves it out, "replace" puts it in the place of the other one.
+        """
+        rows = list(items)
+        return self._gate.write(
+            lambda port: documents.insert_many(port, self.name, rows, on_conflict)
         )
 
-    def update(self, target: Target, changes: Mapping[str, Any], *, all: bool = False) -> int:
+    @overload
+    def get(self, id: str) -> Document | None: ...
+
+    @overload
+    def get(self, id: str, *, as_: type[R]) -> R | None: ...
+
+    def get(self, id: str, *, as_: Any = None) -> Any:
+        """The document of this id with all its fields, or None.
+
+        With `as_`, a dataclass, `msgspec.Struct` or TypedDict, it comes as a record of that type.
+
+        Raises:
+            TypeMismatch: the document is no such record.
+        """
+        found = self._gate.read(
+            lambda port: documents.get(port, self.name, id), bounded=True, single=True
+        )
+        return found if found is None or as_ is None else convert(found, as_)
+
+    def update(
+        self,
+        target: Target,
+        changes: Mapping[str, Any],
+        *,
+        all: bool = False,
+        if_rev: int | None = None,
+    ) -> int:
         """Merge `changes` into the document of an id, or into all that match a where-object.
 
-        Returns how many documents that were.
+        Returns how many documents that were. A value may be an operator, `{"increment": 1}`, a key a
+        path, `"address.city"`; all of it is one statement.
 
         Raises:
             MissingWhere: an empty where-object without `all=True`.
+            Conflict: a document has another revision than `if_rev`; nothing was written.
         """
         return self._gate.write(
-            lambda port: documents.update(port, self.name, target, changes, all=all)
+            lambda port: documents.update(port, self.name, target, changes, all=all, if_rev=if_rev)
         )
 
-    def delete(self, target: Target, *, all: bool = False) -> int:
+    def upsert(self, where: Mapping[str, Any], document: Mapping[str, Any]) -> str:
+        """Update the document that `where` names by its id or a unique key, or insert it; its id.
+
+        An inserted document has the values of `where`, too; operators count from 0 and [].
+
+        Raises:
+            MissingWhere: `where` is not made of equalities on `id` or a unique key.
+        """
+        return self._gate.write(lambda port: upserts.upsert(port, self.name, where, document))
+
+    def delete(self, target: Target, *, all: bool = False, if_rev: int | None = None) -> int:
         """Remove the document of an id, or all that match a where-object; returns how many.
 
         Raises:
             MissingWhere: an empty where-object without `all=True`.
+            Conflict: a document has another revision than `if_rev`; nothing was removed.
         """
-        return self._gate.write(lambda port: documents.delete(port, self.name, target, all=all))
+        return self._gate.write(
+            lambda port: documents.delete(port, self.name, target, all=all, if_rev=if_rev)
+        )
 
     def count(self, where: Mapping[str, Any] | None = None) -> int:
         """How many documents match a where-object; all without one."""
@@ -226,6 +274,91 @@ class _Verbs:
         """The job of this id as it is now, or None."""
         return self._gate.read(lambda port: job_queue.get(port, id), bounded=True, single=True)
 
+    def cancel_job(self, id: str) -> bool:
+        """Cancel a job, also one that runs: its attempt has lost it then.
+
+        Returns False when it had ended already.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        return self._gate.write(lambda port: job_verbs.cancel_one(port, id))
+
+    def retry_job(self, id: str) -> bool:
+        """Let a job that has ended run once more, with all its attempts.
+
+        Returns False when it has not ended yet.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        return self._gate.write(lambda port: job_verbs.retry_one(port, id))
+
+    def import_file(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        format: str | None = None,
+        on_conflict: str = "error",
+        progress: transfer.Progress | None = None,
+        null_values: Iterable[str] | None = None,
+    ) -> ImportReport:
+        """Insert the documents of a file into a collection, in bounded memory.
+
+        Batches are transactions of their own: a document that is refused is in the report with its
+        line, the others are imported.
+
+        Args:
+            name: the collection.
+            path: the file.
+            format: "json", "ndjson", "csv" or "parquet"; what the file's name says when absent.
+            on_conflict: for a document with the id or a unique value of another one: "error" counts it
+                as failed, "skip" as skipped, "replace" puts it in the place of the other one.
+            progress: called after each batch with bytes done and bytes in all.
+            null_values: texts of a CSV file that mean null, besides the empty one, in every column;
+                when absent NA, NaN and null, where the field is no text.
+
+        Raises:
+            ValidationError: the file cannot be read as its format; what was imported before stays.
+            UnknownField: a column of a CSV file is no field.
+            NotFound: there is no such file.
+            MissingDependency: "parquet" without pyarrow.
+        """
+        collection = documents.writable(self._gate.catalog, name)
+        file = os.fspath(path)
+        work = transfer.Importing(collection, file, format, on_conflict, null_values)
+        while (batch := self._gate.offload(work.batch)) is not None:
+            work.took(self._gate.write(partial(work.write, batch=batch)), progress)
+        return work.tally.report()
+
+    def export_file(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        format: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        progress: transfer.Progress | None = None,
+    ) -> int:
+        """Write the documents that match into a file; returns how many those were.
+
+        It is one snapshot, in order of insertion, and appears under its name when it is whole.
+
+        Args:
+            name: the collection.
+            path: the file; one that exists is replaced.
+            format: "json", "ndjson", "csv" or "parquet"; what the file's name says when absent.
+            where: a where-object; everything without it.
+            progress: called after each page with documents done and documents in all.
+
+        Raises:
+            ReadOnly: the file cannot be written.
+            MissingDependency: "parquet" without pyarrow.
+        """
+        file = os.fspath(path)
+        return self._gate.read(
+            lambda port: transfer.export_file(port, name, file, format, where, progress)
+        )
+
 
 class Transaction(_Verbs):
     """An open transaction: the verbs of the database, committed together at its end."""
@@ -284,7 +417,7 @@ class Aurora(_Verbs):
             clock=config.clock,
             feed_retention=config.feed_retention,
         )
-        plans = Plans(completing.enqueuer(registry, engine.clock))
+        plans = Plans(job_verbs.for_texts(registry, engine.clock))
         super().__init__(engine, Gate(engine), plans, registry)
         self._workers = Workers(
             engine,

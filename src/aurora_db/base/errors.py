@@ -10,13 +10,14 @@
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
     ├── UniqueViolation              a unique value exists already
+    ├── Conflict                     another revision than the one demanded
     ├── NotFound                     (LookupError) what must be there is not
     ├── SchemaError                  a definition is refused
     │   └── HandlerInvalid           … of an event handler
     ├── JobError
     │   ├── PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
     ├── Busy Timeout                 retryable; Timeout is a TimeoutError
-    ├── TransactionError AccessDenied
+    ├── TransactionError AccessDenied MissingDependency
     └── DatabaseCorrupt DatabaseClosed VersionTooNew ReadOnly DiskFull TooLarge
 
 Three questions need no string matching: who fixes it (the class), may I retry
@@ -239,6 +240,27 @@ class UniqueViolation(AuroraError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.fields = fields
+
+
+class Conflict(AuroraError):
+    """A document has another revision than `ifRev` demands; HTTP 409.
+
+    `current` is its revision now, 0 where no such document exists. Retryable: read it again and
+    decide anew.
+    """
+
+    code = "conflict"
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str | None = None, current: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.current = current
+
+
+class MissingDependency(AuroraError):
+    """An optional library is not installed; the hint is the command that installs it."""
+
+    code = "missing_dependency"
 
 
 class NotFound(AuroraError, LookupError):

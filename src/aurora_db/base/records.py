@@ -88,3 +88,19 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     completed: int
     failed: int
     rescued: int
+
+
+class ImportFailure(msgspec.Struct, frozen=True):
+    """A document of a file that was not imported: the line it begins on, and why."""
+
+    line: int
+    reason: str
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import did. `failed` are the first thousand failures, `failed_count` is how many there were."""
+
+    imported: int
+    skipped: int
+    failed: tuple[ImportFailure, ...] = ()
+    failed_count: int = 0

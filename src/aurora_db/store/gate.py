@@ -96,6 +96,10 @@ class HeldGate:
         self._held.check()
         return finish(_held(self._port, verb))
 
+    def offload(self, work: Callable[[], T]) -> T:
+        """Run something that blocks; the caller waits anyway."""
+        return work()
+
 
 class AsyncHeldGate:
     """The asynchronous form of `HeldGate`; a statement on SQLite never suspends."""
@@ -119,6 +123,10 @@ class AsyncHeldGate:
         """Run a writing verb; it is committed or rolled back with the transaction."""
         self._held.check()
         return await _held(self._port, verb)
+
+    async def offload(self, work: Callable[[], T]) -> T:
+        """Run something that blocks on a thread of its own."""
+        return await asyncio.to_thread(work)
 
 
 async def _held(port: Port, verb: Verb[T] | Single[T]) -> Any:

@@ -17,10 +17,10 @@ from aurora_db.aql.catalog import Catalog
 from aurora_db.base.errors import NotFound, UnusedVariable
 from aurora_db.sql import lower
 from aurora_db.store import catalog as definitions
-from aurora_db.store import mutations, queries
+from aurora_db.store import job_mutations, mutations, queries, transfer
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
-from aurora_db.store.scope import Enqueue, Runner, Scope
+from aurora_db.store.scope import JobVerbs, Runner, Scope
 
 #: Texts whose plans are kept.
 KEPT = 1_000
@@ -53,8 +53,8 @@ class Prepared(msgspec.Struct, frozen=True):
 class Plans:
     """Texts and what they mean, by exact text; an entry dies with its catalog version."""
 
-    def __init__(self, enqueue: Enqueue) -> None:
-        self._enqueue = enqueue
+    def __init__(self, jobs: JobVerbs) -> None:
+        self._jobs = jobs
         self._kept: dict[str, tuple[int, tuple[Prepared, ...]]] = {}
 
     def prepare(self, text: str, catalog: Catalog) -> tuple[Prepared, ...]:
@@ -96,8 +96,18 @@ class Plans:
                 return partial(mutations.update, part)
             case plan.Delete():
                 return partial(mutations.delete, part)
+            case plan.Upsert():
+                return partial(mutations.upsert, part)
+            case plan.Import():
+                return partial(mutations.insert_many, part)
+            case plan.Export():
+                return partial(transfer.export, part)
             case plan.EnqueueJob():
-                return partial(mutations.enqueue_job, part, self._enqueue)
+                return partial(job_mutations.enqueue_job, part, self._jobs)
+            case plan.EnqueueJobs():
+                return partial(job_mutations.enqueue_jobs, part, self._jobs)
+            case plan.CancelJobs() | plan.RetryJobs():
+                return partial(job_mutations.change_jobs, part, self._jobs)
             case plan.Transaction():
                 parts = tuple((inner.key, self._runner(inner, [])) for inner in part.parts)
                 return partial(_transaction, parts)
@@ -113,8 +123,9 @@ class Plans:
 
 async def _transaction(parts: tuple[tuple[str, Runner], ...], port: Port, scope: Scope) -> Document:
     results: Document = {}
+    inner = scope.inner()
     for key, runner in parts:
-        results[key] = scope.results[key] = await runner(port, scope)
+        results[key] = inner.results[key] = await runner(port, inner)
     return results
 
 

@@ -30,7 +30,7 @@ def query_runner(query: plan.Query, lowered: list[lower.Lowered]) -> Runner:
 
 async def read(ready: lower.Lowered, port: Port, scope: Scope) -> list[Document]:
     """The documents that a statement gives now."""
-    rows = await port.rows(ready.statement.text, ready.statement.bind(scope.variables))
+    rows = await port.rows(ready.statement.text, ready.statement.bind(scope.bindings))
     return list(map(ready.reader, rows))
 
 
