@@ -83,13 +83,11 @@ class Guess:
     def __init__(self, null_values: Iterable[str] | None) -> None:
         self._nulls = frozenset(("", *(NULLS if null_values is None else null_values)))
         self._fits = list(self._ORDER)
-        self._seen = False
 
     def see(self, cell: str) -> None:
         """Take one more cell into account."""
         if cell in self._nulls or not self._fits:
             return
-        self._seen = True
         self._fits = [kind for kind in self._fits if self._is(kind, cell)]
 
     @staticmethod
@@ -108,8 +106,8 @@ class Guess:
                 return cell.lower() in ("true", "false")
 
     def type(self) -> Type:
-        """The type found; String for a column without values."""
-        return Type(name=self._fits[0] if self._seen and self._fits else "String")
+        """The type found; of a column without values one in which all of them are null."""
+        return Type(name=self._fits[0] if self._fits else "String")
 
 
 def _looks_like_float(cell: str) -> bool:
