@@ -1,4 +1,4 @@
-"""Generates `database.py` from `aio.py`: the blocking façade from the asynchronous one.
+"""Generates `database.py` from `aio.py`, `collection.py` from `aio_collection.py`: the blocking façade.
 
 python tools/unasync.py            write it
 python tools/unasync.py --check    fail when it is out of date, or a rule was not used
@@ -12,16 +12,21 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "src/aurora_db/aio.py"
-TARGET = ROOT / "src/aurora_db/database.py"
+PACKAGE = ROOT / "src/aurora_db"
+#: What is generated from what, and what it is.
+FILES = {
+    "database.py": ("aio.py", "Aurora: the blocking façade"),
+    "collection.py": ("aio_collection.py", "Collection: its blocking verbs"),
+}
 
-HEADER = '"""Aurora: the blocking façade.\n\nGenerated from aio.py by tools/unasync.py; do not edit.\n"""\n'
+HEADER = '"""{}.\n\nGenerated from {} by tools/unasync.py; do not edit.\n"""\n'
 
 #: Whole words of the source and what they become, in this order.
 RULES = (
     (r"async with ", "with "),
     (r"async def ", "def "),
     (r"await ", ""),
+    (r"\baio_collection\b", "collection"),
     (r"\bAsync(Aurora|Collection|Transaction|Gate|HeldGate)\b", r"\1"),
     (r"\b_AsyncVerbs\b", "_Verbs"),
     (r"\bAsyncIterator\b", "Iterator"),
@@ -33,18 +38,24 @@ RULES = (
 )
 
 
-def generated() -> str:
-    """The text of the blocking façade."""
-    text = SOURCE.read_text("utf-8")
-    text = text[text.index('"""\n', 3) + 4 :]
-    for pattern, replacement in RULES:
-        text, count = re.subn(pattern, replacement, text)
-        if not count and not pattern.startswith("`"):
+def generated() -> dict[str, str]:
+    """The texts of the blocking façade, by file."""
+    texts: dict[str, str] = {}
+    used = set[str]()
+    for target, (source, title) in FILES.items():
+        text = (PACKAGE / source).read_text("utf-8")
+        text = text[text.index('"""\n', 3) + 4 :]
+        for pattern, replacement in RULES:
+            text, count = re.subn(pattern, replacement, text)
+            used |= {pattern} if count else set()
+        texts[target] = formatted(HEADER.format(title, source) + text, PACKAGE / target)
+    for pattern, _ in RULES:
+        if pattern not in used and not pattern.startswith("`"):
             raise SystemExit(f"tools/unasync.py: the rule {pattern!r} was not used; delete it")
-    return formatted(HEADER + text)
+    return texts
 
 
-def formatted(text: str) -> str:
+def formatted(text: str, target: Path) -> str:
     """`text` as ruff writes it."""
     ruff = [sys.executable, "-m", "ruff"]
     sort = [
@@ -55,23 +66,24 @@ def formatted(text: str) -> str:
         "I",
         "--fix",
         "--stdin-filename",
-        str(TARGET),
+        str(target),
         "-",
     ]
     text = subprocess.run(sort, input=text, capture_output=True, text=True, check=True).stdout
-    tidy = [*ruff, "format", "--quiet", "--stdin-filename", str(TARGET), "-"]
+    tidy = [*ruff, "format", "--quiet", "--stdin-filename", str(target), "-"]
     return subprocess.run(tidy, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def main() -> int:
     """Write the file, or compare it."""
-    text = generated()
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(text, "utf-8")
-        return 0
-    if not TARGET.exists() or TARGET.read_text("utf-8") != text:
-        sys.stderr.write("database.py is out of date; run: python tools/unasync.py\n")
-        return 1
+    texts = generated()
+    for name, text in texts.items():
+        target = PACKAGE / name
+        if "--check" not in sys.argv[1:]:
+            target.write_text(text, "utf-8")
+        elif not target.exists() or target.read_text("utf-8") != text:
+            sys.stderr.write(f"{name} is out of date; run: python tools/unasync.py\n")
+            return 1
     return 0
 
 

@@ -20,7 +20,8 @@ The insert, its change and the job commit together; the job survives `kill -9`.
 
 from __future__ import annotations
 
-from aurora_db.aio import AsyncAurora, AsyncCollection, AsyncTransaction
+from aurora_db.aio import AsyncAurora, AsyncTransaction
+from aurora_db.aio_collection import AsyncCollection
 from aurora_db.base.clock import Clock, ManualClock, SystemClock
 from aurora_db.base.errors import (
     AccessDenied,
@@ -62,9 +63,10 @@ from aurora_db.base.errors import (
     VersionTooNew,
     WorkersDisabled,
 )
-from aurora_db.base.records import ImportFailure, ImportReport, Job, Priority, WorkerStats
+from aurora_db.base.records import ImportFailure, ImportReport, Job, Priority, Problem, WorkerStats
+from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig
-from aurora_db.database import Aurora, Collection, Transaction
+from aurora_db.database import Aurora, Transaction
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
 
@@ -107,6 +109,7 @@ __all__ = [
     "NotFound",
     "PayloadInvalid",
     "Priority",
+    "Problem",
     "ReadOnly",
     "Retry",
     "SchemaError",

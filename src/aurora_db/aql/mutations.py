@@ -254,11 +254,13 @@ class Mutations:
         if not node.selection:
             outputs, created = everything(collection)[:1], ("_created",)
             return plan.Upsert(key_of(node), collection, where, data, outputs, created, (), rev)
-        unique_keys(self._scope, node.selection, [key_of(one) for one in node.selection])
-        stored = tuple(one for one in node.selection if one.name.text != "_created")
+        made = [one for one in node.selection if _is_created(one)]
+        stored = tuple(one for one in node.selection if one not in made)
         outputs = Selections(collection, self._scope).outputs(stored) if stored else ()
-        order = tuple(key_of(one) for one in node.selection)
-        created = tuple(key_of(one) for one in node.selection if one not in stored)
+        created = tuple(key_of(one) for one in made if isinstance(one, syntax.FieldSelection))
+        order = _keys(node.selection)
+        if order:
+            unique_keys(self._scope, node.selection, order)
         return plan.Upsert(key_of(node), collection, where, data, outputs, created, order, rev)
 
     def _delete(self, node: syntax.FieldSelection) -> plan.Delete:
@@ -293,3 +295,21 @@ class Mutations:
                 node.name.span, "give where or id, or write all: true",
             )  # fmt: skip
         return Selections(collection, self._scope).where(given)
+
+
+def _is_created(selection: syntax.Selection) -> bool:
+    return isinstance(selection, syntax.FieldSelection) and selection.name.text == "_created"
+
+
+def _keys(selection: tuple[syntax.Selection, ...]) -> tuple[str, ...]:
+    """The keys in their order; nothing where a fragment hides some."""
+    keys: list[str] = []
+    for one in selection:
+        match one:
+            case syntax.FieldSelection():
+                keys.append(key_of(one))
+            case syntax.Computed():
+                keys.append(one.alias.text)
+            case _:
+                return ()
+    return tuple(keys)

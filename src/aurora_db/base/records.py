@@ -104,3 +104,10 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     skipped: int
     failed: tuple[ImportFailure, ...] = ()
     failed_count: int = 0
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong with a file: where, "file" or a collection, and what."""
+
+    place: str
+    message: str
