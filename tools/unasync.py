@@ -1,4 +1,4 @@
-"""Generates `database.py` from `aio.py`, `collection.py` from `aio_collection.py`: the blocking façade.
+"""Generates the blocking façade from the asynchronous one: `database.py` from `aio.py`, and so on.
 
 python tools/unasync.py            write it
 python tools/unasync.py --check    fail when it is out of date, or a rule was not used
@@ -13,22 +13,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/aurora_db"
-#: What is generated from what, and what it is.
-FILES = {
-    "database.py": ("aio.py", "Aurora: the blocking façade"),
-    "collection.py": ("aio_collection.py", "Collection: its blocking verbs"),
-}
-
-HEADER = '"""{}.\n\nGenerated from {} by tools/unasync.py; do not edit.\n"""\n'
+#: What is written by hand, what is made of it, and what that is.
+ROOMS = (
+    ("aio.py", "database.py", "Aurora: the blocking façade."),
+    ("aio_collection.py", "collection.py", "Collection: its blocking verbs."),
+    ("aio_query.py", "database_query.py", "The fluent builder of the blocking façade."),
+)
 
 #: Whole words of the source and what they become, in this order.
 RULES = (
     (r"async with ", "with "),
     (r"async def ", "def "),
     (r"await ", ""),
-    (r"\baio_collection\b", "collection"),
-    (r"\bAsync(Aurora|Collection|Transaction|Gate|HeldGate)\b", r"\1"),
+    (r"\bAsync(Aurora|Collection|Transaction|Query|Executes|Gate|HeldGate)\b", r"\1"),
     (r"\b_AsyncVerbs\b", "_Verbs"),
+    (r"\baio_collection\b", "collection"),
+    (r"\baio_query\b", "database_query"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\basynccontextmanager\b", "contextmanager"),
     (r"\b__aenter__\b", "__enter__"),
@@ -38,24 +38,19 @@ RULES = (
 )
 
 
-def generated() -> dict[str, str]:
-    """The texts of the blocking façade, by file."""
-    texts: dict[str, str] = {}
-    used = set[str]()
-    for target, (source, title) in FILES.items():
-        text = (PACKAGE / source).read_text("utf-8")
-        text = text[text.index('"""\n', 3) + 4 :]
-        for pattern, replacement in RULES:
-            text, count = re.subn(pattern, replacement, text)
-            used |= {pattern} if count else set()
-        texts[target] = formatted(HEADER.format(title, source) + text, PACKAGE / target)
-    for pattern, _ in RULES:
-        if pattern not in used and not pattern.startswith("`"):
-            raise SystemExit(f"tools/unasync.py: the rule {pattern!r} was not used; delete it")
-    return texts
+def generated(unused: set[str], source: Path, head: str) -> str:
+    """The text of a blocking room; rules that had something to do are taken out of `unused`."""
+    text = source.read_text("utf-8")
+    text = text[text.index('"""\n', 3) + 4 :]
+    for pattern, replacement in RULES:
+        text, count = re.subn(pattern, replacement, text)
+        if count:
+            unused.discard(pattern)
+    made = f"Generated from {source.name} by tools/unasync.py; do not edit."
+    return formatted(f'"""{head}\n\n{made}\n"""\n' + text)
 
 
-def formatted(text: str, target: Path) -> str:
+def formatted(text: str) -> str:
     """`text` as ruff writes it."""
     ruff = [sys.executable, "-m", "ruff"]
     sort = [
@@ -66,25 +61,30 @@ def formatted(text: str, target: Path) -> str:
         "I",
         "--fix",
         "--stdin-filename",
-        str(target),
+        str(PACKAGE / "database.py"),
         "-",
     ]
     text = subprocess.run(sort, input=text, capture_output=True, text=True, check=True).stdout
-    tidy = [*ruff, "format", "--quiet", "--stdin-filename", str(target), "-"]
+    tidy = [*ruff, "format", "--quiet", "--stdin-filename", str(PACKAGE / "database.py"), "-"]
     return subprocess.run(tidy, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def main() -> int:
-    """Write the file, or compare it."""
-    texts = generated()
-    for name, text in texts.items():
-        target = PACKAGE / name
+    """Write the rooms, or compare them."""
+    unused = {pattern for pattern, _ in RULES if not pattern.startswith("`")}
+    stale: list[str] = []
+    for source, target, head in ROOMS:
+        text = generated(unused, PACKAGE / source, head)
+        path = PACKAGE / target
         if "--check" not in sys.argv[1:]:
-            target.write_text(text, "utf-8")
-        elif not target.exists() or target.read_text("utf-8") != text:
-            sys.stderr.write(f"{name} is out of date; run: python tools/unasync.py\n")
-            return 1
-    return 0
+            path.write_text(text, "utf-8")
+        elif not path.exists() or path.read_text("utf-8") != text:
+            stale.append(target)
+    for pattern in sorted(unused):
+        sys.stderr.write(f"tools/unasync.py: the rule {pattern!r} was not used; delete it\n")
+    for target in stale:
+        sys.stderr.write(f"{target} is out of date; run: python tools/unasync.py\n")
+    return 1 if stale or unused else 0
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from aurora_db.aio import AsyncAurora, AsyncTransaction
 from aurora_db.aio_collection import AsyncCollection
+from aurora_db.aio_query import AsyncQuery
+from aurora_db.aql.builder import Condition, F
 from aurora_db.base.clock import Clock, ManualClock, SystemClock
 from aurora_db.base.errors import (
     AccessDenied,
@@ -35,6 +37,8 @@ from aurora_db.base.errors import (
     DiskFull,
     DuplicateAlias,
     DuplicateArgument,
+    ForeignKeyViolation,
+    FragmentCycle,
     HandlerInvalid,
     JobError,
     LeaseLost,
@@ -45,9 +49,11 @@ from aurora_db.base.errors import (
     PayloadInvalid,
     ReadOnly,
     SchemaError,
+    SecurityError,
     Timeout,
     TransactionError,
     TypeMismatch,
+    Unauthenticated,
     UndefinedVariable,
     UniqueViolation,
     UnknownArgument,
@@ -55,6 +61,7 @@ from aurora_db.base.errors import (
     UnknownDirective,
     UnknownEnum,
     UnknownField,
+    UnknownFragment,
     UnknownOperator,
     UnknownType,
     Unsupported,
@@ -63,10 +70,19 @@ from aurora_db.base.errors import (
     VersionTooNew,
     WorkersDisabled,
 )
-from aurora_db.base.records import ImportFailure, ImportReport, Job, Priority, Problem, WorkerStats
+from aurora_db.base.records import (
+    Explanation,
+    ImportFailure,
+    ImportReport,
+    Job,
+    Priority,
+    Problem,
+    WorkerStats,
+)
 from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig
 from aurora_db.database import Aurora, Transaction
+from aurora_db.database_query import Query
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
 
@@ -78,6 +94,7 @@ __all__ = [
     "AqlSyntaxError",
     "AsyncAurora",
     "AsyncCollection",
+    "AsyncQuery",
     "AsyncTransaction",
     "Aurora",
     "AuroraConfig",
@@ -86,13 +103,18 @@ __all__ = [
     "Cancel",
     "Clock",
     "Collection",
+    "Condition",
     "Conflict",
     "DatabaseClosed",
     "DatabaseCorrupt",
     "DiskFull",
     "DuplicateAlias",
     "DuplicateArgument",
+    "Explanation",
+    "F",
     "Fail",
+    "ForeignKeyViolation",
+    "FragmentCycle",
     "HandlerInvalid",
     "ImportFailure",
     "ImportReport",
@@ -110,15 +132,18 @@ __all__ = [
     "PayloadInvalid",
     "Priority",
     "Problem",
+    "Query",
     "ReadOnly",
     "Retry",
     "SchemaError",
+    "SecurityError",
     "Snooze",
     "SystemClock",
     "Timeout",
     "Transaction",
     "TransactionError",
     "TypeMismatch",
+    "Unauthenticated",
     "UndefinedVariable",
     "UniqueViolation",
     "UnknownArgument",
@@ -126,6 +151,7 @@ __all__ = [
     "UnknownDirective",
     "UnknownEnum",
     "UnknownField",
+    "UnknownFragment",
     "UnknownOperator",
     "UnknownType",
     "Unsupported",

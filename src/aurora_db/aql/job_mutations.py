@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from aurora_db.aql import handlers, plan, suggest, syntax, system
-from aurora_db.aql.selections import Selections, key_of, refuse_directives, unique_keys
+from aurora_db.aql.directives import fields_of
+from aurora_db.aql.selections import Selections, key_of
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import MissingWhere, UnknownField
 
@@ -94,11 +95,10 @@ def counted_keys(
     """The keys of a result of plain values; all of its kinds without a selection."""
     if not node.selection:
         return tuple((what, what) for what in dict.fromkeys(names.values()))
-    fields = [one for one in node.selection if isinstance(one, syntax.FieldSelection)]
-    unique_keys(scope, fields, [key_of(one) for one in fields])
     keys: list[tuple[str, str]] = []
-    for one in fields:
-        refuse_directives(scope, one.directives)
+    for one in fields_of(scope, node.selection, None):
+        if isinstance(one, syntax.Computed):
+            raise scope.fail(UnknownField, "a result has no computed fields", one.span)
         what = names.get(one.name.text)
         if what is None:
             raise scope.fail(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import changing, plan, suggest, syntax
+from aurora_db.aql import changing, directives, plan, suggest, syntax
 from aurora_db.aql.catalog import Collection
+from aurora_db.aql.directives import fields_of
 from aurora_db.aql.job_mutations import JobMutations, counted_keys
 from aurora_db.aql.results import shape_of
-from aurora_db.aql.selections import Selections, everything, key_of, refuse_directives, unique_keys
+from aurora_db.aql.selections import Selections, everything, key_of
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import (
     AccessDenied,
@@ -60,7 +61,12 @@ class Mutations:
         """The parts in their order; each may read what earlier ones gave."""
         parts: list[plan.Part] = []
         for node in nodes:
+            here = not isinstance(node, syntax.FieldSelection) or directives.kept(
+                self._scope, node.directives
+            )
             part = self._part(node)
+            if not here:
+                continue
             if part.key in {one.key for one in parts}:
                 raise self._scope.fail(
                     DuplicateAlias,
@@ -88,7 +94,6 @@ class Mutations:
                 raise AssertionError("the parser lets no fragment into a mutation")
 
     def _verb(self, node: syntax.FieldSelection) -> plan.Part:
-        refuse_directives(self._scope, node.directives)
         name = node.name.text
         match name:
             case "insertInto" | "insert":
@@ -254,13 +259,11 @@ class Mutations:
         if not node.selection:
             outputs, created = everything(collection)[:1], ("_created",)
             return plan.Upsert(key_of(node), collection, where, data, outputs, created, (), rev)
-        made = [one for one in node.selection if _is_created(one)]
-        stored = tuple(one for one in node.selection if one not in made)
+        fields = fields_of(self._scope, node.selection, collection.name)
+        stored = [one for one in fields if not _is_created(one)]
         outputs = Selections(collection, self._scope).outputs(stored) if stored else ()
-        created = tuple(key_of(one) for one in made if isinstance(one, syntax.FieldSelection))
-        order = _keys(node.selection)
-        if order:
-            unique_keys(self._scope, node.selection, order)
+        created = tuple(_key(one) for one in fields if _is_created(one))
+        order = tuple(_key(one) for one in fields)
         return plan.Upsert(key_of(node), collection, where, data, outputs, created, order, rev)
 
     def _delete(self, node: syntax.FieldSelection) -> plan.Delete:
@@ -294,22 +297,17 @@ class Mutations:
                 MissingWhere, f"{node.name.text} without a condition would change every document of '{collection.name}'",
                 node.name.span, "give where or id, or write all: true",
             )  # fmt: skip
-        return Selections(collection, self._scope).where(given)
+        where = Selections(collection, self._scope).where(given)
+        # What a variable says may be nothing: that is meant, then.
+        return plan.And((where, plan.ALWAYS)) if whole else where
 
 
-def _is_created(selection: syntax.Selection) -> bool:
+def _is_created(selection: syntax.FieldSelection | syntax.Computed) -> bool:
     return isinstance(selection, syntax.FieldSelection) and selection.name.text == "_created"
 
 
-def _keys(selection: tuple[syntax.Selection, ...]) -> tuple[str, ...]:
-    """The keys in their order; nothing where a fragment hides some."""
-    keys: list[str] = []
-    for one in selection:
-        match one:
-            case syntax.FieldSelection():
-                keys.append(key_of(one))
-            case syntax.Computed():
-                keys.append(one.alias.text)
-            case _:
-                return ()
-    return tuple(keys)
+def _key(selection: syntax.FieldSelection | syntax.Computed) -> str:
+    """The key of a result."""
+    return (
+        key_of(selection) if isinstance(selection, syntax.FieldSelection) else selection.alias.text
+    )

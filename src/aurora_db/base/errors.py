@@ -4,20 +4,23 @@
     ├── AqlError                     line, column, excerpt: the text is at fault
     │   ├── AqlSyntaxError           syntax
     │   ├── UnknownCollection UnknownField UnknownArgument UnknownOperator UnknownDirective
-    │   ├── UnknownType UnknownFunction UnknownFragment UnknownEnum
+    │   ├── UnknownType UnknownFunction UnknownFragment FragmentCycle UnknownEnum
     │   ├── UndefinedVariable UnusedVariable DuplicateArgument DuplicateAlias MissingArgument
     │   ├── TypeMismatch MissingWhere
+    │   ├── SecurityError            a pattern could run too long
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
     ├── UniqueViolation              a unique value exists already
     ├── Conflict                     another revision than the one demanded
+    ├── ForeignKeyViolation          a relation would lead nowhere
     ├── NotFound                     (LookupError) what must be there is not
     ├── SchemaError                  a definition is refused
     │   └── HandlerInvalid           … of an event handler
     ├── JobError
     │   ├── PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
     ├── Busy Timeout                 retryable; Timeout is a TimeoutError
-    ├── TransactionError AccessDenied MissingDependency
+    ├── TransactionError AccessDenied Unauthenticated
+    ├── MissingDependency            (ImportError) an optional package
     └── DatabaseCorrupt DatabaseClosed VersionTooNew ReadOnly DiskFull TooLarge
 
 Three questions need no string matching: who fixes it (the class), may I retry
@@ -156,6 +159,12 @@ class UnknownFragment(AqlError):
     code = "unknown_fragment"
 
 
+class FragmentCycle(AqlError):
+    """A fragment holds itself."""
+
+    code = "fragment_cycle"
+
+
 class UnknownEnum(AqlError):
     """The word is not one of the enum's."""
 
@@ -202,6 +211,12 @@ class MissingWhere(AqlError):
     """Update or delete of everything without `all: true`."""
 
     code = "missing_where"
+
+
+class SecurityError(AqlError):
+    """A pattern or its cost exceeds a limit."""
+
+    code = "security"
 
 
 class Unsupported(AqlError):
@@ -257,10 +272,22 @@ class Conflict(AuroraError):
         self.current = current
 
 
-class MissingDependency(AuroraError):
-    """An optional library is not installed; the hint is the command that installs it."""
+class ForeignKeyViolation(AuroraError):
+    """A relation would lead nowhere: `fields` hold it, `value` is what they would refer to."""
 
-    code = "missing_dependency"
+    code = "foreign_key_violation"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        fields: tuple[str, ...] = (),
+        value: object = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.fields = fields
+        self.value = value
 
 
 class NotFound(AuroraError, LookupError):
@@ -341,6 +368,18 @@ class AccessDenied(AuroraError):
     """The collection may not be written by this caller."""
 
     code = "access_denied"
+
+
+class Unauthenticated(AuroraError):
+    """Only somebody known may do this, and nobody was named."""
+
+    code = "unauthenticated"
+
+
+class MissingDependency(AuroraError, ImportError):
+    """An optional package is needed; the hint is the line that installs it."""
+
+    code = "missing_dependency"
 
 
 class DatabaseCorrupt(AuroraError):

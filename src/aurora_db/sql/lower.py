@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from aurora_db.aql import changes, plan
-from aurora_db.aql.catalog import Collection
+from aurora_db.aql.catalog import Collection, Field
 from aurora_db.aql.selections import everything
 from aurora_db.aql.values import value_of
 from aurora_db.base.errors import TypeMismatch, UnknownField
 from aurora_db.sql import changes as set_clause
-from aurora_db.sql import expressions, reader
+from aurora_db.sql import expressions, reader, search
 from aurora_db.sql.statement import Batch, Bound, Statement, identifier
 from aurora_db.sql.where import has_variable, where
 
@@ -26,29 +26,32 @@ has_where_variable = has_variable
 class Lowered(msgspec.Struct, frozen=True):
     """A query as a statement, with what makes documents of its rows.
 
-    `bounded`: it reads few rows, by an index.
+    `bounded`: it reads few rows, by an index. `alone`: the query is this statement and no other.
     """
 
     statement: Statement
     reader: reader.Reader
     bounded: bool
+    alone: bool = True
 
 
 def query(query: plan.Query) -> Lowered:
     """The statement of a query, without its aggregates."""
     collection = query.collection
     condition, params = where(query.where, row=_row(collection))
-    columns = ", ".join(_column(output, collection) for output in query.outputs)
-    parts = [f"SELECT {columns} FROM {identifier(collection.name)}"]
+    columns = ", ".join(column(output, collection) for output in query.outputs)
+    source, joined = search.source(query)
+    params = joined + params
+    parts = [f"SELECT {columns} FROM {source}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")
-    parts.append("ORDER BY " + ", ".join(_orders(query)))
+    parts.append("ORDER BY " + ", ".join(orders(query)))
     if query.limit is not None or query.offset is not None:
         parts.append("LIMIT ?")
-        params += (_amount(query.limit, -1),)
+        params += (amount(query.limit, -1),)
     if query.offset is not None:
         parts.append("OFFSET ?")
-        params += (_amount(query.offset, 0),)
+        params += (amount(query.offset, 0),)
     return Lowered(
         Statement(" ".join(parts), params), reader.compiled(query.outputs), _is_bounded(query)
     )
@@ -58,37 +61,54 @@ def _row(collection: Collection) -> str:
     return identifier(collection.name) + "."
 
 
-def _column(output: plan.Output, collection: Collection) -> str:
-    path = output.path
-    if output.extra:
-        return identifier("_extra")
-    if path.keys:
-        return expressions.part(path, _row(collection))
-    return expressions.column(path, "")
+def column(output: plan.Selected, collection: Collection) -> str:
+    """The column of one output; of a nested selection, the value that links."""
+    match output:
+        case plan.Output(path=path):
+            if output.extra:
+                return identifier("_extra")
+            if path.keys:
+                return expressions.part(path, _row(collection))
+            return expressions.column(path, "")
+        case plan.One(hop=hop):
+            return _row(collection) + identifier(hop.field.name)
+        case plan.Many(link=link):
+            return expressions.link(link.local, _row(collection))
+        case plan.Score():
+            return f"{search.FOUND}._score"
+        case plan.Snippet():
+            # Replaced by the snippet, which is made for the documents that are shown only.
+            return f"{_row(collection)}_n"
+        case plan.Computed():
+            raise AssertionError(f"not read by this statement: {output}")
 
 
-def _amount(value: plan.Value | None, otherwise: int) -> Any:
+def amount(value: plan.Value | None, otherwise: int) -> Any:
+    """A limit or an offset as a parameter."""
     if value is None:
         return otherwise
     if isinstance(value, plan.Constant):
         return value.value
 
     def read(variables: Mapping[str, Any]) -> int:
-        amount = value_of(value, variables)
-        if amount is None:
+        found = value_of(value, variables)
+        if found is None:
             return otherwise
-        if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
-            raise TypeMismatch(f"a limit or offset is a whole number from 0, got {amount!r}")
-        return amount
+        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+            raise TypeMismatch(f"a limit or offset is a whole number from 0, got {found!r}")
+        return found
 
     return Bound(read)
 
 
-def _orders(query: plan.Query) -> list[str]:
+def orders(query: plan.Query) -> list[str]:
+    """The terms of the order, the last one unique."""
     collection = query.collection
-    last = _place(collection)
+    last = _row(collection) + _place(collection)
+    if query.search is not None and not query.order:
+        return [f"{search.FOUND}._score DESC", last]
     if query.order and _has_unique_id(collection):
-        last = identifier("id")
+        last = _row(collection) + identifier("id")
     return [*(_order(order, collection) for order in query.order), last]
 
 
@@ -123,19 +143,17 @@ def _is_bounded(query: plan.Query) -> bool:
     match query.where:
         case plan.And(parts=()):
             return True
-        case plan.Compare() | plan.And(parts=(plan.Compare(),)):
-            field = parts[0].path.field
-            if field is None or parts[0].path.keys:
-                return False
-            return field.indexed and parts[0].op == "eq"
+        case plan.Compare(path=path, op="eq") | plan.And(parts=(plan.Compare(path=path, op="eq"),)):
+            field = _own(path)
+            return field is not None and field.indexed
         case _:
             return False
 
 
 def _is_one(part: plan.Compare, collection: Collection) -> bool:
     """Whether a comparison leaves one document at most, or as many as the ids it lists."""
-    field = part.path.field
-    if field is None or part.path.keys:
+    field = _own(part.path)
+    if field is None:
         return False
     is_id = field.name == "id" and _has_unique_id(collection)
     if part.op == "in" and isinstance(part.value, plan.Constant):
@@ -145,6 +163,13 @@ def _is_one(part: plan.Compare, collection: Collection) -> bool:
         isinstance(part.value, plan.Constant) and part.value.value is not None
     )
     return part.op == "eq" and (is_id or (field.unique and known))
+
+
+def _own(path: plan.Path | plan.Call) -> Field | None:
+    """The field of the document itself whose whole value is compared; None where it is another."""
+    if isinstance(path, plan.Call) or path.keys or path.hops:
+        return None
+    return path.field
 
 
 def _comparisons(parts: Sequence[plan.Where]) -> list[plan.Compare]:
@@ -159,7 +184,9 @@ def _comparisons(parts: Sequence[plan.Where]) -> list[plan.Compare]:
 
 def aggregate(query: plan.Query) -> Statement:
     """How many documents match, over the whole filtered set."""
-    return Statement(*count(query.collection, query.where))
+    text, params = where(query.where, row=_row(query.collection))
+    source, joined = search.source(query)
+    return Statement(f"SELECT count(*) FROM {source} WHERE {text}", joined + params)
 
 
 def count(collection: Collection, condition: plan.Where) -> tuple[str, tuple[Any, ...]]:
@@ -188,7 +215,7 @@ def get(collection: Collection) -> tuple[str, reader.Reader]:
             hint="query them by their fields",
         )
     outputs = everything(collection)
-    columns = ", ".join(_column(output, collection) for output in outputs)
+    columns = ", ".join(column(output, collection) for output in outputs)
     text = f"SELECT {columns} FROM {identifier(collection.name)} WHERE id = ?"
     return text, reader.compiled(outputs)
 
@@ -199,7 +226,7 @@ def page(
     """What reads the next `size` matching documents after a place, its last parameter and last column."""
     outputs = everything(collection)
     place = _place(collection)
-    columns = ", ".join([*(_column(output, collection) for output in outputs), place])
+    columns = ", ".join([*(column(output, collection) for output in outputs), place])
     text, params = where(condition, row=_row(collection))
     return Statement(
         f"SELECT {columns} FROM {identifier(collection.name)} WHERE ({text}) AND {place} > ? "

@@ -154,9 +154,16 @@ def conflict_mode(word: Any) -> str:
     return mode
 
 
-def touch_handlers(port: Port, collection: Collection) -> None:
-    """Wake the workers after the commit if event handlers wait for `collection`."""
-    if port.catalog.handlers_of(collection.name):
+def touch_handlers(port: Port, collection: Collection, *, deleted: bool = False) -> None:
+    """Wake the workers after the commit if event handlers wait for `collection`.
+
+    A delete reaches over relations.
+    """
+    catalog = port.catalog
+    if not catalog.handlers:
+        return
+    names = catalog.reached_by_delete(collection.name) if deleted else (collection.name,)
+    if any(map(catalog.handlers_of, names)):
         port.touch("jobs")
 
 
@@ -305,7 +312,7 @@ async def delete_where(
     statement = lower.delete(collection, where)
     rows = await port.rows(statement.text, statement.bind(variables))
     if rows:
-        touch_handlers(port, collection)
+        touch_handlers(port, collection, deleted=True)
     return [row[0] for row in rows]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aurora_db.aql import plan, system
+from aurora_db.aql.expand import expand_for_write
 from aurora_db.base.errors import TypeMismatch
 from aurora_db.sql import lower
 from aurora_db.store import queries
@@ -18,7 +19,9 @@ from aurora_db.store.scope import JobVerbs, Scope
 async def enqueue_job(part: plan.EnqueueJob, jobs: JobVerbs, port: Port, scope: Scope) -> Document:
     """Put a job into the queue; it by the outputs."""
     ids = await jobs.enqueue(port, [_options(part, scope)])
-    return (await queries.by_ids(port, system.SYSTEM["_jobs"], part.outputs, ids))[0]
+    return (await queries.by_ids(port, system.SYSTEM["_jobs"], part.outputs, ids, scope.bindings))[
+        0
+    ]
 
 
 async def enqueue_jobs(
@@ -42,7 +45,7 @@ async def change_jobs(
     part: plan.CancelJobs | plan.RetryJobs, jobs: JobVerbs, port: Port, scope: Scope
 ) -> Document:
     """Cancel or retry the jobs that match, those of them that can be."""
-    where = queries.expand(part.where, port.catalog, scope)
+    where = expand_for_write(part.where, port.catalog, scope.bindings)
     statement = lower.ids(system.SYSTEM["_jobs"], where)
     rows = await port.rows(statement.text, statement.bind(scope.bindings))
     verb = jobs.cancel if isinstance(part, plan.CancelJobs) else jobs.retry

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection
+from aurora_db.aql.expand import expand_for_write, expand_query
 from aurora_db.base.errors import TypeMismatch
-from aurora_db.sql import lower
 from aurora_db.store import documents, queries, upserts
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
@@ -25,7 +25,7 @@ async def insert(part: plan.Insert, port: Port, scope: Scope) -> Document:
     """Insert one document; it by the outputs."""
     document = _as_document(scope.value(part.data), "'data'")
     ids = await documents.insert_many(port, part.collection.name, [document])
-    return (await queries.by_ids(port, part.collection, part.outputs, ids))[0]
+    return (await queries.by_ids(port, part.collection, part.outputs, ids, scope.bindings))[0]
 
 
 async def insert_many(part: plan.InsertMany | plan.Import, port: Port, scope: Scope) -> Document:
@@ -36,19 +36,19 @@ async def insert_many(part: plan.InsertMany | plan.Import, port: Port, scope: Sc
     rows = [_as_document(one, "each element of 'data'") for one in cast("list[Any]", given)]
     mode = "ERROR" if part.on_conflict is None else scope.value(part.on_conflict)
     ids = await documents.insert_many(port, part.collection.name, rows, mode)
-    nodes = await _nodes(port, part.collection, part.result, ids)
+    nodes = await _nodes(port, part.collection, part.result, ids, scope)
     return affected(part.result, ids, nodes)
 
 
 async def update(part: plan.Update, port: Port, scope: Scope) -> Document:
     """Merge into what matches; the result of the bulk verb."""
     changes = _as_document(scope.value(part.data), "'data'")
-    where = queries.expand(part.where, port.catalog, scope)
+    where = expand_for_write(part.where, port.catalog, scope.bindings)
     rev = None if part.if_rev is None else scope.value(part.if_rev)
     ids = await documents.update_where(
         port, part.collection, where, changes, scope.bindings, if_rev=rev
     )
-    nodes = await _nodes(port, part.collection, part.result, ids)
+    nodes = await _nodes(port, part.collection, part.result, ids, scope)
     return affected(part.result, ids, nodes)
 
 
@@ -58,7 +58,7 @@ async def upsert(part: plan.Upsert, port: Port, scope: Scope) -> Document:
     data = _as_document(scope.value(part.data), "'data'")
     rev = None if part.if_rev is None else scope.value(part.if_rev)
     id, created = await upserts.upsert_one(port, part.collection, where, data, if_rev=rev)
-    found = (await queries.by_ids(port, part.collection, part.outputs, [id]))[0]
+    found = (await queries.by_ids(port, part.collection, part.outputs, [id], scope.bindings))[0]
     found.update(dict.fromkeys(part.created, created))
     if not part.order:
         return found
@@ -67,24 +67,25 @@ async def upsert(part: plan.Upsert, port: Port, scope: Scope) -> Document:
 
 async def delete(part: plan.Delete, port: Port, scope: Scope) -> Document:
     """Remove what matches; the result of the bulk verb."""
-    where = queries.expand(part.where, port.catalog, scope)
+    where = expand_for_write(part.where, port.catalog, scope.bindings)
     rev = None if part.if_rev is None else scope.value(part.if_rev)
     nodes: list[Document] = []
     if part.result.nodes:
         before = plan.Query(
             key="", collection=part.collection, outputs=part.result.nodes, where=where
         )
-        nodes = await queries.read(lower.query(before), port, scope)
+        known = expand_query(before, port.catalog, scope.bindings)
+        nodes = await queries.documents_of(known, port, scope)
     ids = await documents.delete_where(port, part.collection, where, scope.bindings, if_rev=rev)
     return affected(part.result, ids, nodes)
 
 
 async def _nodes(
-    port: Port, collection: Collection, result: plan.Affected, ids: Sequence[str]
+    port: Port, collection: Collection, result: plan.Affected, ids: Sequence[str], scope: Scope
 ) -> list[Document]:
     if not result.nodes:
         return []
-    return await queries.by_ids(port, collection, result.nodes, ids)
+    return await queries.by_ids(port, collection, result.nodes, ids, scope.bindings)
 
 
 def affected(result: plan.Affected, ids: list[str], nodes: list[Document]) -> Document:

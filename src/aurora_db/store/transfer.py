@@ -13,11 +13,12 @@ from typing import Any, Final
 from aurora_db.aql import cells, plan, resolve, selections
 from aurora_db.aql.catalog import Collection, Type
 from aurora_db.aql.checks import check_document
+from aurora_db.aql.expand import expand
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import AuroraError, ValidationError
 from aurora_db.base.records import ImportFailure, ImportReport
 from aurora_db.sql import lower
-from aurora_db.store import documents, formats, queries
+from aurora_db.store import documents, formats
 from aurora_db.store.documents import Document
 from aurora_db.store.formats import Record
 from aurora_db.store.port import Port, finish
@@ -270,7 +271,7 @@ class _Line:
 async def export(part: plan.Export, port: Port, scope: Scope) -> Document:
     """The mutation: into a file, else into the result."""
     collection = part.collection
-    where = queries.expand(part.where, port.catalog, scope)
+    where = expand(part.where, port.catalog, scope.bindings)
     path = None if part.path is None else scope.value(part.path)
     word = None if part.format is None else scope.value(part.format)
     values: dict[str, Any] = {"path": path}
