@@ -16,6 +16,7 @@ PACKAGE = ROOT / "src/aurora_db"
 #: What is written by hand, what is made of it, and what that is.
 ROOMS = (
     ("aio.py", "database.py", "Aurora: the blocking façade."),
+    ("aio_collection.py", "collection.py", "Collection: its blocking verbs."),
     ("aio_query.py", "database_query.py", "The fluent builder of the blocking façade."),
 )
 
@@ -26,6 +27,7 @@ RULES = (
     (r"await ", ""),
     (r"\bAsync(Aurora|Collection|Transaction|Query|Executes|Gate|HeldGate)\b", r"\1"),
     (r"\b_AsyncVerbs\b", "_Verbs"),
+    (r"\baio_collection\b", "collection"),
     (r"\baio_query\b", "database_query"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\basynccontextmanager\b", "contextmanager"),

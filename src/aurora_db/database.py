@@ -17,16 +17,26 @@ from aurora_db import completing
 from aurora_db.aql import access, spelling
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
-from aurora_db.base.errors import AqlError, AuroraError
-from aurora_db.base.records import Explanation, Job, MigrationResult, Priority
+from aurora_db.base.errors import AqlError
+from aurora_db.base.records import (
+    Explanation,
+    ImportReport,
+    Job,
+    MigrationResult,
+    Priority,
+    Problem,
+)
+from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.database_query import Query
 from aurora_db.jobs import queue as job_queue
+from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import alter, documents, exclusive, migration_files, operations
+from aurora_db.store import alter, documents, exclusive, migration_files, operations, transfer
+from aurora_db.store import check as checking
 from aurora_db.store import explain as explaining
-from aurora_db.store.documents import Document, Target
+from aurora_db.store.documents import Document
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import Gate, HeldGate
 from aurora_db.store.held import Held
@@ -37,71 +47,6 @@ from aurora_db.store.stages import Stages
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Collection:
-    """The documents of one collection; made by `db.collection(name)` or `db[name]`."""
-
-    def __init__(self, gate: Gate | HeldGate, name: str, clock_now: Callable[[], datetime]) -> None:
-        self._gate = gate
-        self._now = clock_now
-        self.name = name
-
-    def insert(self, document: Mapping[str, Any]) -> str:
-        """Insert one document; returns its id, made as a UUIDv7 when it has none.
-
-        Raises:
-            ValidationError, TypeMismatch, UnknownField: the document breaks the schema.
-            UniqueViolation: another document has one of its unique values.
-        """
-        before = self._gate.catalog
-        try:
-            single = documents.insert_single(before, self.name, document, self._now())
-        except AuroraError:
-            # Another process may have defined what is refused here.
-            self._gate.read(operations.look)
-            if self._gate.catalog is before:
-                raise
-            single = documents.insert_single(self._gate.catalog, self.name, document, self._now())
-        return self._gate.write(single)
-
-    def insert_many(self, items: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Insert all documents or none, in one transaction; returns their ids in order."""
-        rows = list(items)
-        return self._gate.write(lambda port: documents.insert_many(port, self.name, rows))
-
-    def get(self, id: str) -> Document | None:
-        """The document of this id with all its fields, or None."""
-        return self._gate.read(
-            lambda port: documents.get(port, self.name, id), bounded=True, single=True
-        )
-
-    def update(self, target: Target, changes: Mapping[str, Any], *, all: bool = False) -> int:
-        """Merge `changes` into the document of an id, or into all that match a where-object.
-
-        Returns how many documents that were.
-
-        Raises:
-            MissingWhere: an empty where-object without `all=True`.
-        """
-        return self._gate.write(
-            lambda port: documents.update(port, self.name, target, changes, all=all)
-        )
-
-    def delete(self, target: Target, *, all: bool = False) -> int:
-        """Remove the document of an id, or all that match a where-object; returns how many.
-
-        Raises:
-            MissingWhere: an empty where-object without `all=True`.
-        """
-        return self._gate.write(lambda port: documents.delete(port, self.name, target, all=all))
-
-    def count(self, where: Mapping[str, Any] | None = None) -> int:
-        """How many documents match a where-object; all without one."""
-        return self._gate.read(lambda port: documents.count(port, self.name, where), single=True)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r})"
 
 
 class _Verbs:
@@ -155,7 +100,7 @@ class _Verbs:
         ready = self._ready(text, variables, operation, None)
         index, one, values = operations.only(ready)
 
-        def verb(port: Port) -> Explanation:
+        def verb(port: Port) -> Any:
             return explaining.explain(
                 self._plans.ready(text, index, port.catalog, values), port, values
             )
@@ -339,6 +284,91 @@ class _Verbs:
         """The job of this id as it is now, or None."""
         return self._gate.read(lambda port: job_queue.get(port, id), bounded=True, single=True)
 
+    def cancel_job(self, id: str) -> bool:
+        """Cancel a job, also one that runs: its attempt has lost it then.
+
+        Returns False when it had ended already.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        return self._gate.write(lambda port: job_verbs.cancel_one(port, id))
+
+    def retry_job(self, id: str) -> bool:
+        """Let a job that has ended run once more, with all its attempts.
+
+        Returns False when it has not ended yet.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        return self._gate.write(lambda port: job_verbs.retry_one(port, id))
+
+    def import_file(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        format: str | None = None,
+        on_conflict: str = "error",
+        progress: transfer.Progress | None = None,
+        null_values: Iterable[str] | None = None,
+    ) -> ImportReport:
+        """Insert the documents of a file into a collection, in bounded memory.
+
+        Batches are transactions of their own: a document that is refused is in the report with its
+        line, the others are imported.
+
+        Args:
+            name: the collection.
+            path: the file.
+            format: "json", "ndjson", "csv" or "parquet"; what the file's name says when absent.
+            on_conflict: for a document with the id or a unique value of another one: "error" counts it
+                as failed, "skip" as skipped, "replace" puts it in the place of the other one.
+            progress: called after each batch with bytes done and bytes in all.
+            null_values: texts of a CSV file that mean null, besides the empty one, in every column;
+                when absent NA, NaN and null, where the field is no text.
+
+        Raises:
+            ValidationError: the file cannot be read as its format; what was imported before stays.
+            UnknownField: a column of a CSV file is no field.
+            NotFound: there is no such file.
+            MissingDependency: "parquet" without pyarrow.
+        """
+        collection = documents.writable(self._gate.catalog, name)
+        file = os.fspath(path)
+        work = transfer.Importing(collection, file, format, on_conflict, null_values)
+        while (batch := self._gate.offload(work.batch)) is not None:
+            work.took(self._gate.write(partial(work.write, batch=batch)), progress)
+        return work.tally.report()
+
+    def export_file(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        format: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        progress: transfer.Progress | None = None,
+    ) -> int:
+        """Write the documents that match into a file; returns how many those were.
+
+        It is one snapshot, in order of insertion, and appears under its name when it is whole.
+
+        Args:
+            name: the collection.
+            path: the file; one that exists is replaced.
+            format: "json", "ndjson", "csv" or "parquet"; what the file's name says when absent.
+            where: a where-object; everything without it.
+            progress: called after each page with documents done and documents in all.
+
+        Raises:
+            ReadOnly: the file cannot be written.
+            MissingDependency: "parquet" without pyarrow.
+        """
+        file = os.fspath(path)
+        return self._gate.read(
+            lambda port: transfer.export_file(port, name, file, format, where, progress)
+        )
+
 
 class Transaction(_Verbs):
     """An open transaction: the verbs of the database, committed together at its end."""
@@ -397,7 +427,7 @@ class Aurora(_Verbs):
             clock=config.clock,
             feed_retention=config.feed_retention,
         )
-        plans = Plans(completing.enqueuer(registry, engine.clock))
+        plans = Plans(job_verbs.for_texts(registry, engine.clock))
         super().__init__(engine, Gate(engine), plans, registry)
         self._workers = Workers(
             engine,
@@ -464,6 +494,10 @@ class Aurora(_Verbs):
         stages = self._plans.migration(Gate(self._engine).offload(gather))
         self._stages(stages)
         return stages.results
+
+    def check(self) -> list[Problem]:
+        """Read the whole file; what is damaged or breaks a constraint, nothing when all is well."""
+        return self._gate.read(checking.check)
 
     def close(self, timeout: Duration | None = None) -> None:  # noqa: ASYNC109
         """Stop taking jobs, wait for the running ones, close the file. Twice is no error.

@@ -16,8 +16,9 @@ from aurora_db.aql.catalog import Catalog, Collection, Field, Handler, HandlerEv
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.handler_events import HandlerSyntax
 from aurora_db.aql.handler_values import Lifted, Values
+from aurora_db.aql.job_mutations import ARGUMENTS, LATER
 from aurora_db.aql.job_options import job_option
-from aurora_db.aql.mutations import JOB_ARGUMENTS, LATER_JOB, Mutations
+from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import (
     HandlerInvalid,
@@ -202,7 +203,7 @@ class _Event:
         if not isinstance(node, syntax.FieldSelection) or node.name.text != "enqueueJob":
             return None
         scope = self._scope
-        given = scope.arguments("enqueueJob", node.arguments, JOB_ARGUMENTS, LATER_JOB)
+        given = scope.arguments("enqueueJob", node.arguments, ARGUMENTS, LATER)
         scope.needed("enqueueJob", given, "type", node.name.span)
         options: list[tuple[str, plan.HandlerValue]] = []
         for name, entry in given.items():

@@ -83,7 +83,7 @@ def condition(collection: Collection, scope: Scope, rule: syntax.Value) -> plan.
                 )
             return value
         case _:
-            scope.parts.add(AUTH)
+            scope.parts[AUTH] = None
             return Conditions(collection, scope).where(_asked(rule))
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from aurora_db.aql import plan, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Type
+from aurora_db.aql.results import Shape, missing
 from aurora_db.base.errors import (
     AqlError,
     DuplicateArgument,
@@ -18,6 +19,7 @@ from aurora_db.base.errors import (
     TypeMismatch,
     UndefinedVariable,
     UnknownArgument,
+    UnknownField,
     UnknownType,
     Unsupported,
     UnusedVariable,
@@ -50,8 +52,9 @@ class Scope:
         self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
         self.used: set[str] = set()
         self.used_fragments: set[str] = set()
-        #: Keys of earlier parts of the mutation, which `$key.field` may read.
-        self.parts: set[str] = set()
+        #: Earlier parts of the mutation, by their key, which `$key.field` may read: what is
+        #: known of their results.
+        self.parts: dict[str, Shape | None] = {}
         #: Who may run the operation.
         self.access: list[plan.Access] = []
         #: Variables that decide what the plan is, beside what it is given.
@@ -125,7 +128,9 @@ class Scope:
             if path:
                 raise self.unsupported("paths into variables are", value.span)
             self.used.add(name)
-        elif not (path and name in self.parts):
+        elif name in self.parts:
+            self._result(value, name, path)
+        else:
             known = [*self.declared, *self.parts]
             raise self.fail(
                 UndefinedVariable,
@@ -136,6 +141,22 @@ class Scope:
         declaration = self.declared.get(name)
         known = declaration is not None and declaration.checked
         return plan.Variable(name, path, declaration.type if declaration and known else None)
+
+    def _result(self, value: syntax.VariableRef, name: str, path: tuple[str, ...]) -> None:
+        """Refuse a path that the result of an earlier part cannot have."""
+        found = missing(self.parts[name], path) if path else ("", list(self.parts[name] or ()))
+        if found is None:
+            return
+        step, known = found
+        hint = f"write ${name}.{known[0]}" if known else "it is a value without fields"
+        raise self.fail(
+            UnknownField,
+            f"the result of '{name}' has no field '{step}'"
+            if path
+            else f"'${name}' is a whole result; one of its fields is a value",
+            value.span,
+            suggest.hint(step, known, f"it has {', '.join(known)}" if path and known else hint),
+        )
 
     def finish(self, operation: syntax.Operation) -> None:
         """Refuse declared variables that nothing uses."""
@@ -256,14 +277,23 @@ def value_of(
         case plan.Variable(name=name, path=()):
             return variables.get(name)
         case plan.Variable(name=name, path=path):
-            found: Any = (results or {}).get(name)
-            for key in path:
-                found = found.get(key) if isinstance(found, Mapping) else None
-            return found
+            return _at((results or {}).get(name), path)
         case plan.ListValue(items=items):
             return [value_of(item, variables, results) for item in items]
         case plan.ObjectValue(items=pairs):
             return {name: value_of(one, variables, results) for name, one in pairs}
+        case plan.Computation():
+            # Computed for each document, by the statement.
+            return value
+
+
+def _at(found: Any, path: tuple[str, ...]) -> Any:
+    """What stands at a path of a result; of a list, what stands there in each element."""
+    for n, key in enumerate(path):
+        if isinstance(found, (list, tuple)):
+            return [_at(one, path[n:]) for one in cast("Iterable[Any]", found)]
+        found = cast("Any", found).get(key) if isinstance(found, Mapping) else None
+    return found
 
 
 # --- variables ------------------------------------------------------------------------------

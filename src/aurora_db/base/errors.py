@@ -13,6 +13,7 @@
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
     ├── UniqueViolation              a unique value exists already
+    ├── Conflict                     another revision than the one demanded
     ├── ForeignKeyViolation          a relation would lead nowhere
     ├── NotFound                     (LookupError) what must be there is not
     ├── MigrationError               a version was changed after it was applied, or comes too late
@@ -250,6 +251,21 @@ class UniqueViolation(AuroraError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.fields = fields
+
+
+class Conflict(AuroraError):
+    """A document has another revision than `ifRev` demands; HTTP 409.
+
+    `current` is its revision now, 0 where no such document exists. Retryable: read it again and
+    decide anew.
+    """
+
+    code = "conflict"
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str | None = None, current: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.current = current
 
 
 class ForeignKeyViolation(AuroraError):

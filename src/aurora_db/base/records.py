@@ -98,6 +98,29 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     rescued: int
 
 
+class ImportFailure(msgspec.Struct, frozen=True):
+    """A document of a file that was not imported: the line it begins on, and why."""
+
+    line: int
+    reason: str
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import did. `failed` are the first thousand failures, `failed_count` is how many there were."""
+
+    imported: int
+    skipped: int
+    failed: tuple[ImportFailure, ...] = ()
+    failed_count: int = 0
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong with a file: where, "file" or a collection, and what."""
+
+    place: str
+    message: str
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """How an operation runs: its plan as text, its statements, and what they cost.
 

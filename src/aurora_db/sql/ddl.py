@@ -78,7 +78,7 @@ def column(field: Field) -> str:
             parts.append(f"DEFAULT ({present(field.type)})")
     parts += [
         f"CONSTRAINT {identifier(f'{field.name}: {rule}')} CHECK ({check})"
-        for rule, check in _checks(field, name)
+        for rule, check in checks(field, name)
     ]
     if field.relation is not None:
         parts.append(_references(field.relation))
@@ -104,34 +104,35 @@ def present(type: Type) -> str:
     return {"DateTime": NOW, "Date": "date('now')", "Time": "time('now')"}[type.name]
 
 
-def _checks(field: Field, name: str) -> list[tuple[str, str]]:
+def checks(field: Field, name: str) -> list[tuple[str, str]]:
     """Pairs of rule and condition; null passes, for `NOT NULL` is a rule of its own."""
-    checks = _of_type(field.type, name)
+    found = checks_of(field.type, name)
     rules = field.validate
     if rules is None:
-        return checks
+        return found
     if field.type.name == "List":
         # What holds for each element cannot be said in a CHECK, which knows no subqueries.
         counted = f"json_array_length({name})"
         if rules.min_items is not None:
-            checks.append(("minItems", _json(name, f"{counted} >= {rules.min_items}")))
+            found.append(("minItems", _json(name, f"{counted} >= {rules.min_items}")))
         if rules.max_items is not None:
-            checks.append(("maxItems", _json(name, f"{counted} <= {rules.max_items}")))
-        return checks
+            found.append(("maxItems", _json(name, f"{counted} <= {rules.max_items}")))
+        return found
     if rules.min is not None:
-        checks.append(("min", f"{name} >= {literal(rules.min)}"))
+        found.append(("min", f"{name} >= {literal(rules.min)}"))
     if rules.max is not None:
-        checks.append(("max", f"{name} <= {literal(rules.max)}"))
+        found.append(("max", f"{name} <= {literal(rules.max)}"))
     if rules.min_length is not None:
-        checks.append(("minLength", f"length({name}) >= {rules.min_length}"))
+        found.append(("minLength", f"length({name}) >= {rules.min_length}"))
     if rules.max_length is not None:
-        checks.append(("maxLength", f"length({name}) <= {rules.max_length}"))
+        found.append(("maxLength", f"length({name}) <= {rules.max_length}"))
     if rules.enum is not None:
-        checks.append(("enum", f"{name} IN ({', '.join(literal(word) for word in rules.enum)})"))
-    return checks
+        found.append(("enum", f"{name} IN ({', '.join(literal(word) for word in rules.enum)})"))
+    return found
 
 
-def _of_type(type: Type, name: str) -> list[tuple[str, str]]:
+def checks_of(type: Type, name: str) -> list[tuple[str, str]]:
+    """Pairs of rule and condition that a type demands of a stored value."""
     match type.name:
         case "Boolean":
             return [("Boolean", f"{name} IN (0, 1)")]

@@ -204,20 +204,20 @@ def as_text(path: Path, row: str = "") -> str:
         json_type, found = as_value(path, row)
         return (
             f"CASE coalesce({json_type}, 'null') WHEN 'null' THEN '' WHEN 'text' THEN {found} "
-            f"WHEN 'real' THEN {_readable(f'({found})')} ELSE {part(path, row)} END"
+            f"WHEN 'real' THEN {readable(f'({found})')} ELSE {part(path, row)} END"
         )
     stored = column(path, row)
     name = "JSON" if path.type is None else path.type.name
     if name == "Boolean":
         return f"CASE {stored} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE '' END"
     if name == "Float":
-        return f"CASE WHEN {stored} IS NULL THEN '' ELSE {_readable(stored)} END"
+        return f"CASE WHEN {stored} IS NULL THEN '' ELSE {readable(stored)} END"
     if name == "Priority":
         return f"coalesce({_word(stored)}, '')"
     return f"coalesce({stored}, '')"
 
 
-def _readable(real: str) -> str:
+def readable(real: str) -> str:
     """The text of a float as a person writes it, where that is the same float."""
     short = f"printf('%!.15g', {real})"
     return f"CASE WHEN CAST({short} AS REAL) = {real} THEN {short} ELSE {exact(real)} END"

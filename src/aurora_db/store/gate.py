@@ -99,6 +99,10 @@ class HeldGate:
             raise not_here()
         return finish(_held(self._port, verb))
 
+    def offload(self, work: Callable[[], T]) -> T:
+        """Run something that blocks; the caller waits anyway."""
+        return work()
+
 
 class AsyncHeldGate:
     """The asynchronous form of `HeldGate`; a statement on SQLite never suspends."""
@@ -124,6 +128,10 @@ class AsyncHeldGate:
         if exclusive:
             raise not_here()
         return await _held(self._port, verb)
+
+    async def offload(self, work: Callable[[], T]) -> T:
+        """Run something that blocks on a thread of its own."""
+        return await asyncio.to_thread(work)
 
 
 def not_here() -> TransactionError:

@@ -1,7 +1,7 @@
 """Running plans: each root of an operation becomes a runner, made once and kept with the text.
 
 A runner is a core verb over a `Port` that gives the root's own result. What a plan means for
-jobs is not known on this floor: `enqueue` is handed in by the façade.
+jobs is not known on this floor: the verbs on jobs are handed in by the façade.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from aurora_db.store import (
     event_handlers,
     exclusive,
     explain,
+    job_mutations,
     migrations,
     mutations,
     queries,
     rules,
     schedules,
     schema,
+    transfer,
 )
 from aurora_db.store.backfill import Backfill
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
 from aurora_db.store.recent import Recent
-from aurora_db.store.scope import Enqueue, Runner, Scope
+from aurora_db.store.scope import JobVerbs, Runner, Scope
 from aurora_db.store.stages import Stages
 
 T = TypeVar("T")
@@ -81,8 +83,8 @@ class Prepared(msgspec.Struct, frozen=True):
 class Plans:
     """Texts and what they mean, by exact text; an entry dies with its catalog version."""
 
-    def __init__(self, enqueue: Enqueue) -> None:
-        self._enqueue = enqueue
+    def __init__(self, jobs: JobVerbs) -> None:
+        self._jobs = jobs
         self._kept: Recent[str, tuple[int, tuple[Prepared, ...]]] = Recent(KEPT, KEPT_SIZE)
         self._shaped: Recent[tuple[str, int, str], tuple[int, Prepared]] = Recent(KEPT, KEPT_SIZE)
 
@@ -174,8 +176,18 @@ class Plans:
                 return partial(mutations.update, part)
             case plan.Delete():
                 return partial(mutations.delete, part)
+            case plan.Upsert():
+                return partial(mutations.upsert, part)
+            case plan.Import():
+                return partial(mutations.insert_many, part)
+            case plan.Export():
+                return partial(transfer.export, part)
             case plan.EnqueueJob():
-                return partial(mutations.enqueue_job, part, self._enqueue)
+                return partial(job_mutations.enqueue_job, part, self._jobs)
+            case plan.EnqueueJobs():
+                return partial(job_mutations.enqueue_jobs, part, self._jobs)
+            case plan.CancelJobs() | plan.RetryJobs():
+                return partial(job_mutations.change_jobs, part, self._jobs)
             case plan.Transaction():
                 parts = tuple((inner.key, self._runner(inner, [])) for inner in part.parts)
                 return partial(_transaction, parts)
@@ -216,8 +228,9 @@ async def _at_once(stages: Stages, port: Port) -> Any:
 
 async def _transaction(parts: tuple[tuple[str, Runner], ...], port: Port, scope: Scope) -> Document:
     results: Document = {}
+    inner = scope.inner()
     for key, runner in parts:
-        results[key] = scope.results[key] = await runner(port, scope)
+        results[key] = inner.results[key] = await runner(port, inner)
     return results
 
 

@@ -67,8 +67,8 @@ async def read(
     ready: lower.Lowered, children: tuple[linked.Child, ...], port: Port, scope: Scope
 ) -> list[Document]:
     """The documents that a statement gives now, with their related ones."""
-    rows = await port.rows(ready.statement.text, ready.statement.bind(scope.variables))
-    reader = await nested.reader(ready.reader, children, rows, port, scope.variables)
+    rows = await port.rows(ready.statement.text, ready.statement.bind(scope.bindings))
+    reader = await nested.reader(ready.reader, children, rows, port, scope.bindings)
     return list(map(reader, rows))
 
 
