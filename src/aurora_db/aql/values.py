@@ -44,6 +44,8 @@ class Scope:
         self.known = known
         #: What relations lead to.
         self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
+        #: How many conditions there are so far.
+        self.comparisons = 0
         self.used: set[str] = set()
         self.used_fragments: set[str] = set()
         #: Keys of earlier parts of the mutation, which `$key.field` may read.
