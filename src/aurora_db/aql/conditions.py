@@ -17,9 +17,11 @@ from aurora_db.aql.operators import (
     name_of,
     stored,
 )
+from aurora_db.aql.tokens import MAX_NESTING
 from aurora_db.aql.values import Scope, literal, syntax_of
 from aurora_db.base.errors import (
     AqlError,
+    AqlSyntaxError,
     Span,
     TypeMismatch,
     UnknownField,
@@ -28,6 +30,8 @@ from aurora_db.base.errors import (
 )
 
 ID: Final = Field(name="id", type=Type(name="ID"))
+#: Comparisons of one operation: each has up to four parameters, and a statement 32,766 at most.
+MOST: Final = 8_000
 
 
 class Conditions:
@@ -302,6 +306,12 @@ class Conditions:
         value: syntax.Value,
         at: syntax.Entry | None = None,
     ) -> plan.Where:
+        self._scope.comparisons += 1
+        if self._scope.comparisons > MOST:
+            raise self._scope.fail(
+                AqlSyntaxError, f"more than {MOST} conditions in one operation", value.span,
+                "write a list of values: {field: {in: [...]}}",
+            )  # fmt: skip
         path = _compared(path)
         if path.type is not None and not applies(path.type, op):
             raise self._not_for(op, path, value.span if at is None else at.key.span)
@@ -342,6 +352,25 @@ def _junction(word: str, parts: tuple[plan.Where, ...]) -> plan.Where:
     return plan.And(parts) if word == "and" else plan.Or(parts)
 
 
+def _refuse_deep(where: object) -> None:
+    """The limit to the nesting of a text holds for objects of Python too.
+
+    Raises:
+        AqlSyntaxError: it is exceeded.
+    """
+    level: list[object] = [where]
+    for _ in range(MAX_NESTING):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, Mapping) else cast("list[object]", one))
+            if isinstance(inner, (Mapping, list, tuple))
+        ]
+        if not level:
+            return
+    raise AqlSyntaxError(f"a where is nested more than {MAX_NESTING} deep")
+
+
 def resolve_where(
     collection: Collection,
     where: Mapping[str, Any],
@@ -355,6 +384,7 @@ def resolve_where(
     """
     if not isinstance(where, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeMismatch(f"a where is an object of conditions, got {where!r}")
+    _refuse_deep(where)
     scope = Scope("", {}, catalog=catalog)
     return Conditions(collection, scope, over=over).where(
         cast("syntax.ObjectLiteral", syntax_of(where))

@@ -50,6 +50,8 @@ class Scope:
         self.known = known
         #: What relations lead to.
         self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
+        #: How many conditions there are so far.
+        self.comparisons = 0
         self.used: set[str] = set()
         self.used_fragments: set[str] = set()
         #: Earlier parts of the mutation, by their key, which `$key.field` may read: what is

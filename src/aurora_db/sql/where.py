@@ -6,7 +6,7 @@ under a `not` every comparison is closed by `IS TRUE`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, assert_never, cast
 
 from aurora_db.aql import plan
@@ -24,6 +24,9 @@ _SYMBOLS = {"eq": "IS", "ne": "IS NOT", "gt": ">", "gte": ">=", "lt": "<", "lte"
 
 #: The given value as a row of `json_each`.
 _WANT = ("_want.type", "_want.value")
+
+#: Terms of `and` and `or` that stand beside each other.
+FLAT: Final = 32
 
 #: Operators that only our own connections can say.
 REGISTERED: Final = frozenset({"ieq", "icontains", "istartsWith", "iendsWith", "matches"})
@@ -129,9 +132,8 @@ class _Lowering:
         lowered = [self.where(part, negated=negated) for part in parts]
         if len(lowered) == 1:
             return lowered[0]
-        return "(" + word.join(text for text, _ in lowered) + ")", tuple(
-            p for _, params in lowered for p in params
-        )
+        joined = _joined([text for text, _ in lowered], word)
+        return joined, tuple(p for _, params in lowered for p in params)
 
     # --- other documents and elements of lists ----------------------------------------------
 
@@ -322,6 +324,15 @@ class _Lowering:
 
         right, params = self._given(condition, listed)
         return f"EXISTS (SELECT 1 FROM json_each({right}) AS _want WHERE {test})", params
+
+
+def _joined(texts: Sequence[str], word: str) -> str:
+    """Terms between parentheses, nested where they are many: a statement is at most 1,000 deep."""
+    if len(texts) <= FLAT:
+        return "(" + word.join(texts) + ")"
+    step = -(-len(texts) // FLAT)
+    groups = [_joined(texts[n : n + step], word) for n in range(0, len(texts), step)]
+    return "(" + word.join(groups) + ")"
 
 
 def is_led(condition: plan.Where) -> bool:
