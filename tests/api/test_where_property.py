@@ -67,7 +67,9 @@ def alike(one, other):
         return one.keys() == other.keys() and all(alike(one[k], other[k]) for k in one)
     numbers = (int, float)
     return (
-        one == other if type(one) in numbers and type(other) in numbers else type(one) is type(other) and one == other
+        one == other
+        if type(one) in numbers and type(other) in numbers
+        else type(one) is type(other) and one == other
     )
 
 
@@ -110,7 +112,7 @@ def contains(found, value):
     return False
 
 
-def means(op, found, value):  # noqa: PLR0911
+def means(op, found, value):
     """What an operator says of a value, or of None where there is none."""
     has = isinstance(found, list)
     match op:
@@ -215,7 +217,9 @@ def combined(inner):
         every = all if word == "and" else any
         return {word: wheres}, lambda d, w: every(m(d, w) for m in meanings)
 
-    return st.tuples(st.sampled_from(["and", "or", "not"]), st.lists(inner, max_size=3)).map(several)
+    return st.tuples(st.sampled_from(["and", "or", "not"]), st.lists(inner, max_size=3)).map(
+        several
+    )
 
 
 def through(field, collection, inner):
@@ -252,7 +256,11 @@ def objects(field):
 
     def elements(document, _world):
         found = document.get(field)
-        return [one if isinstance(one, dict) else {} for one in found] if isinstance(found, list) else []
+        return (
+            [one if isinstance(one, dict) else {} for one in found]
+            if isinstance(found, list)
+            else []
+        )
 
     return elements
 
@@ -281,7 +289,9 @@ LEAVES = st.one_of(
     through("team", "teams", TEAMS), through("boss", "people", leaf("name", operands("text")) | through("team", "teams", TEAMS)),
 )  # fmt: skip
 PEOPLE = tree(LEAVES | quantified("people", referring("people", "boss"), tree(LEAVES)))
-TEAMS_OF_PEOPLE = tree(TEAM_LEAVES | quantified("people", referring("people", "team"), tree(LEAVES)))
+TEAMS_OF_PEOPLE = tree(
+    TEAM_LEAVES | quantified("people", referring("people", "team"), tree(LEAVES))
+)
 
 
 # --- the tests ------------------------------------------------------------------------------
@@ -303,7 +313,9 @@ def filled(db, drawn):
     for name in ("people", "teams", "orgs"):
         db[name].delete({}, all=True)
     for name, documents in world.items():
-        db[name].insert_many([{k: v for k, v in one.items() if v is not None} for one in documents.values()])
+        db[name].insert_many(
+            [{k: v for k, v in one.items() if v is not None} for one in documents.values()]
+        )
     return world
 
 
@@ -341,4 +353,8 @@ def test_ne_is_exactly_not_eq(memory, drawn, name, path):
 
     assert sorted(eq + ne) == sorted(world["people"])
     assert eq == found(memory, "people", {path: {"eq": name}})
-    assert ne == found(memory, "people", {path: {"ne": name}}) == found(memory, "people", {"not": {path: name}})
+    assert (
+        ne
+        == found(memory, "people", {path: {"ne": name}})
+        == found(memory, "people", {"not": {path: name}})
+    )

@@ -26,7 +26,9 @@ def test_11_a_relation_is_a_foreign_key(db):
     db.insert_into("groups", {"id": "g1", "name": "admins"})
     db.insert_into("members", {"id": "m1", "group": "g1"})
 
-    with pytest.raises(ForeignKeyViolation, match="Foreign key violation on field 'group'") as refused:
+    with pytest.raises(
+        ForeignKeyViolation, match="Foreign key violation on field 'group'"
+    ) as refused:
         db.insert_into("members", {"id": "m2", "group": "g9"})
 
     assert (refused.value.code, refused.value.fields) == ("foreign_key_violation", ("group",))
@@ -94,10 +96,12 @@ def test_29_a_filter_of_python_is_the_filter_of_aql(db, where):
         {"id": "2", "name": "Ab", "n": 2, "tags": [], "lines": [{"q": 1}]},
         {"id": "3", "n": 3, "tags": ["x", "y"]}, {"id": "4", "name": "b"},
     ])  # fmt: skip
-    written = ids(db.execute("{ d(where: %s) { id } }" % _aql(where))["d"])
+    written = ids(db.execute(f"{{ d(where: {_aql(where)}) {{ id }} }}")["d"])
 
     assert 0 < len(written) < 4
-    assert ids(db.execute("query ($w: DFilter) { d(where: $w) { id } }", {"w": where})["d"]) == written
+    assert (
+        ids(db.execute("query ($w: DFilter) { d(where: $w) { id } }", {"w": where})["d"]) == written
+    )
     assert db["d"].count(where) == len(written)
 
 
@@ -122,14 +126,18 @@ def blog(db):
       define collection posts { title: String author_id: ID @relation(to: "users") }
       define collection users { name: String active: Boolean }
     }""")
-    db["users"].insert_many([
-        {"id": "u1", "name": "Ada", "active": True},
-        {"id": "u2", "name": "Bob", "active": False},
-    ])
-    db["posts"].insert_many([
-        {"id": "p1", "title": "one", "author_id": "u1"},
-        {"id": "p2", "title": "two", "author_id": "u2"},
-    ])
+    db["users"].insert_many(
+        [
+            {"id": "u1", "name": "Ada", "active": True},
+            {"id": "u2", "name": "Bob", "active": False},
+        ]
+    )
+    db["posts"].insert_many(
+        [
+            {"id": "p1", "title": "one", "author_id": "u1"},
+            {"id": "p2", "title": "two", "author_id": "u2"},
+        ]
+    )
     return db
 
 

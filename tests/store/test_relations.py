@@ -27,20 +27,23 @@ def shop(db):
 def fill(db, count):
     db["orgs"].insert_many([{"id": "o1", "name": "Org"}])
     db["teams"].insert_many([{"id": f"t{n}", "name": f"team {n}", "org": "o1"} for n in range(5)])
-    db["users"].insert_many([
-        {"id": f"u{n}", "name": f"user {n}", "age": n % 9, "team": f"t{n % 5}"} for n in range(count)
-    ])
+    db["users"].insert_many(
+        [
+            {"id": f"u{n}", "name": f"user {n}", "age": n % 9, "team": f"t{n % 5}"}
+            for n in range(count)
+        ]
+    )
     db["orders"].insert_many([{"buyer": f"u{n}", "total": n} for n in range(count)])
 
 
 def statements(db, text):
-    """The statements that a read runs on the connection of this thread."""
+    """The statements that a read runs on the connection of this thread, with their parameters."""
     db.execute(text)
     seen = []
     connection = db._engine._reader().connection
 
-    def trace(_cursor, sql, _params):
-        seen.append(sql)
+    def trace(_cursor, sql, params):
+        seen.append((sql, params))
         return True
 
     connection.exec_trace = trace
@@ -48,15 +51,15 @@ def statements(db, text):
         db.execute(text)
     finally:
         connection.exec_trace = None
-    return [sql for sql in seen if sql.startswith("SELECT")]
+    return [(sql, params) for sql, params in seen if sql.startswith("SELECT")]
 
 
 def plan_of(db, text):
     """How SQLite goes about each statement of a read."""
     connection = db._engine._reader().connection
     steps = []
-    for sql in statements(db, text):
-        steps += [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
+    for sql, params in statements(db, text):
+        steps += [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", params)]
     return steps
 
 
@@ -113,9 +116,9 @@ def test_parents_and_their_documents_are_of_one_instant(shop):
         ('{ users(where: {team: {name: "x"}}) { id } }', "_in0 USING INDEX teams:name (name=?)"),
         ('{ users(where: {team: {name: {gt: "x"}}}) { id } }', "_in0 EXISTS USING INDEX sqlite_autoindex_teams_1 (id=?)"),
         ('{ users(where: {not: {team: {org: {name: "x"}}}}) { id } }', "_in0 USING INDEX sqlite_autoindex_teams_1 (id=?)"),
-        ('{ teams(where: {users: {some: {id: "u1"}}}) { id } }', "teams USING INDEX sqlite_autoindex_teams_1 (id=?)"),
+        ('{ teams(where: {users: {some: {id: "u1"}}}) { id } }', "teams USING COVERING INDEX sqlite_autoindex_teams_1 (id=?)"),
         ("{ teams(where: {users: {none: {age: 3}}}) { id } }", "_in0 USING INDEX users:team (team=?)"),
-        ('{ teams(where: {name: {gt: "x"}}) { id } }', "teams USING INDEX teams:name (name>?)"),
+        ('{ teams(where: {name: {gt: "x"}}, orderBy: name) { id } }', "teams USING INDEX teams:name (name>?)"),
         ('{ teams(where: {name: {between: ["a", "b"]}}) { id } }', "teams USING INDEX teams:name (name>? AND name<?)"),
         ('{ teams(where: {name: {startsWith: "x"}}) { id } }', "teams USING INDEX teams:name (name>? AND name<?)"),
         ("{ users { team { name } } }", "teams USING INDEX sqlite_autoindex_teams_1 (id=?)"),
@@ -126,7 +129,8 @@ def test_parents_and_their_documents_are_of_one_instant(shop):
 def test_the_index_is_used(shop, text, index):
     """Equality, lists and ranges, and each step over a relation, go by an index."""
     fill(shop, 10)
-    assert f"SEARCH {index}" in plan_of(shop, text)
+    steps = plan_of(shop, text)
+    assert any(step.startswith(f"SEARCH {index}") for step in steps), steps
 
 
 def test_values_never_stand_in_the_statement(shop):
@@ -135,7 +139,10 @@ def test_values_never_stand_in_the_statement(shop):
     for value in ("x' OR 1 --", '"; DROP TABLE users; --'):
         text = "query ($v: String) { users(where: {team: {name: $v}}) { id team { users(where: {name: $v}) { id } } } }"
         assert shop.execute(text, {"v": value}) == {"users": []}
-        assert shop["users"].count({"or": [{"name": value}, {"team": {"name": {"contains": value}}}]}) == 0
+        assert (
+            shop["users"].count({"or": [{"name": value}, {"team": {"name": {"contains": value}}}]})
+            == 0
+        )
 
 
 # --- foreign keys ---------------------------------------------------------------------------
@@ -193,12 +200,18 @@ def test_deleting_both_sides_in_one_statement_is_no_violation(shop):
 def test_a_cascade_is_in_the_feed_and_fires_event_handlers(shop):
     """What a delete causes over relations is a change like any other."""
     fill(shop, 6)
-    shop.execute('define handler "gone" { on: "delete:users" action: { enqueueJob(type: "bye", payload: {id: "${id}"}) } }')
-    shop.execute('define handler "lost" { on: "update:orders" where: {buyer: {isNull: true}} action: { enqueueJob(type: "lost", payload: {n: "${total}"}) } }')
+    shop.execute(
+        'define handler "gone" { on: "delete:users" action: { enqueueJob(type: "bye", payload: {id: "${id}"}) } }'
+    )
+    shop.execute(
+        'define handler "lost" { on: "update:orders" where: {buyer: {isNull: true}} action: { enqueueJob(type: "lost", payload: {n: "${total}"}) } }'
+    )
 
     assert shop["teams"].delete("t0") == 1
 
-    changes = shop.execute('{ _changes(where: {op: {ne: "insert"}, collection: {ne: "_jobs"}}) { op collection id } }')["_changes"]
+    changes = shop.execute(
+        '{ _changes(where: {op: {ne: "insert"}, collection: {ne: "_jobs"}}) { op collection id } }'
+    )["_changes"]
     assert sorted((c["op"], c["collection"], c["id"]) for c in changes if c["collection"] != "orders") == [
         ("delete", "teams", "t0"), ("delete", "users", "u0"), ("delete", "users", "u5"),
     ]  # fmt: skip
@@ -213,7 +226,9 @@ def test_a_relation_that_another_program_broke_reads_as_null(shop, other_program
     """The sqlite3 program does not look at foreign keys; such a relation leads to no document."""
     fill(shop, 1)
     other_program("UPDATE users SET team = 'nowhere'")
-    assert shop.execute("{ users { team { name } id: team } }") == {"users": [{"team": None, "id": "nowhere"}]}
+    assert shop.execute("{ users { team { name } id: team } }") == {
+        "users": [{"team": None, "id": "nowhere"}]
+    }
     assert shop["users"].count({"team": {"name": {"isNull": True}}}) == 1
     assert shop["users"].count({"team": {"name": None}}) == 1
     assert shop["users"].count({"team": {"name": {"ne": "team 0"}}}) == 1
