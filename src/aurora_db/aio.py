@@ -233,10 +233,8 @@ class _AsyncVerbs:
 
     async def _stages(self, stages: Stages) -> Any:
         """Run an operation of several transactions, one after the other."""
-        verb = stages.next()
-        while verb is not None:
-            stages.take(await self._write(verb, alone=stages.exclusive))
-            verb = stages.next()
+        while (verb := stages.next()) is not None:
+            stages.take(await self._write(verb))
         return stages.result()
 
     async def define(
@@ -463,24 +461,18 @@ class AsyncAurora(_AsyncVerbs):
     async def migrate(
         self, source: str | os.PathLike[str], *, dry_run: bool = False
     ) -> list[MigrationResult]:
-        """Apply the versions that are not applied yet; one record for each that was named.
-
-        Each version is one transaction. Whatever ends in the middle, what was applied stays, and the
-        next call goes on after it.
+        """Apply the versions that are not applied yet, each in one transaction; a record for each.
 
         Args:
-            source: the text of a `migrate` block, or a folder of `*.aql` files, which run in the
-                natural order of their names; a file without a block is a version of its own name.
+            source: the text of a `migrate` block, or a folder of `*.aql` files in natural order.
             dry_run: run all of them in one transaction and undo it.
 
         Raises:
             MigrationError: an applied version has another text now, or one comes too late.
-            AqlError: a text is refused.
             AuroraError: a step failed; its version left nothing behind, earlier ones stand.
         """
         gather = partial(migration_files.gather, source, dry_run=dry_run)
-        block = await AsyncGate(self._engine).offload(gather)
-        stages = self._plans.migration(block)
+        stages = self._plans.migration(await AsyncGate(self._engine).offload(gather))
         await self._stages(stages)
         return stages.results
 

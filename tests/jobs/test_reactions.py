@@ -288,3 +288,30 @@ def test_killed_workers_react_exactly_once(path):
         logged = [one["order"] for one in db.execute("{ log { order } }")["log"]]
         assert sorted(logged) == sorted(ids)
         assert db.execute('{ _jobs(where: {status: {ne: "COMPLETED"}}) { id } }') == {"_jobs": []}
+
+
+@pytest.mark.parametrize("form", ["insert", "transaction", "async", "execute"])
+def test_whatever_a_job_handler_writes_continues_the_chain(working, form):
+    """Also by the database itself, by a transaction, and from async handlers: the loop is stopped."""
+    working.execute("schema { define collection a { n: Int } }")
+    working.execute('define handler "h" { on: "insert:a" action: { enqueueJob(type: "t") } }')
+
+    def again(_payload):
+        if form == "insert":
+            working["a"].insert({"n": 1})
+        elif form == "execute":
+            working.execute('mutation { insertInto(collection: "a", data: {n: 1}) { id } }')
+        else:
+            with working.transaction() as tx:
+                tx["a"].insert({"n": 1})
+
+    async def again_async(_payload):
+        again(_payload)
+
+    working.job("t", retries=1)(again_async if form == "async" else again)
+    working.insert_into("a", {"n": 0})
+    jobs = settled(working, 17)
+    assert [job["status"] for job in jobs] == ["COMPLETED"] * 16 + ["FAILED"]
+    assert "more than 16 in a chain" in jobs[-1]["error"]
+    working.insert_into("a", {"n": 0})
+    assert settled(working, 34)[17]["cause"]["depth"] == 1

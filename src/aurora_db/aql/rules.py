@@ -22,6 +22,7 @@ from aurora_db.base.errors import AccessDenied, AqlError, UnknownCollection
 AUTHENTICATED: Final = "authenticated"
 #: What a caller is known by, in a condition.
 AUTH: Final = "auth"
+#: What may be allowed.
 VERBS: Final = ("read", "insert", "update", "delete")
 _VALUE: Final = re.compile(r"\$auth((?:\.[A-Za-z_][A-Za-z0-9_]*)+)")
 

@@ -18,7 +18,6 @@ from aurora_db.base.records import Priority
 from aurora_db.jobs import queue
 from aurora_db.jobs.handlers import Handler
 from aurora_db.jobs.queue import Claimed, Settlement
-from aurora_db.store import causes
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
 from aurora_db.store.port import Port, finish
@@ -158,7 +157,6 @@ class Completing:
         try:
             if not finish(queue.holds(held.port, self._claimed)):
                 raise self._lost()
-            finish(causes.begin(held.port, self._claimed.id))
         except BaseException:
             self._block.__exit__(*sys.exc_info())
             raise
@@ -175,7 +173,6 @@ class Completing:
         completes = error is None and self._held.open
         if completes:
             try:
-                finish(causes.end(self._held.port))
                 if finish(queue.settle(self._held.port, [self._settlement()])):
                     raise self._lost()
             except BaseException:
@@ -190,7 +187,6 @@ class Completing:
         try:
             if not await queue.holds(held.port, self._claimed):
                 raise self._lost()
-            await causes.begin(held.port, self._claimed.id)
         except BaseException:
             await self._async_block.__aexit__(*sys.exc_info())
             raise
@@ -207,7 +203,6 @@ class Completing:
         completes = error is None and self._held.open
         if completes:
             try:
-                await causes.end(self._held.port)
                 if await queue.settle(self._held.port, [self._settlement()]):
                     raise self._lost()
             except BaseException:

@@ -45,7 +45,6 @@ class Backfill:
     def __init__(self, part: plan.BackfillHandler) -> None:
         self._part = part
         self._progress: _Progress | None = None
-        self.exclusive = False
 
     def next(self) -> Verb[Any] | None:
         """The next batch."""

@@ -1,13 +1,19 @@
 """What causes what: jobs of event handlers name the job whose writes fired the handler.
 
-A transaction that a job makes puts a row into `_causing` while it writes; the triggers of the handlers
-read it. So the length of a chain of causes is known where the next job is made, and a chain
-without end is cut.
+While a job handler runs, `CURRENT` names its job, and whatever it writes stands in a transaction that
+has a row in `_causing` meanwhile; the triggers of the event handlers read it. So the length of a chain
+of causes is known where the next job is made, and a chain without end is cut.
 """
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+from typing import Final
+
 from aurora_db.store.port import Port
+
+#: The id of the job whose handler runs in this thread or task.
+CURRENT: Final[ContextVar[str | None]] = ContextVar("aurora_db_job", default=None)
 
 BEGIN = """
     INSERT INTO _causing (job, depth, chain)
@@ -24,16 +30,17 @@ INHERIT = """
 """
 
 
-async def begin(port: Port, job: str) -> None:
-    """From here on the writes of this transaction are caused by a job."""
-    if port.catalog.handlers:
-        await port.change(BEGIN, (job,))
+async def begin(port: Port, job: str | None) -> bool:
+    """From here on the writes of this transaction are caused by a job; whether that matters."""
+    if job is None or not port.catalog.handlers:
+        return False
+    await port.change(BEGIN, (job,))
+    return True
 
 
 async def end(port: Port) -> None:
     """The writes after this are nobody's."""
-    if port.catalog.handlers:
-        await port.change(END)
+    await port.change(END)
 
 
 async def newest_job(port: Port) -> int:

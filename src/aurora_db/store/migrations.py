@@ -55,11 +55,9 @@ class Migration:
         self._dry_run = dry_run
         #: The applied ones of before, once all was judged.
         self._applied: frozenset[str] | None = None
-        self.exclusive = False
 
     def next(self) -> Verb[Any] | None:
         """The next version that may have to be applied."""
-        self.exclusive = False
         if self._applied is None:
             return partial(_judge_all, self._waiting)
         while self._waiting and self._waiting[0].name in self._applied:
@@ -69,8 +67,6 @@ class Migration:
             return None
         count = len(self._waiting) if self._dry_run else 1
         versions, self._waiting = self._waiting[:count], self._waiting[count:]
-        # A table that others relate to may have to be made anew.
-        self.exclusive = any(map(_changes_tables, versions))
         return partial(self._all, versions) if self._dry_run else partial(self._one, versions[0])
 
     def take(self, result: frozenset[str] | list[MigrationResult]) -> None:
@@ -149,8 +145,8 @@ async def _history(port: Port) -> Mapping[str, str]:
     return dict(await port.rows(HISTORY))
 
 
-async def _judge_all(versions: Sequence[plan.MigrateVersion], port: Port) -> list[MigrationResult]:
-    """Refuse before anything runs what would be refused in the middle."""
+async def _judge_all(versions: Sequence[plan.MigrateVersion], port: Port) -> frozenset[str]:
+    """Refuse before anything runs what would be refused in the middle; those applied already."""
     history = dict(await _history(port))
     applied = [one.name for one in versions if one.name in history]
     for n, version in enumerate(versions):
@@ -158,12 +154,6 @@ async def _judge_all(versions: Sequence[plan.MigrateVersion], port: Port) -> lis
         if _judge(history, version, written_before=later[0] if later else None):
             history[version.name] = version.checksum
     return frozenset(applied)
-
-
-def _changes_tables(version: plan.MigrateVersion) -> bool:
-    """Whether a step of a version alters or drops a collection."""
-    changes = (syntax.CollectionAlteration, syntax.CollectionDrop)
-    return any(isinstance(step, changes) for step in migrations.steps(version))
 
 
 def _judge(

@@ -14,11 +14,6 @@ from aurora_db.store.port import Verb
 class Stages(Protocol):
     """One execution of such an operation."""
 
-    @property
-    def exclusive(self) -> bool:
-        """Whether the verb that `next` gave last runs alone, with foreign keys off."""
-        ...
-
     def next(self) -> Verb[Any] | None:
         """The verb of the next transaction, or None at the end."""
         ...

@@ -20,6 +20,7 @@ import msgspec
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.base.errors import AuroraError, Busy, DatabaseClosed, TransactionError
 from aurora_db.sql.statement import Batch
+from aurora_db.store import causes
 from aurora_db.store.held import DEADLINE, Held, caller, last_position, mark_operation
 from aurora_db.store.port import Port, Verb, finish
 from aurora_db.store.rebuilding import foreign_keys_off
@@ -64,13 +65,15 @@ class _Waiting:
     """One operation in the queue and what became of it."""
 
     __slots__ = (
-        "done", "durable", "error", "exclusive", "future", "joins", "loop", "result", "verb",
+        "cause", "done", "durable", "error", "exclusive", "future", "joins", "loop", "result", "verb",
     )  # fmt: skip
 
     def __init__(
         self, verb: Verb[Any] | Single[Any], durable: bool, *, exclusive: bool = False
     ) -> None:
         self.verb = verb
+        #: The job whose handler asks for it.
+        self.cause = causes.CURRENT.get()
         self.durable = durable
         #: It has a transaction of its own, with foreign keys off.
         self.exclusive = exclusive
@@ -306,18 +309,26 @@ class Writer:
 
     def _operations(self, batch: Sequence[_Waiting]) -> None:
         index, count = 0, len(batch)
+        # Event handlers ask what caused a write, so writes of jobs stand alone.
+        caused = bool(self.port.catalog.handlers)
         while index < count:
             waiting = batch[index]
             self.port.begin()
             index += 1
             verb = waiting.verb
-            if waiting.joins is None or (
-                isinstance(verb, Single) and verb.is_stale(self.port.catalog)
+            if (
+                waiting.joins is None
+                or (caused and waiting.cause is not None)
+                or (isinstance(verb, Single) and verb.is_stale(self.port.catalog))
             ):
                 self._one(waiting, alone=count == 1)
                 continue
             start = index - 1
-            while index < count and batch[index].joins is waiting.joins:
+            while (
+                index < count
+                and batch[index].joins is waiting.joins
+                and (batch[index].cause is None or not caused)
+            ):
                 index += 1
             self._singles(batch[start:index], alone=index - start == count)
 
@@ -368,6 +379,7 @@ class Writer:
         self._position = None
         try:
             verb = waiting.verb
+            caused = finish(causes.begin(port, waiting.cause))
             if isinstance(verb, Single) and verb.again and verb.is_stale(port.catalog):
                 waiting.result = finish(verb.again(port, verb))
             elif isinstance(verb, Single):
@@ -376,6 +388,8 @@ class Writer:
                     port.touch(verb.topic, verb.urgency)
             else:
                 waiting.result = finish(verb(port))
+            if caused:
+                finish(causes.end(port))
             self._position = mark_operation(port, first)
         except BaseException as error:  # noqa: BLE001 - handed to the caller
             waiting.error = error
