@@ -55,7 +55,7 @@ def call(name: str, shape: str, *arguments: Any) -> Any:
 
 def compare(op: str, form: str, value: Any, wanted: str) -> int:
     """Whether an operator of a where holds between a value in a form and one in JSON."""
-    from aurora_db.aql.operators import holds  # noqa: PLC0415
+    from aurora_db.aql.matching import holds  # noqa: PLC0415
 
     return int(holds(op, _read(form, value), _JSON_READ.decode(wanted)))
 
