@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from aurora_db.aql import suggest, syntax, types
+import msgspec
+
+from aurora_db.aql import search, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Type, Validation
 from aurora_db.aql.patterns import pattern_problem
 from aurora_db.aql.values import Scope, literal
@@ -26,7 +28,7 @@ RESERVED: Final = frozenset({
     "and", "or", "not", "aggregate", "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup",
     "downsample", "windowFunc",
 })  # fmt: skip
-LATER_DIRECTIVES: Final = frozenset({"relation", "search", "computed", "private", "updated"})
+LATER_DIRECTIVES: Final = frozenset({"relation", "computed", "private", "updated"})
 RULES: Final = {
     "min": "min", "max": "max", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern",
     "format": "format", "enum": "enum", "minItems": "min_items", "maxItems": "max_items",
@@ -118,11 +120,11 @@ class Definitions:
                 raise self._scope.unsupported(f"the directive '@{word}' is", directive.span)
             if word == "validate":
                 validate = self._validate(directive, type)
-            elif word in ("primary", "unique", "indexed"):
+            elif word in ("primary", "unique", "indexed", "search"):
                 self._scope.arguments(f"@{word}", directive.arguments, {})
                 flags[word] = True
             else:
-                known = ("primary", "unique", "indexed", "validate", *LATER_DIRECTIVES)
+                known = ("primary", "unique", "indexed", "search", "validate", *LATER_DIRECTIVES)
                 raise self._scope.fail(
                     UnknownDirective,
                     f"no directive named '@{word}' on a field",
@@ -148,7 +150,13 @@ class Definitions:
             name=name, type=type, required=node.type.required or name == "id", primary=name == "id",
             unique=flags.get("unique", False) and name != "id",
             indexed=flags.get("indexed", False) and name != "id", validate=validate,
+            search=flags.get("search", False),
         )  # fmt: skip
+        if made.search and not search.searchable(made):
+            raise refused(
+                self._scope, f"the field '{name}' of type {types.type_name(type)} cannot be searched", node.span,
+                "@search is for texts and lists of texts",
+            )  # fmt: skip
         return made if node.default is None else self._with_default(made, node.default)
 
     def _with_default(self, field: Field, node: syntax.Value) -> Field:
@@ -169,10 +177,7 @@ class Definitions:
             except AuroraError as error:
                 kind = type(error) if isinstance(error, AqlError) else TypeMismatch
                 raise self._scope.fail(kind, error.message, node.span, error.hint) from None
-        return Field(
-            name=field.name, type=field.type, required=field.required, has_default=True, default=value,
-            primary=field.primary, unique=field.unique, indexed=field.indexed, validate=field.validate,
-        )  # fmt: skip
+        return msgspec.structs.replace(field, has_default=True, default=value)
 
     # --- types ------------------------------------------------------------------------------
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from aurora_db.aql import plan, syntax, types
+from aurora_db.aql import plan, search, syntax, types
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.conditions import Conditions
-from aurora_db.aql.selections import Selections, key_of, refuse_directives, unique_keys
+from aurora_db.aql.directives import fields_of
+from aurora_db.aql.selections import Selections, key_of
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import TypeMismatch, UnknownEnum, UnknownField
 
@@ -28,14 +29,20 @@ class Queries:
         self, root: syntax.FieldSelection, arguments: Mapping[str, syntax.Entry]
     ) -> plan.Query:
         """A root of a query operation."""
-        fields = list(root.selection or ())
-        unique_keys(self._scope, fields, [key_of(one) for one in fields])
+        found = arguments.get("search")
+        searching = None if found is None else search.resolve(self._scope, found, self._collection)
+        self._selections.searched = searching
+        fields = fields_of(self._scope, root.selection or (), self._collection.name)
         parts = tuple(
             plan.Aggregates(key_of(one), self._counts(one))
             for one in fields
-            if one.name.text == "aggregate"
+            if isinstance(one, syntax.FieldSelection) and one.name.text == "aggregate"
         )
-        plain = tuple(one for one in fields if one.name.text != "aggregate")
+        plain = tuple(
+            one
+            for one in fields
+            if isinstance(one, syntax.Computed) or one.name.text != "aggregate"
+        )
         outputs = self._selections.outputs(plain) if plain or not parts else ()
         return plan.Query(
             key=key_of(root),
@@ -45,15 +52,16 @@ class Queries:
             order=self._order(arguments.get("orderBy")),
             limit=self._amount(arguments.get("limit")),
             offset=self._amount(arguments.get("offset")),
+            search=searching,
             parts=parts,
         )
 
     def _counts(self, selection: syntax.FieldSelection) -> tuple[plan.Aggregate, ...]:
-        refuse_directives(self._scope, selection.directives)
         self._scope.arguments("aggregate", selection.arguments, {})
         counts: list[plan.Aggregate] = []
-        fields = list(selection.selection or ())
-        for one in fields:
+        for one in fields_of(self._scope, selection.selection or (), None):
+            if isinstance(one, syntax.Computed):
+                raise self._scope.fail(UnknownField, "an aggregate is a function", one.span)
             name = one.name.text
             if name in LATER_AGGREGATES:
                 raise self._scope.unsupported(f"the aggregate '{name}' is", one.name.span)
@@ -73,7 +81,6 @@ class Queries:
                 selection.span,
                 "write aggregate { count }",
             )
-        unique_keys(self._scope, fields, [one.key for one in counts])
         return tuple(counts)
 
     def _amount(self, entry: syntax.Entry | None) -> plan.Value | None:
@@ -97,7 +104,9 @@ class Queries:
     def _order(self, entry: syntax.Entry | None) -> tuple[plan.Order, ...]:
         if entry is None:
             return ()
-        value = entry.value
+        value = self._scope.shape(entry.value)
+        if value is None or isinstance(value, syntax.NullLiteral):
+            return ()
         items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
         return tuple(order for item in items for order in self._orders(item))
 
@@ -119,8 +128,6 @@ class Queries:
                 if "expr" in keys:
                     raise self._scope.unsupported("ordering by an expression is", keys["expr"].span)
                 return [self._by(one.key.text, one.key, one.value) for one in entries]
-            case syntax.VariableRef():
-                raise self._scope.unsupported("a variable for the whole orderBy is", item.span)
             case _:
                 raise self._scope.fail(
                     TypeMismatch,
@@ -158,6 +165,10 @@ class Queries:
         return plan.Order(path, self._word(direction, ("ASC", "DESC")) == "DESC", nulls)
 
     def _word(self, value: syntax.Value, words: tuple[str, ...]) -> str:
+        known = self._scope.shape(value)
+        if known is None:
+            return words[0]
+        value = known
         text = value.text if isinstance(value, syntax.Word) else getattr(value, "value", None)
         if isinstance(text, str) and text.upper() in words:
             return text.upper()

@@ -13,7 +13,7 @@ from aurora_db.aql.selections import everything
 from aurora_db.aql.values import value_of
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import TypeMismatch, UnknownField
-from aurora_db.sql import expressions, reader
+from aurora_db.sql import expressions, reader, search
 from aurora_db.sql.statement import Batch, Bound, Statement, identifier, literal
 from aurora_db.sql.where import has_variable, where
 
@@ -39,7 +39,9 @@ def query(query: plan.Query) -> Lowered:
     collection = query.collection
     condition, params = where(query.where, row=_row(collection))
     columns = ", ".join(_column(output, collection) for output in query.outputs)
-    parts = [f"SELECT {columns} FROM {identifier(collection.name)}"]
+    source, joined = search.source(query)
+    params = joined + params
+    parts = [f"SELECT {columns} FROM {source}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")
     parts.append("ORDER BY " + ", ".join(_orders(query)))
@@ -58,13 +60,21 @@ def _row(collection: Collection) -> str:
     return identifier(collection.name) + "."
 
 
-def _column(output: plan.Output, collection: Collection) -> str:
-    path = output.path
-    if output.extra:
-        return identifier("_extra")
-    if path.keys:
-        return expressions.part(path, _row(collection))
-    return expressions.column(path, "")
+def _column(output: plan.Selected, collection: Collection) -> str:
+    match output:
+        case plan.Output(path=path):
+            if output.extra:
+                return identifier("_extra")
+            if path.keys:
+                return expressions.part(path, _row(collection))
+            return expressions.column(path, "")
+        case plan.Score():
+            return f"{search.FOUND}._score"
+        case plan.Snippet():
+            # Replaced by the snippet, which is made for the documents that are shown only.
+            return f"{_row(collection)}_n"
+        case plan.Computed() | plan.One() | plan.Many():
+            raise AssertionError(f"not read by this statement: {output}")
 
 
 def _amount(value: plan.Value | None, otherwise: int) -> Any:
@@ -86,9 +96,11 @@ def _amount(value: plan.Value | None, otherwise: int) -> Any:
 
 def _orders(query: plan.Query) -> list[str]:
     collection = query.collection
-    last = _place(collection)
+    last = _row(collection) + _place(collection)
+    if query.search is not None and not query.order:
+        return [f"{search.FOUND}._score DESC", last]
     if query.order and _has_unique_id(collection):
-        last = identifier("id")
+        last = _row(collection) + identifier("id")
     return [*(_order(order, collection) for order in query.order), last]
 
 
@@ -159,7 +171,9 @@ def _comparisons(parts: Sequence[plan.Where]) -> list[plan.Compare]:
 
 def aggregate(query: plan.Query) -> Statement:
     """How many documents match, over the whole filtered set."""
-    return Statement(*count(query.collection, query.where))
+    text, params = where(query.where, row=_row(query.collection))
+    source, joined = search.source(query)
+    return Statement(f"SELECT count(*) FROM {source} WHERE {text}", joined + params)
 
 
 def count(collection: Collection, condition: plan.Where) -> tuple[str, tuple[Any, ...]]:

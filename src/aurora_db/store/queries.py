@@ -12,6 +12,7 @@ from aurora_db.aql import plan, resolve
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.base.errors import TypeMismatch
 from aurora_db.sql import lower
+from aurora_db.store import search
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Runner, Scope
@@ -24,6 +25,8 @@ def query_runner(query: plan.Query, lowered: list[lower.Lowered]) -> Runner:
     if query.parts:
         return partial(_with_aggregates, query)
     ready = lower.query(query)
+    if query.search is not None:
+        return partial(_search, query, ready)
     lowered.append(ready)
     return partial(read, ready)
 
@@ -32,6 +35,20 @@ async def read(ready: lower.Lowered, port: Port, scope: Scope) -> list[Document]
     """The documents that a statement gives now."""
     rows = await port.rows(ready.statement.text, ready.statement.bind(scope.variables))
     return list(map(ready.reader, rows))
+
+
+async def _search(
+    query: plan.Query, ready: lower.Lowered, port: Port, scope: Scope
+) -> list[Document]:
+    begun = await search.begun(query, port, scope)
+    found = await read(ready, port, begun)
+    for output in query.outputs:
+        if isinstance(output, plan.Snippet):
+            numbers = [document[output.key] for document in found]
+            made = await search.snippets(port, query.collection, output.path, begun, numbers)
+            for document in found:
+                document[output.key] = made.get(document[output.key])
+    return found
 
 
 async def _late_query(query: plan.Query, port: Port, scope: Scope) -> Any:
@@ -43,7 +60,10 @@ async def _with_aggregates(query: plan.Query, port: Port, scope: Scope) -> Docum
     result: Document = {}
     if query.outputs:
         ready = lower.query(msgspec.structs.replace(query, parts=()))
-        result["nodes"] = await read(ready, port, scope)
+        result["nodes"] = await (
+            read(ready, port, scope) if query.search is None else _search(query, ready, port, scope)
+        )
+    scope = await search.begun(query, port, scope)
     statement = lower.aggregate(query)
     row = await port.row(statement.text, statement.bind(scope.variables))
     total = 0 if row is None else row[0]

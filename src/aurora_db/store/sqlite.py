@@ -238,6 +238,20 @@ class SqlitePort:
             raise translated(error) from error
         return rows[0] if rows else None
 
+    async def measured(self, sql: str, params: Params = ()) -> tuple[list[Row], int]:
+        """All rows of one statement and how many rows its scans stepped over."""
+        scanned = 0
+
+        def note(event: dict[str, Any]) -> None:
+            nonlocal scanned
+            scanned += event["stmt_status"]["SQLITE_STMTSTATUS_FULLSCAN_STEP"]
+
+        self.connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, note, id=self)
+        try:
+            return await self.rows(sql, params), scanned
+        finally:
+            self.connection.trace_v2(0, None, id=self)
+
     async def change(self, sql: str, params: Params = ()) -> int:
         """How many rows one statement changed itself."""
         if self.guard is not None:
