@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from aurora_db.aql import search, suggest, syntax, types
-from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Type, Validation
+from aurora_db.aql import relations, search, suggest, syntax, types
+from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Relation, Type, Validation
 from aurora_db.aql.patterns import pattern_problem
 from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import (
@@ -28,7 +28,7 @@ RESERVED: Final = frozenset({
     "and", "or", "not", "aggregate", "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup",
     "downsample", "windowFunc",
 })  # fmt: skip
-LATER_DIRECTIVES: Final = frozenset({"relation", "computed", "private", "updated"})
+LATER_DIRECTIVES: Final = frozenset({"computed", "private", "updated"})
 RULES: Final = {
     "min": "min", "max": "max", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern",
     "format": "format", "enum": "enum", "minItems": "min_items", "maxItems": "max_items",
@@ -114,17 +114,22 @@ class Definitions:
         type = self._type(node.type)
         flags: dict[str, bool] = {}
         validate: Validation | None = None
+        relation: Relation | None = None
         for directive in node.directives:
             word = directive.name.text
             if word in LATER_DIRECTIVES:
                 raise self._scope.unsupported(f"the directive '@{word}' is", directive.span)
             if word == "validate":
                 validate = self._validate(directive, type)
+            elif word == "relation":
+                relation = relations.relation(self._scope, directive)
             elif word in ("primary", "unique", "indexed", "search"):
                 self._scope.arguments(f"@{word}", directive.arguments, {})
                 flags[word] = True
             else:
-                known = ("primary", "unique", "indexed", "search", "validate", *LATER_DIRECTIVES)
+                known = (
+                    "primary", "unique", "indexed", "search", "validate", "relation", *LATER_DIRECTIVES,
+                )  # fmt: skip
                 raise self._scope.fail(
                     UnknownDirective,
                     f"no directive named '@{word}' on a field",
@@ -149,8 +154,9 @@ class Definitions:
         made = Field(
             name=name, type=type, required=node.type.required or name == "id", primary=name == "id",
             unique=flags.get("unique", False) and name != "id",
-            indexed=flags.get("indexed", False) and name != "id", validate=validate,
-            search=flags.get("search", False),
+            # The way back over a relation, and each delete of what it leads to, goes by its index.
+            indexed=(flags.get("indexed", False) or relation is not None) and name != "id", validate=validate,
+            relation=relation, search=flags.get("search", False),
         )  # fmt: skip
         if made.search and not search.searchable(made):
             raise refused(

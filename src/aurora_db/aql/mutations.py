@@ -257,7 +257,9 @@ class Mutations:
                 MissingWhere, f"{node.name.text} without a condition would change every document of '{collection.name}'",
                 node.name.span, "give where or id, or write all: true",
             )  # fmt: skip
-        return Selections(collection, self._scope).where(given)
+        where = Selections(collection, self._scope).where(given)
+        # What a variable says may be nothing: that is meant, then.
+        return plan.And((where, plan.ALWAYS)) if whole else where
 
     def _enqueue(self, node: syntax.FieldSelection) -> plan.EnqueueJob:
         given = self._scope.arguments("enqueueJob", node.arguments, JOB_ARGUMENTS, LATER_JOB)

@@ -6,10 +6,10 @@ text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from aurora_db.aql import directives, handlers, plan, suggest, syntax, system
+from aurora_db.aql import directives, handlers, plan, relations, suggest, syntax, system
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.define import Definitions
@@ -175,7 +175,7 @@ class _Resolver:
         self._catalog = catalog
         self._fragments = fragments
         self._known = known
-        self._scope = Scope(text, {})
+        self._scope = Scope(text, {}, catalog)
 
     @property
     def used_fragments(self) -> set[str]:
@@ -218,7 +218,7 @@ class _Resolver:
 
     def _operation(self, node: syntax.Operation) -> plan.Operation:
         declared = declare(node.variables, self._text)
-        self._scope = Scope(self._text, declared, self._fragments, self._known)
+        self._scope = Scope(self._text, declared, self._catalog, self._fragments, self._known)
         explain = directives.of_operation(self._scope, node.directives)
         if node.kind == "query":
             fields = directives.fields_of(self._scope, node.roots, "Query")
@@ -289,7 +289,25 @@ class _Resolver:
             collection = Definitions(self._scope, self._catalog).collection(statement, names)
             names.append(collection.name)
             definitions.append(plan.DefineCollection(collection, statement.if_not_exists))
+        self._check_relations(node, definitions)
         return plan.DefineSchema(key, tuple(definitions))
+
+
+    def _check_relations(
+        self, node: syntax.SchemaBlock, definitions: Sequence[plan.SchemaStatement]
+    ) -> None:
+        """Relations may lead to what stands later in the block, so they are checked at its end."""
+        made = {
+            one.collection.name: one.collection
+            for one in definitions
+            if isinstance(one, plan.DefineCollection)
+            and not (one.if_not_exists and one.collection.name in self._catalog.collections)
+        }
+        known = {**self._catalog.collections, **made}
+        for statement in node.statements:
+            if isinstance(statement, syntax.CollectionDefinition) and statement.name.text in made:
+                spans = {field.name.text: field.span for field in statement.fields}
+                relations.check(self._scope, made[statement.name.text], known, spans)
 
 
 def _bare(kind: str, root: plan.Part) -> plan.Operation:

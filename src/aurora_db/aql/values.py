@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from aurora_db.aql import plan, suggest, syntax, types
-from aurora_db.aql.catalog import Type
+from aurora_db.aql.catalog import Catalog, Collection, Type
 from aurora_db.base.errors import (
     AqlError,
     DuplicateArgument,
@@ -34,11 +34,14 @@ class Scope:
         self,
         text: str,
         declared: Mapping[str, plan.VariableDeclaration],
+        catalog: Catalog | None = None,
         fragments: Mapping[str, syntax.FragmentDefinition] = MappingProxyType({}),
         known: Mapping[str, Any] | None = None,
     ) -> None:
         self.text = text
         self.declared = declared
+        #: What relations lead to.
+        self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
         self.fragments = fragments
         self.known = known
         self.used: set[str] = set()

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from aurora_db.aql import plan
-from aurora_db.aql.catalog import Collection
+from aurora_db.aql.catalog import Collection, Field
 from aurora_db.aql.selections import everything
 from aurora_db.aql.values import value_of
 from aurora_db.base.codec import encode
@@ -135,19 +135,17 @@ def _is_bounded(query: plan.Query) -> bool:
     match query.where:
         case plan.And(parts=()):
             return True
-        case plan.Compare() | plan.And(parts=(plan.Compare(),)):
-            field = parts[0].path.field
-            if field is None or parts[0].path.keys:
-                return False
-            return field.indexed and parts[0].op == "eq"
+        case plan.Compare(path=path, op="eq") | plan.And(parts=(plan.Compare(path=path, op="eq"),)):
+            field = _own(path)
+            return field is not None and field.indexed
         case _:
             return False
 
 
 def _is_one(part: plan.Compare, collection: Collection) -> bool:
     """Whether a comparison leaves one document at most, or as many as the ids it lists."""
-    field = part.path.field
-    if field is None or part.path.keys:
+    field = _own(part.path)
+    if field is None:
         return False
     is_id = field.name == "id" and _has_unique_id(collection)
     if part.op == "in" and isinstance(part.value, plan.Constant):
@@ -157,6 +155,13 @@ def _is_one(part: plan.Compare, collection: Collection) -> bool:
         isinstance(part.value, plan.Constant) and part.value.value is not None
     )
     return part.op == "eq" and (is_id or (field.unique and known))
+
+
+def _own(path: plan.Path | plan.Call) -> Field | None:
+    """The field of the document itself whose whole value is compared; None where it is another."""
+    if isinstance(path, plan.Call) or path.keys or path.hops:
+        return None
+    return path.field
 
 
 def _comparisons(parts: Sequence[plan.Where]) -> list[plan.Compare]:

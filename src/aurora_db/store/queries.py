@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, assert_never
+from typing import Any
 
 import msgspec
 
-from aurora_db.aql import plan, resolve
-from aurora_db.aql.catalog import Catalog, Collection
-from aurora_db.base.errors import TypeMismatch
+from aurora_db.aql import plan
+from aurora_db.aql.catalog import Collection
+from aurora_db.aql.expand import expand
 from aurora_db.sql import lower
 from aurora_db.store import search
 from aurora_db.store.documents import Document
@@ -52,7 +52,7 @@ async def _search(
 
 
 async def _late_query(query: plan.Query, port: Port, scope: Scope) -> Any:
-    known = msgspec.structs.replace(query, where=expand(query.where, port.catalog, scope))
+    known = msgspec.structs.replace(query, where=expand(query.where, port.catalog, scope.variables))
     return await query_runner(known, [])(port, scope)
 
 
@@ -71,30 +71,6 @@ async def _with_aggregates(query: plan.Query, port: Port, scope: Scope) -> Docum
         assert isinstance(part, plan.Aggregates)
         result[part.key] = {count.key: total for count in part.functions}
     return result
-
-
-def expand(where: plan.Where, catalog: Catalog, scope: Scope) -> plan.Where:
-    """`where` with every `where: $variable` replaced by what the variable says."""
-    match where:
-        case plan.WhereVariable(name=name, collection=collection):
-            given = scope.variables.get(name)
-            if given is None:
-                return plan.ALWAYS
-            if not isinstance(given, Mapping):
-                raise TypeMismatch(f"variable '${name}' is a where-object, got {given!r}")
-            return resolve.resolve_where(collection, given, catalog)
-        case plan.And(parts=parts):
-            return plan.And(tuple(expand(part, catalog, scope) for part in parts))
-        case plan.Or(parts=parts):
-            return plan.Or(tuple(expand(part, catalog, scope) for part in parts))
-        case plan.Not(part=part):
-            return plan.Not(expand(part, catalog, scope))
-        case plan.Quantified():
-            return msgspec.structs.replace(where, where=expand(where.where, catalog, scope))
-        case plan.Compare():
-            return where
-        case _:
-            assert_never(where)
 
 
 async def by_ids(
