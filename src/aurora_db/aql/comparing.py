@@ -14,8 +14,7 @@ from aurora_db.aql.types import INT_MAX, INT_MIN
 from aurora_db.base.codec import encode
 
 
-
-class WrongValue(Exception):  # noqa: N818 - never leaves this floor: it means null
+class WrongValue(Exception):
     """A value of another type than the function takes: the result is null."""
 
 

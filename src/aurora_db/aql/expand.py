@@ -65,7 +65,9 @@ def _is_everything(where: plan.Where) -> bool:
 
 
 def _says_all(where: plan.Where) -> bool:
-    return isinstance(where, plan.And) and (not where.parts or any(map(_is_everything, where.parts)))
+    return isinstance(where, plan.And) and (
+        not where.parts or any(map(_is_everything, where.parts))
+    )
 
 
 def _said(

@@ -208,7 +208,7 @@ def _parameters(written: str) -> tuple[Parameter, ...]:
     return tuple(made)
 
 
-def _f(  # noqa: PLR0913, PLR0917 - a row of a table
+def _f(
     group: str, name: str, parameters: str, result: Any, python: Callable[..., Any], text: str,
     *, rest: str | None = None, nulls: bool = False, synonyms: str = "", internal: bool = False,
     deterministic: bool = True,
@@ -296,7 +296,7 @@ _TABLE: Final = (
     _f("list", "pluck", "list: list; field: text", None, lists.pluck, "the value of a field, or at a path, in each element"),
     _f("list", "filter", "list: list; field: text; value", _first, lists.where, "the elements whose field has this value", nulls=True),
     _f("list", "map", "list: list; function: text", None, _map, "what a function, named in quotes, gives for each element", rest="value?"),
-    _f("list", "sort", "list: list; direction?: text", _first, lists.ordered, "the elements in order, nulls first; \"DESC\" the other way round"),
+    _f("list", "sort", "list: list; direction?: text", _first, lists.ordered, 'the elements in order, nulls first; "DESC" the other way round'),
     _f("list", "unique", "list: list", _first, lists.unique, "each element once"),
     _f("list", "slice", "value: text or list; from: whole; to?: whole", _first, lists.part, "the part from a place up to another, counted from 0, negative from the end"),
     # time
@@ -322,7 +322,7 @@ _TABLE: Final = (
     # other
     _f("other", "uuid", "", UUID, _here, "a new UUID for each document", deterministic=False),
     _f("other", "hash", "value; algorithm?: text", STRING, times.hashed, "SHA-256 in hexadecimal"),
-    _f("other", "get", "value: object or list; path: text or whole", None, lists.get, "the value at a path such as \"a.b\" or \"lines.0.name\""),
+    _f("other", "get", "value: object or list; path: text or whole", None, lists.get, 'the value at a path such as "a.b" or "lines.0.name"'),
     _f("other", "typed", "value; type: text", None, times.as_type, "the value if it has a type, else null", internal=True),
 )  # fmt: skip
 

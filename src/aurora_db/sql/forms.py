@@ -179,9 +179,7 @@ def _operator(symbol: str) -> Form:
         if name not in ("Int", "Float"):
             return None
         # An Int out of range must not become the Float of a longer sum.
-        parts = [
-            one if one.guard == name or not one.guard else finished(one) for one in given
-        ]
+        parts = [one if one.guard == name or not one.guard else finished(one) for one in given]
         return said(f"({{0}} {symbol} {{1}})", *parts, form="n", type=call.type, guard=name)
 
     return form
