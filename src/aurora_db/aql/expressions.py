@@ -442,7 +442,7 @@ def computed(
     scope.collections = outer.collections
     resolver = Expressions(scope, collection, sibling(collection, scope), sibling, (*above, here))
     made = resolver.of(parse_computed(field.computed))
-    return fitted(made, field.type, f"the computed field '{field.name}'")
+    return fitted(made, field.type, "it")
 
 
 def check_computed(
