@@ -44,11 +44,15 @@ floats = (
 texts = st.sampled_from(TEXTS) | st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0$"), max_size=8
 )
-instants = st.datetimes(timezones=st.just(dt.UTC)) | st.just(dt.datetime(2024, 2, 29, 23, 59, 59, 999999, dt.UTC))
+instants = st.datetimes(timezones=st.just(dt.UTC)) | st.just(
+    dt.datetime(2024, 2, 29, 23, 59, 59, 999999, dt.UTC)
+)
 scalars = st.none() | st.booleans() | ints | floats | texts
 anything = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("as"), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("as"), inner, max_size=2)
+    ),
     max_leaves=6,
 )
 
@@ -115,9 +119,11 @@ GIVES = {
 def literals(kind: str) -> st.SearchStrategy[str]:
     plain = texts.map(lambda one: json.dumps(one, ensure_ascii=False))
     small = st.integers(-50, 200).map(str)
-    return {"text": plain, "number": small | st.floats(-1e6, 1e6).map(repr), "any": plain | small}.get(
-        kind, st.sampled_from(LEAVES.get(kind, ("null",)))
-    )
+    return {
+        "text": plain,
+        "number": small | st.floats(-1e6, 1e6).map(repr),
+        "any": plain | small,
+    }.get(kind, st.sampled_from(LEAVES.get(kind, ("null",))))
 
 
 @st.composite
@@ -185,7 +191,9 @@ def check(db: Aurora, document: dict[str, Any], texts: list[str]) -> int:
     assert stored is not None
     for n, (text, plan) in enumerate(zip(kept, plans, strict=True)):
         wanted = evaluate(plan, stored, {}, ManualClock().now())
-        assert same(found[f"x{n}"], wanted), f"{text}\nSQL    {found[f'x{n}']!r}\nPython {wanted!r}\n{document}"
+        assert same(found[f"x{n}"], wanted), (
+            f"{text}\nSQL    {found[f'x{n}']!r}\nPython {wanted!r}\n{document}"
+        )
     return len(kept)
 
 
