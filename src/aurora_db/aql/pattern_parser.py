@@ -1,6 +1,6 @@
-"""Patterns → trees: what `re` accepts and an automaton can run.
+r"""Patterns → trees: what `re` accepts and an automaton can run.
 
-What one character may be (`[a-z]`, `\\d`, `.`) stays text for `re`, which knows it best; the tree is
+What one character may be (`[a-z]`, `\d`, `.`) stays text for `re`, which knows it best; the tree is
 about what follows what. A pattern comes here after `re` has compiled it, so it is well formed.
 """
 
@@ -50,7 +50,7 @@ class Repeat(msgspec.Struct, frozen=True):
 Tree = One | Edge | Sequence | Choice | Repeat
 
 
-class Refused(Exception):  # noqa: N818 - a reason, on its way to an error of ours
+class Refused(Exception):
     """The pattern has something that no automaton can do; the message says what."""
 
 
