@@ -96,6 +96,24 @@ class Expressions:
                     'write expr: "price * qty"',
                 )  # fmt: skip
 
+    def update_value(self, value: syntax.Value, field: Field | None) -> plan.Computation:
+        """`expr("…")`, or what stands in `{expr: …}`, as the new value of a field.
+
+        `field` is None for an undeclared field, which takes any value.
+
+        Raises:
+            TypeMismatch: the field has another type.
+        """
+        made = self.of_value(value, "expr")
+        if field is not None:
+            try:
+                made = fitted(made, field.type, f"field '{field.name}'")
+            except TypeMismatch as error:
+                raise self._scope.fail(
+                    TypeMismatch, error.message, value.span, error.hint
+                ) from None
+        return plan.Computation(made)
+
     def of(self, node: syntax.Expression) -> plan.Expression:
         """The plan of one expression."""
         match node:

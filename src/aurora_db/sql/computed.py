@@ -119,7 +119,7 @@ class _Lowering:
         if isinstance(known, bool):
             return Sql("1" if known else "0", (), "b", type)
         form = "j" if isinstance(known, (list, dict)) else "n"
-        stored = encode(known) if form == "j" else known
+        stored: Any = encode(known) if form == "j" else known
         if self._trigger:
             return Sql(literal(stored), (), form, type, constant=known)
         return Sql("?", (stored,), form, type, constant=known)
