@@ -14,7 +14,7 @@ from typing import Any, Final
 from aurora_db.aql import plan, types
 from aurora_db.aql.catalog import Collection, Type
 from aurora_db.aql.evaluate_expressions import plain, variable
-from aurora_db.aql.expressions import type_of
+from aurora_db.aql.expression_types import type_of
 from aurora_db.aql.functions import NULL
 from aurora_db.base.codec import encode
 from aurora_db.base.records import Priority
