@@ -88,6 +88,8 @@ class Conditions:
 
     def path(self, name: str, at: syntax.Node) -> plan.Path:
         """The stored value that a name or a dotted path means."""
+        if "." not in name:
+            return self._first(name, "", at)
         row = ""
         if self._rows and name.startswith("old."):
             row, name = "old", name[4:]

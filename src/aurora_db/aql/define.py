@@ -128,6 +128,9 @@ class Definitions:
                 name.span,
                 f"call it '{text}_'",
             )
+        if what == "field" and text != "id":
+            # Every document has one, declared or not.
+            known = (*known, "id")
         for one in known:
             if one != text and one.casefold() == text.casefold():
                 raise refused(

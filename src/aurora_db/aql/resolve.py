@@ -106,6 +106,8 @@ def _fragments(
     document: syntax.Document, text: str, catalog: Catalog
 ) -> dict[str, syntax.FragmentDefinition]:
     found: dict[str, syntax.FragmentDefinition] = {}
+    if len(document.definitions) == 1:
+        return found
     scope = Scope(text, {})
     for one in document.definitions:
         if not isinstance(one, syntax.FragmentDefinition):

@@ -118,7 +118,8 @@ class Selections:
             raise self._scope.fail(
                 UnknownField, "'aggregate' stands in a query only", selection.name.span
             )
-        self._scope.arguments(f"the field '{name}'", selection.arguments, {})
+        if selection.arguments:
+            self._scope.arguments(f"the field '{name}'", selection.arguments, {})
         path = self._conditions.path(self._synonyms.get(name, name), selection.name)
         shown = _shown(key_of(selection), path, self._conditions)
         if selection.selection:
@@ -228,7 +229,8 @@ class Selections:
         """A part of an inline object, of each in a list of them, or of a JSON object."""
         if isinstance(selection, syntax.Computed):
             raise self._scope.unsupported("computed parts of objects are", selection.span)
-        self._scope.arguments(f"the field '{selection.name.text}'", selection.arguments, {})
+        if selection.arguments:
+            self._scope.arguments(f"the field '{selection.name.text}'", selection.arguments, {})
         type = path.type
         if type is not None and type.name == "List" and type.item is not None:
             type = type.item
@@ -246,7 +248,7 @@ class Selections:
                 )  # fmt: skip
             below = known[name]
         here = plan.Path(path.field, (*path.keys, name), below, path.row)
-        parts = self._inside(here, selection.selection or ())
+        parts = self._inside(here, selection.selection) if selection.selection else ()
         return plan.Output(key_of(selection), here, parts)
 
     # --- conditions ---

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -22,6 +22,10 @@ from aurora_db.base.errors import (
     Unsupported,
     UnusedVariable,
 )
+
+_PLAIN: Final = frozenset((
+    syntax.IntLiteral, syntax.StringLiteral, syntax.FloatLiteral, syntax.BooleanLiteral,
+))  # fmt: skip
 
 
 class Scope:
@@ -93,6 +97,9 @@ class Scope:
 
     def value(self, value: syntax.Value) -> plan.Value:
         """The plan's value; a variable counts as used."""
+        if type(value) in _PLAIN:
+            # Most values are, and `match` would try everything else before.
+            return plan.Constant(literal(value))
         match value:
             case syntax.VariableRef(name=name, path=path):
                 return self._variable(value, name, path)
@@ -149,7 +156,7 @@ class Scope:
     def arguments(
         self,
         owner: str,
-        given: Iterable[syntax.Entry],
+        given: Sequence[syntax.Entry],
         allowed: Mapping[str, str],
         absent: Iterable[str] = (),
     ) -> dict[str, syntax.Entry]:
@@ -158,6 +165,8 @@ class Scope:
         `absent` are arguments of the language that this version does not have.
         """
         found: dict[str, syntax.Entry] = {}
+        if not given:
+            return found
         missing = frozenset(absent)
         for entry in given:
             name = entry.key.text

@@ -29,14 +29,9 @@ Three questions need no string matching: who fixes it (the class), may I retry
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-
-class Span(NamedTuple):
-    """A range of characters in a text, end exclusive."""
-
-    start: int
-    end: int
+from aurora_db.base.span import Span
 
 
 class AuroraError(Exception):
@@ -79,7 +74,7 @@ class AqlError(AuroraError):
         span: Span | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
-        self.span = span
+        self.span = None if span is None else span.counted()
         self.line: int | None = None
         self.column: int | None = None
         self.excerpt: str | None = None

@@ -31,13 +31,15 @@ from aurora_db.store import (
 from aurora_db.store.backfill import Backfill
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
+from aurora_db.store.recent import Recent
 from aurora_db.store.scope import Enqueue, Runner, Scope
 from aurora_db.store.stages import Stages
 
 T = TypeVar("T")
 
-#: Texts whose plans are kept.
+#: Texts whose plans are kept, and their characters together: a plan is some ten times its text.
 KEPT = 1_000
+KEPT_SIZE = 4 * 1024 * 1024
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -81,8 +83,8 @@ class Plans:
 
     def __init__(self, enqueue: Enqueue) -> None:
         self._enqueue = enqueue
-        self._kept: dict[str, tuple[int, tuple[Prepared, ...]]] = {}
-        self._shaped: dict[tuple[str, int, str], tuple[int, Prepared]] = {}
+        self._kept: Recent[str, tuple[int, tuple[Prepared, ...]]] = Recent(KEPT, KEPT_SIZE)
+        self._shaped: Recent[tuple[str, int, str], tuple[int, Prepared]] = Recent(KEPT, KEPT_SIZE)
 
     def prepare(self, text: str, catalog: Catalog) -> tuple[Prepared, ...]:
         """The operations of `text`, resolved against `catalog`.
@@ -95,9 +97,7 @@ class Plans:
             return kept[1]
         meant = resolve.resolve(parser.parse(text), text, catalog)
         prepared = tuple(self._operation(operation) for operation in meant.operations)
-        while len(self._kept) >= KEPT:
-            self._kept.pop(next(iter(self._kept)), None)
-        self._kept[text] = (catalog.version, prepared)
+        self._kept.put(text, (catalog.version, prepared), len(text))
         return prepared
 
     def ready(
@@ -109,10 +109,7 @@ class Plans:
             AqlError: a value does not fit its place.
         """
         kept = self._kept.get(text)
-        if kept is None:
-            self.prepare(text, catalog)
-            kept = self._kept[text]
-        version, prepared = kept
+        version, prepared = kept or (catalog.version, self.prepare(text, catalog))
         checked = prepared[index]
         operation = checked.operation
         if version == catalog.version and not operation.shaped:
@@ -124,9 +121,7 @@ class Plans:
             return shaped[1]
         known = variables if operation.shaped else None
         made = self._operation(resolve.resolve_one(parser.parse(text), text, catalog, index, known))
-        while len(self._shaped) >= KEPT:
-            self._shaped.pop(next(iter(self._shaped)), None)
-        self._shaped[key] = (catalog.version, made)
+        self._shaped.put(key, (catalog.version, made), len(text) + len(key[2]))
         return made
 
     def _operation(self, operation: plan.Operation) -> Prepared:
