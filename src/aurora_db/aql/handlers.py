@@ -160,8 +160,13 @@ def _no_old_value(scope: Scope, expression: plan.Expression, op: str, span: Span
 def _field(scope: Scope, collection: Collection, node: syntax.Value) -> Field:
     name = literal(node)
     field = collection.field(name) if isinstance(name, str) else None
+    if field is not None and field.computed is not None:
+        raise scope.fail(
+            HandlerSyntax, f"the field '{name}' is computed, so no write changes it", node.span,
+            "name the fields that it is made of",
+        )  # fmt: skip
     if field is None:
-        known = [one.name for one in collection.fields]
+        known = [one.name for one in collection.stored]
         raise scope.fail(
             UnknownField,
             f"no field named '{name}' in collection '{collection.name}'",
