@@ -14,24 +14,26 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
-from aurora_db.aql import access
+from aurora_db.aql import access, spelling
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
-from aurora_db.base.errors import AqlError
-from aurora_db.base.records import Explanation, Job, Priority
+from aurora_db.base.errors import AqlError, AuroraError
+from aurora_db.base.records import Explanation, Job, MigrationResult, Priority
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.database_query import Query
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import documents, operations
+from aurora_db.store import alter, documents, exclusive, migration_files, operations
 from aurora_db.store import explain as explaining
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import Gate, HeldGate
 from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans, Prepared
-from aurora_db.store.port import Port
+from aurora_db.store.port import Port, Verb
+from aurora_db.store.reactions import Reactions
+from aurora_db.store.stages import Stages
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,10 +54,15 @@ class Collection:
             ValidationError, TypeMismatch, UnknownField: the document breaks the schema.
             UniqueViolation: another document has one of its unique values.
         """
-        catalog = self._gate.catalog
-        collection = documents.writable(catalog, self.name)
-        touch = bool(catalog.handlers_of(self.name))
-        single = documents.insert_single(collection, document, self._now(), touch=touch)
+        before = self._gate.catalog
+        try:
+            single = documents.insert_single(before, self.name, document, self._now())
+        except AuroraError:
+            # Another process may have defined what is refused here.
+            self._gate.read(operations.look)
+            if self._gate.catalog is before:
+                raise
+            single = documents.insert_single(self._gate.catalog, self.name, document, self._now())
         return self._gate.write(single)
 
     def insert_many(self, items: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -200,9 +207,50 @@ class _Verbs:
             access.check(ready.operation.access, auth)
             return ready.execute(port, variables)
 
+        if one.stages is not None:
+            return self._stages(one.stages())
         if one.operation.writes:
-            return self._gate.write(verb)
+            return self._write(verb, alone=one.exclusive)
         return self._gate.read(verb, bounded=one.bounded, single=one.single)
+
+    def _write(self, verb: Verb[R], *, alone: bool = False) -> R:
+        """Run a writing verb; what must run alone, as shows sometimes only when it runs, does."""
+        if not alone:
+            try:
+                return self._gate.write(verb)
+            except alter.NeedsExclusive:
+                pass
+        return self._gate.write(exclusive.checked(verb), exclusive=True)
+
+    def _stages(self, stages: Stages) -> Any:
+        """Run an operation of several transactions, one after the other."""
+        while (verb := stages.next()) is not None:
+            stages.take(self._write(verb))
+        return stages.result()
+
+    def define(
+        self,
+        name: str,
+        fields: Mapping[str, str],
+        rules: Iterable[str] = (),
+        *,
+        flexible: bool = False,
+    ) -> Document:
+        """Define a collection: `db.define("notes", {"title": "String! @unique", "tags": "[String]"})`.
+
+        Returns the result of the definition; defining the same again changes nothing.
+
+        Args:
+            name: the collection's.
+            fields: by name the type, default and directives, as in AQL after the colon.
+            rules: `"@@index(fields: [a, b])"` and `"@@unique(fields: [a, b])"`.
+            flexible: keep fields that are not declared.
+
+        Raises:
+            SchemaError: it is refused, or a collection of this name differs; the hint is the `alter`.
+            AqlError: a part of it is not understood.
+        """
+        return self.execute(spelling.definition(name, fields, rules, flexible=flexible))
 
     def collection(self, name: str) -> Collection:
         """The collection of this name.
@@ -360,6 +408,7 @@ class Aurora(_Verbs):
             shutdown_timeout=seconds(config.shutdown_timeout),
             make_transaction=partial(completing.transaction, engine, plans, registry),
             make_async_transaction=partial(completing.async_transaction, engine, plans, registry),
+            react=Reactions(plans.runner).run,
         )
         registry.attach(self)
 
@@ -397,6 +446,24 @@ class Aurora(_Verbs):
         """
         with self._engine.transaction() as held:
             yield Transaction(self._engine, held, self._plans, self._jobs)
+
+    def migrate(
+        self, source: str | os.PathLike[str], *, dry_run: bool = False
+    ) -> list[MigrationResult]:
+        """Apply the versions that are not applied yet, each in one transaction; a record for each.
+
+        Args:
+            source: the text of a `migrate` block, or a folder of `*.aql` files in natural order.
+            dry_run: run all of them in one transaction and undo it.
+
+        Raises:
+            MigrationError: an applied version has another text now, or one comes too late.
+            AuroraError: a step failed; its version left nothing behind, earlier ones stand.
+        """
+        gather = partial(migration_files.gather, source, dry_run=dry_run)
+        stages = self._plans.migration(Gate(self._engine).offload(gather))
+        self._stages(stages)
+        return stages.results
 
     def close(self, timeout: Duration | None = None) -> None:  # noqa: ASYNC109
         """Stop taking jobs, wait for the running ones, close the file. Twice is no error.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import directives, handlers, plan, suggest, syntax, system
+from aurora_db.aql import directives, job_options, plan, suggest, syntax, system
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.selections import Selections, everything, key_of
 from aurora_db.aql.values import Scope
@@ -266,7 +266,7 @@ class Mutations:
         self._scope.needed("enqueueJob", given, "type", node.name.span)
         options: list[tuple[str, plan.Value]] = []
         for name, entry in given.items():
-            options.append((name, handlers.job_option(self._scope, name, entry)))
+            options.append((name, job_options.job_option(self._scope, name, entry)))
         jobs = system.SYSTEM["_jobs"]
         selections = Selections(jobs, self._scope, JOB_SYNONYMS)
         id = plan.Output("jobId", plan.Path(jobs.fields[0], (), jobs.fields[0].type))

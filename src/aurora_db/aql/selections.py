@@ -40,8 +40,10 @@ def key_of(selection: syntax.FieldSelection) -> str:
 
 
 def everything(collection: Collection) -> tuple[plan.Output, ...]:
-    """All stored fields, without `_rev`."""
-    declared = tuple(plan.Output(f.name, plan.Path(f, (), f.type)) for f in collection.fields)
+    """All stored fields, without `_rev` and without those that are `@private`."""
+    declared = tuple(
+        plan.Output(f.name, plan.Path(f, (), f.type)) for f in collection.fields if not f.private
+    )
     if not collection.flexible:
         return declared
     return (*declared, plan.Output("", plan.Path(None, ("",)), extra=True))

@@ -311,9 +311,9 @@ def _type_of(ref: syntax.TypeRef, text: str) -> tuple[Type, bool]:
         return Type(
             name="List", item=Type(name=item.name, required=ref.item.required, item=item.item)
         ), checked
-    name = types.ALIASES.get(ref.name.lower())
-    if name is not None and name != "Enum":
-        return Type(name=name), True
+    named = types.named(ref.name)
+    if named is not None and named.name != "Enum":
+        return named, True
     if ref.name.endswith(("Filter", "Input", "OrderBy", "Enum")):
         return Type(name="Any"), False
     known = [one for one in types.NAMES if one != "Enum"]

@@ -72,15 +72,29 @@ def _stored(collection: Collection, document: Mapping[str, Any], now: datetime) 
 
 
 def insert_single(
-    collection: Collection, document: Mapping[str, Any], now: datetime, *, touch: bool
+    catalog: Catalog, name: str, document: Mapping[str, Any], now: datetime
 ) -> Single[str]:
     """The insert of one document as a single statement; its result is the id.
 
-    `touch` wakes the workers, for event handlers of the collection enqueue jobs.
+    Raises:
+        UnknownCollection, AccessDenied: nothing can be inserted there.
+        ValidationError, TypeMismatch, UnknownField: the document is refused.
     """
+    collection = writable(catalog, name)
     stored = _stored(collection, document, now)
     params = tuple([stored.get(name) for name in columns(collection)])
-    return Single(_insert(collection), params, stored["id"], "jobs" if touch else None)
+    # Event handlers enqueue jobs.
+    topic = "jobs" if catalog.handlers_of(name) else None
+    return Single(
+        _insert(collection), params, stored["id"], topic,
+        collection=collection, source=document, again=_insert_again,
+    )  # fmt: skip
+
+
+async def _insert_again(port: Port, single: Single[str]) -> str:
+    """The same for a collection that was changed in the meantime."""
+    assert single.collection is not None
+    return (await insert_many(port, single.collection.name, [single.source]))[0]
 
 
 async def insert_many(port: Port, name: str, documents: Iterable[Mapping[str, Any]]) -> list[str]:
