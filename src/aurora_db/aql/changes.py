@@ -38,6 +38,11 @@ OPERATORS: Final = frozenset((*NUMBER, *LIST, *ALWAYS))
 HOLDS_OBJECTS: Final = frozenset({"JSON", "Object", "Any", "Inline"})
 
 
+#: Collections, and names in each, whose paths are kept.
+KEPT: Final = 1_000
+_paths: dict[int, tuple[Collection, dict[str, plan.Path]]] = {}
+
+
 class Change(msgspec.Struct, frozen=True):
     """One change of one stored value.
 
@@ -90,6 +95,21 @@ def path_of(collection: Collection, name: str) -> plan.Path:
     """
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeMismatch(f"the name of a field is a String, got {name!r}")
+    # Hashing a collection walks all its fields; its identity is known at once.
+    kept = _paths.get(id(collection))
+    if kept is None or kept[0] is not collection:
+        if len(_paths) > KEPT:
+            _paths.clear()
+        kept = _paths[id(collection)] = (collection, {})
+    known = kept[1].get(name)
+    if known is None:
+        known = _found(collection, name)
+        if len(kept[1]) < KEPT:
+            kept[1][name] = known
+    return known
+
+
+def _found(collection: Collection, name: str) -> plan.Path:
     if name.startswith("_") and name != "_sid":
         known = [field.name for field in collection.fields]
         raise UnknownField(
