@@ -16,31 +16,41 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
 from aurora_db.aio_collection import AsyncCollection
+from aurora_db.aio_files import AsyncFiles
 from aurora_db.aio_query import AsyncQuery
-from aurora_db.aql import access
+from aurora_db.aql import access, spelling
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
-from aurora_db.base.records import Explanation, ImportReport, Job, Priority, Problem
+from aurora_db.base.records import (
+    Explanation,
+    Job,
+    MigrationResult,
+    Priority,
+    Problem,
+)
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
+from aurora_db.store import alter, documents, exclusive, migration_files, operations
 from aurora_db.store import check as checking
-from aurora_db.store import documents, operations, transfer
 from aurora_db.store import explain as explaining
+from aurora_db.store.documents import Document
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import AsyncGate, AsyncHeldGate
 from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans, Prepared
-from aurora_db.store.port import Port
+from aurora_db.store.port import Port, Verb
+from aurora_db.store.reactions import Reactions
+from aurora_db.store.stages import Stages
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _AsyncVerbs:
+class _AsyncVerbs(AsyncFiles):
     """The verbs that a database and an open transaction share."""
 
     def __init__(
@@ -145,9 +155,50 @@ class _AsyncVerbs:
             access.check(ready.operation.access, auth)
             return await ready.execute(port, variables)
 
+        if one.stages is not None:
+            return await self._stages(one.stages())
         if one.operation.writes:
-            return await self._gate.write(verb)
+            return await self._write(verb, alone=one.exclusive)
         return await self._gate.read(verb, bounded=one.bounded, single=one.single)
+
+    async def _write(self, verb: Verb[R], *, alone: bool = False) -> R:
+        """Run a writing verb; what must run alone, as shows sometimes only when it runs, does."""
+        if not alone:
+            try:
+                return await self._gate.write(verb)
+            except alter.NeedsExclusive:
+                pass
+        return await self._gate.write(exclusive.checked(verb), exclusive=True)
+
+    async def _stages(self, stages: Stages) -> Any:
+        """Run an operation of several transactions, one after the other."""
+        while (verb := stages.next()) is not None:
+            stages.take(await self._write(verb))
+        return stages.result()
+
+    async def define(
+        self,
+        name: str,
+        fields: Mapping[str, str],
+        rules: Iterable[str] = (),
+        *,
+        flexible: bool = False,
+    ) -> Document:
+        """Define a collection: `db.define("notes", {"title": "String! @unique", "tags": "[String]"})`.
+
+        Returns the result of the definition; defining the same again changes nothing.
+
+        Args:
+            name: the collection's.
+            fields: by name the type, default and directives, as in AQL after the colon.
+            rules: `"@@index(fields: [a, b])"` and `"@@unique(fields: [a, b])"`.
+            flexible: keep fields that are not declared.
+
+        Raises:
+            SchemaError: it is refused, or a collection of this name differs; the hint is the `alter`.
+            AqlError: a part of it is not understood.
+        """
+        return await self.execute(spelling.definition(name, fields, rules, flexible=flexible))
 
     def collection(self, name: str) -> AsyncCollection:
         """The collection of this name.
@@ -258,71 +309,6 @@ class _AsyncVerbs:
         """
         return await self._gate.write(lambda port: job_verbs.retry_one(port, id))
 
-    async def import_file(
-        self,
-        name: str,
-        path: str | os.PathLike[str],
-        format: str | None = None,
-        on_conflict: str = "error",
-        progress: transfer.Progress | None = None,
-        null_values: Iterable[str] | None = None,
-    ) -> ImportReport:
-        """Insert the documents of a file into a collection, in bounded memory.
-
-        Batches are transactions of their own: a document that is refused is in the report with its
-        line, the others are imported.
-
-        Args:
-            name: the collection.
-            path: the file.
-            format: "json", "ndjson", "csv" or "parquet"; what the file's name says when absent.
-            on_conflict: for a document with the id or a unique value of another one: "error" counts it
-                as failed, "skip" as skipped, "replace" puts it in the place of the other one.
-            progress: called after each batch with bytes done and bytes in all.
-            null_values: texts of a CSV file that mean null, besides the empty one, in every column;
-                when absent NA, NaN and null, where the field is no text.
-
-        Raises:
-            ValidationError: the file cannot be read as its format; what was imported before stays.
-            UnknownField: a column of a CSV file is no field.
-            NotFound: there is no such file.
-            MissingDependency: "parquet" without pyarrow.
-        """
-        collection = documents.writable(self._gate.catalog, name)
-        file = os.fspath(path)
-        work = transfer.Importing(collection, file, format, on_conflict, null_values)
-        while (batch := await self._gate.offload(work.batch)) is not None:
-            work.took(await self._gate.write(partial(work.write, batch=batch)), progress)
-        return work.tally.report()
-
-    async def export_file(
-        self,
-        name: str,
-        path: str | os.PathLike[str],
-        format: str | None = None,
-        where: Mapping[str, Any] | None = None,
-        progress: transfer.Progress | None = None,
-    ) -> int:
-        """Write the documents that match into a file; returns how many those were.
-
-        It is one snapshot, in order of insertion, and appears under its name when it is whole.
-
-        Args:
-            name: the collection.
-            path: the file; one that exists is replaced.
-            format: "json", "ndjson", "csv" or "parquet"; what the file's name says when absent.
-            where: a where-object; everything without it.
-            progress: called after each page with documents done and documents in all.
-
-        Raises:
-            ReadOnly: the file cannot be written.
-            MissingDependency: "parquet" without pyarrow.
-        """
-        file = os.fspath(path)
-        return await self._gate.read(
-            lambda port: transfer.export_file(port, name, file, format, where, progress)
-        )
-
 
 class AsyncTransaction(_AsyncVerbs):
     """An open transaction: the verbs of the database, committed together at its end."""
@@ -392,6 +378,7 @@ class AsyncAurora(_AsyncVerbs):
             shutdown_timeout=seconds(config.shutdown_timeout),
             make_transaction=partial(completing.transaction, engine, plans, registry),
             make_async_transaction=partial(completing.async_transaction, engine, plans, registry),
+            react=Reactions(plans.runner).run,
         )
         registry.attach(self)
 
@@ -433,6 +420,24 @@ class AsyncAurora(_AsyncVerbs):
     async def check(self) -> list[Problem]:
         """Read the whole file; what is damaged or breaks a constraint, nothing when all is well."""
         return await self._gate.read(checking.check)
+
+    async def migrate(
+        self, source: str | os.PathLike[str], *, dry_run: bool = False
+    ) -> list[MigrationResult]:
+        """Apply the versions that are not applied yet, each in one transaction; a record for each.
+
+        Args:
+            source: the text of a `migrate` block, or a folder of `*.aql` files in natural order.
+            dry_run: run all of them in one transaction and undo it.
+
+        Raises:
+            MigrationError: an applied version has another text now, or one comes too late.
+            AuroraError: a step failed; its version left nothing behind, earlier ones stand.
+        """
+        gather = partial(migration_files.gather, source, dry_run=dry_run)
+        stages = self._plans.migration(await AsyncGate(self._engine).offload(gather))
+        await self._stages(stages)
+        return stages.results
 
     async def close(self, timeout: Duration | None = None) -> None:  # noqa: ASYNC109
         """Stop taking jobs, wait for the running ones, close the file. Twice is no error.

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, TypeVar, overload
 
 from aurora_db.base.codec import convert
-from aurora_db.store import documents, upserts
+from aurora_db.base.errors import AuroraError
+from aurora_db.store import documents, operations, upserts
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.gate import Gate, HeldGate
 
@@ -32,10 +33,15 @@ class Collection:
             ValidationError, TypeMismatch, UnknownField: the document breaks the schema.
             UniqueViolation: another document has one of its unique values.
         """
-        catalog = self._gate.catalog
-        collection = documents.writable(catalog, self.name)
-        touch = bool(catalog.handlers_of(self.name))
-        single = documents.insert_single(collection, document, self._now(), touch=touch)
+        before = self._gate.catalog
+        try:
+            single = documents.insert_single(before, self.name, document, self._now())
+        except AuroraError:
+            # Another process may have defined what is refused here.
+            self._gate.read(operations.look)
+            if self._gate.catalog is before:
+                raise
+            single = documents.insert_single(self._gate.catalog, self.name, document, self._now())
         return self._gate.write(single)
 
     def insert_many(

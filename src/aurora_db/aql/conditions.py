@@ -81,6 +81,8 @@ class Conditions:
 
     def path(self, name: str, at: syntax.Node) -> plan.Path:
         """The stored value that a name or a dotted path means."""
+        if "." not in name:
+            return self._first(name, "", at)
         row = ""
         if self._rows and name.startswith("old."):
             row, name = "old", name[4:]
@@ -288,6 +290,7 @@ class Conditions:
                 value.span, "write between: [lowest, highest]",
             )  # fmt: skip
         low, high = value.items
+        path = _compared(path)
         if not (path.type is None or applies(path.type, "between")):
             raise self._not_for("between", path, at.key.span)
         return plan.And((self._compare(path, "gte", low), self._compare(path, "lte", high)))
@@ -299,13 +302,7 @@ class Conditions:
         value: syntax.Value,
         at: syntax.Entry | None = None,
     ) -> plan.Where:
-        if (
-            isinstance(path, plan.Path)
-            and path.type is not None
-            and path.type.name in ("JSON", "Any")
-        ):
-            # Any value may stand there, so it is compared as an untyped one.
-            path = plan.Path(path.field, path.keys, None, path.row, path.hops)
+        path = _compared(path)
         if path.type is not None and not applies(path.type, op):
             raise self._not_for(op, path, value.span if at is None else at.key.span)
         if isinstance(value, syntax.ExpressionLiteral):
@@ -324,6 +321,13 @@ class Conditions:
                 kind = type(error) if isinstance(error, AqlError) else TypeMismatch
                 raise self._scope.fail(kind, error.message, value.span, error.hint) from None
         return plan.Compare(path, op, resolved)
+
+
+def _compared(path: plan.Path | plan.Call) -> plan.Path | plan.Call:
+    """The path of a comparison: where any value may stand, it is compared as an untyped one."""
+    if isinstance(path, plan.Call) or path.type is None or path.type.name not in ("JSON", "Any"):
+        return path
+    return plan.Path(path.field, path.keys, None, path.row, path.hops)
 
 
 def _span(at: syntax.Node) -> Span:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from aurora_db.aql import handlers, plan, suggest, syntax, system
+from aurora_db.aql import job_options, plan, suggest, syntax, system
 from aurora_db.aql.directives import fields_of
 from aurora_db.aql.selections import Selections, key_of
 from aurora_db.aql.values import Scope
@@ -69,7 +69,8 @@ class JobMutations:
     ) -> tuple[tuple[str, plan.Value], ...]:
         self._scope.needed(node.name.text, given, "type", node.name.span)
         return tuple(
-            (name, handlers.job_option(self._scope, name, entry)) for name, entry in given.items()
+            (name, job_options.job_option(self._scope, name, entry))
+            for name, entry in given.items()
         )
 
     def _which(self, node: syntax.FieldSelection) -> plan.Where:

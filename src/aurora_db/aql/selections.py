@@ -40,8 +40,10 @@ def key_of(selection: syntax.FieldSelection) -> str:
 
 
 def everything(collection: Collection) -> tuple[plan.Output, ...]:
-    """All stored fields, without `_rev`."""
-    declared = tuple(plan.Output(f.name, plan.Path(f, (), f.type)) for f in collection.fields)
+    """All stored fields, without `_rev` and without those that are `@private`."""
+    declared = tuple(
+        plan.Output(f.name, plan.Path(f, (), f.type)) for f in collection.fields if not f.private
+    )
     if not collection.flexible:
         return declared
     return (*declared, plan.Output("", plan.Path(None, ("",)), extra=True))
@@ -97,7 +99,8 @@ class Selections:
             raise self._scope.fail(
                 UnknownField, "'aggregate' stands in a query only", selection.name.span
             )
-        self._scope.arguments(f"the field '{name}'", selection.arguments, {})
+        if selection.arguments:
+            self._scope.arguments(f"the field '{name}'", selection.arguments, {})
         path = self._conditions.path(self._synonyms.get(name, name), selection.name)
         inner: tuple[plan.Output, ...] = ()
         if selection.selection:
@@ -201,7 +204,8 @@ class Selections:
         """A part of an inline object, of each in a list of them, or of a JSON object."""
         if isinstance(selection, syntax.Computed):
             raise self._scope.unsupported("computed parts of objects are", selection.span)
-        self._scope.arguments(f"the field '{selection.name.text}'", selection.arguments, {})
+        if selection.arguments:
+            self._scope.arguments(f"the field '{selection.name.text}'", selection.arguments, {})
         type = path.type
         if type is not None and type.name == "List" and type.item is not None:
             type = type.item
@@ -219,7 +223,7 @@ class Selections:
                 )  # fmt: skip
             below = known[name]
         here = plan.Path(path.field, (*path.keys, name), below, path.row)
-        parts = self._inside(here, selection.selection or ())
+        parts = self._inside(here, selection.selection) if selection.selection else ()
         return plan.Output(key_of(selection), here, parts)
 
     # --- conditions ---

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -24,6 +24,10 @@ from aurora_db.base.errors import (
     Unsupported,
     UnusedVariable,
 )
+
+_PLAIN: Final = frozenset((
+    syntax.IntLiteral, syntax.StringLiteral, syntax.FloatLiteral, syntax.BooleanLiteral,
+))  # fmt: skip
 
 
 class Scope:
@@ -96,6 +100,9 @@ class Scope:
 
     def value(self, value: syntax.Value) -> plan.Value:
         """The plan's value; a variable counts as used."""
+        if type(value) in _PLAIN:
+            # Most values are, and `match` would try everything else before.
+            return plan.Constant(literal(value))
         match value:
             case syntax.VariableRef(name=name, path=path):
                 return self._variable(value, name, path)
@@ -165,7 +172,7 @@ class Scope:
     def arguments(
         self,
         owner: str,
-        given: Iterable[syntax.Entry],
+        given: Sequence[syntax.Entry],
         allowed: Mapping[str, str],
         absent: Iterable[str] = (),
     ) -> dict[str, syntax.Entry]:
@@ -174,6 +181,8 @@ class Scope:
         `absent` are arguments of the language that this version does not have.
         """
         found: dict[str, syntax.Entry] = {}
+        if not given:
+            return found
         missing = frozenset(absent)
         for entry in given:
             name = entry.key.text
@@ -332,9 +341,9 @@ def _type_of(ref: syntax.TypeRef, text: str) -> tuple[Type, bool]:
         return Type(
             name="List", item=Type(name=item.name, required=ref.item.required, item=item.item)
         ), checked
-    name = types.ALIASES.get(ref.name.lower())
-    if name is not None and name != "Enum":
-        return Type(name=name), True
+    named = types.named(ref.name)
+    if named is not None and named.name != "Enum":
+        return named, True
     if ref.name.endswith(("Filter", "Input", "OrderBy", "Enum")):
         return Type(name="Any"), False
     known = [one for one in types.NAMES if one != "Enum"]

@@ -1,4 +1,4 @@
-"""Records that users hold: jobs and what a worker says of itself. Frozen."""
+"""Records that users hold: jobs, versions, and what a worker says of itself. Frozen."""
 
 from __future__ import annotations
 
@@ -72,6 +72,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     result: Any = None
     tags: tuple[str, ...] = ()
     cause: dict[str, Any] | None = None
+
+
+class MigrationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one version: `status` is "applied" or "skipped", `steps` how many ran."""
+
+    version: str
+    status: str
+    steps: int = 0
 
 
 class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):

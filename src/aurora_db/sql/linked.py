@@ -67,6 +67,9 @@ def _statement(query: plan.Query, foreign: plan.Path, *, ordered: bool) -> State
     orders = ", ".join(lower.orders(query))
     if query.limit is None and query.offset is None:
         text = f"SELECT {', '.join([*columns, link])} {source}"
+        if not query.order and foreign.field is not None and foreign.field.indexed:
+            # The index has them in this order, which is right within each parent.
+            orders = f"{link}, {orders}"
         return Statement(f"{text} ORDER BY {orders}" if ordered else text, params)
     names = [f"_c{n}" for n in range(len(columns))]
     named = ", ".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True))

@@ -62,9 +62,15 @@ def is_late(condition: plan.Compare) -> bool:
     """Whether the value may be null, and the statement for values that are not is the better one."""
     if isinstance(condition.path, plan.Call) or not condition.path.hops:
         return False
-    return condition.op in ("eq", "ne", "in", "isNull") and not isinstance(
-        condition.value, plan.Constant
-    )
+    value = condition.value
+    if isinstance(value, plan.Constant) or _is_given(value):
+        return False
+    return condition.op in ("eq", "ne", "in", "isNull")
+
+
+def _is_given(value: plan.Value) -> bool:
+    """Whether a variable is known not to be null, nor to hold null in a list."""
+    return isinstance(value, plan.Variable) and value.type is not None and value.type.required
 
 
 def needs_worker(condition: plan.Where) -> bool:
@@ -82,7 +88,7 @@ def needs_worker(condition: plan.Where) -> bool:
             of = arguments[0] if function == SIZE else None
             return not isinstance(of, plan.Path) or bool(of.hops)
         case plan.Compare(path=path, op=op):
-            return op in REGISTERED or bool(path.hops)
+            return op in REGISTERED or (isinstance(path, plan.Path) and bool(path.hops))
         case _:
             assert_never(condition)
 
@@ -336,6 +342,8 @@ def _refuses_null(condition: plan.Compare) -> bool:
     """Whether a comparison is never true of null."""
     value = condition.value
     match condition.op:
+        case "eq" | "in" if _is_given(value):
+            return True
         case "eq":
             return isinstance(value, plan.Constant) and value.value is not None
         case "in":

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aurora_db.aql import checks, plan, resolve, suggest
 from aurora_db.aql.catalog import Catalog, Collection
-from aurora_db.aql.changes import Change, resolve_changes
+from aurora_db.aql.changes import Change, resolve_changes, stamped
 from aurora_db.aql.changes import written as path_written
 from aurora_db.base.errors import (
     AccessDenied,
@@ -86,15 +86,29 @@ def _stored(collection: Collection, document: Mapping[str, Any], now: datetime) 
 
 
 def insert_single(
-    collection: Collection, document: Mapping[str, Any], now: datetime, *, touch: bool
+    catalog: Catalog, name: str, document: Mapping[str, Any], now: datetime
 ) -> Single[str]:
     """The insert of one document as a single statement; its result is the id.
 
-    `touch` wakes the workers, for event handlers of the collection enqueue jobs.
+    Raises:
+        UnknownCollection, AccessDenied: nothing can be inserted there.
+        ValidationError, TypeMismatch, UnknownField: the document is refused.
     """
+    collection = writable(catalog, name)
     stored = _stored(collection, document, now)
     params = tuple([stored.get(name) for name in columns(collection)])
-    return Single(inserting(collection), params, stored["id"], "jobs" if touch else None)
+    # Event handlers enqueue jobs.
+    topic = "jobs" if catalog.handlers_of(name) else None
+    return Single(
+        inserting(collection), params, stored["id"], topic,
+        collection=collection, source=document, again=_insert_again,
+    )  # fmt: skip
+
+
+async def _insert_again(port: Port, single: Single[str]) -> str:
+    """The same for a collection that was changed in the meantime."""
+    assert single.collection is not None
+    return (await insert_many(port, single.collection.name, [single.source]))[0]
 
 
 async def insert_many(
@@ -215,12 +229,13 @@ async def update_where(
     Raises:
         Conflict: one of them has another revision than `if_rev`; nothing was written.
     """
-    resolved = resolve_changes(collection, changes)
+    resolved = resolve_changes(collection, changes, port.now())
     await _demand_rev(port, collection, where, variables, if_rev)
-    wanted = [change for change in resolved if change.op != "setOnInsert"]
+    wanted = tuple(change for change in resolved if change.op != "setOnInsert")
     if not wanted:
         statement = lower.ids(collection, where)
     else:
+        wanted = stamped(collection, wanted, port.now())
         statement = lower.update(collection, where, wanted)
     try:
         rows = await port.rows(statement.text, statement.bind(variables))

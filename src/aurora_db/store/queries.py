@@ -11,7 +11,7 @@ import msgspec
 
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection
-from aurora_db.aql.expand import expand_query
+from aurora_db.aql.expand import assume_given, expand_query
 from aurora_db.sql import linked, lower
 from aurora_db.store import nested, search
 from aurora_db.store.documents import Document
@@ -27,7 +27,10 @@ def query_runner(query: plan.Query, lowered: list[lower.Lowered]) -> Runner:
     So is the first one of several, where the others read no more rows than it.
     """
     if _is_late(query):
-        return partial(_late_query, query)
+        given, names = assume_given(query)
+        if _is_late(given):
+            return partial(_late_query, query)
+        return partial(_given_or_late, query, query_runner(given, []), names)
     if query.parts:
         return partial(_with_aggregates, query)
     ready = lower.query(query)
@@ -93,6 +96,17 @@ async def _search(
             for document in found:
                 document[output.key] = made.get(document[output.key])
     return found
+
+
+async def _given_or_late(
+    query: plan.Query, given: Runner, names: frozenset[str], port: Port, scope: Scope
+) -> Any:
+    """By the statement for variables that are not null, where none is."""
+    for name in names:
+        value = scope.variables.get(name)
+        if value is None or (isinstance(value, (list, tuple)) and None in value):
+            return await _late_query(query, port, scope)
+    return await given(port, scope)
 
 
 async def _late_query(query: plan.Query, port: Port, scope: Scope) -> Any:

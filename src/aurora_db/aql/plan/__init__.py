@@ -72,6 +72,7 @@ from aurora_db.aql.plan.operations import (
     Operation,
     Part,
     Plan,
+    Reaction,
     Transaction,
     VariableDeclaration,
 )
@@ -187,6 +188,7 @@ __all__ = [
     "Quantified",
     "Query",
     "QueryPart",
+    "Reaction",
     "RenameField",
     "RetryJobs",
     "SchemaStatement",
