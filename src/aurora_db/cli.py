@@ -225,6 +225,29 @@ def _where(text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
+@_command("migrate", "aurora migrate shop.db migrations/ --dry-run")
+def migrate(
+    file: File,
+    source: Annotated[
+        str, typer.Argument(metavar="DIR|FILE.aql", help="A folder of *.aql files, or one of them.")
+    ],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run all, then undo it.")] = False,
+    machine: Machine = False,
+) -> None:
+    """Apply the versions that are not applied yet; the file is made if it does not exist."""
+    text = source if os.path.isdir(source) else _text_of(source)
+    with Aurora(file) as db:
+        results = db.migrate(text, dry_run=dry_run)
+    if machine:
+        _say(results, machine=True)
+        return
+    for one in results:
+        sys.stdout.write(f"{one.version}: {one.status}\n")
+    if dry_run:
+        sys.stdout.write("nothing was kept\n")
+
+
 @_command("check", "aurora check shop.db")
 def check(file: File, *, machine: Machine = False) -> None:
     """Read the whole file and say what is wrong with it; exit code 1 if anything is."""

@@ -125,6 +125,25 @@ def test_check_finds_nothing_or_what_is_wrong(aurora, tmp_path):
     assert (code, out) == (1, "file: CHECK constraint failed in p\n")
 
 
+def test_migrate_applies_each_version_once(aurora, tmp_path):
+    """A folder of files, in their natural order; a dry run keeps nothing."""
+    (tmp_path / "steps").mkdir()
+    (tmp_path / "steps" / "1.aql").write_text(
+        'migrate { "v1": { define collection p { name: String } } }'
+    )
+    (tmp_path / "steps" / "2.aql").write_text(
+        'migrate { "v2": { alter collection p { add n: Int = 7 } } }'
+    )
+    assert aurora("migrate", "shop.db", "steps", "--dry-run")[:2] == (
+        0,
+        "v1: applied\nv2: applied\nnothing was kept\n",
+    )
+    assert aurora("migrate", "shop.db", "steps")[:2] == (0, "v1: applied\nv2: applied\n")
+    code, out, _ = aurora("migrate", "shop.db", "steps/2.aql", "--json")
+    assert (code, json.loads(out)) == (0, [{"version": "v2", "status": "skipped"}])
+    assert aurora("migrate", "shop.db", "none.aql")[0] == 1
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -155,7 +174,7 @@ def test_a_file_that_does_not_exist_is_not_made(aurora, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["run", "import", "export", "check"])
+@pytest.mark.parametrize("command", ["run", "import", "export", "migrate", "check"])
 def test_every_help_has_an_example(aurora, command):
     """`--help` shows how it is typed."""
     code, out, _ = aurora(command, "--help", COLUMNS="200")

@@ -163,7 +163,9 @@ def test_counting_ignores_the_page(users):
 def test_an_update_merges_and_raises_the_revision(users):
     """Null sets null, also in an undeclared field; the others stay; keys may hold anything."""
     extra = {"city": None, "q\"uo'te": [True], "back\\slash": 1.5, "a.b": {}, "é": "x", "": 0}
-    undeclared = [Change(plan.Path(None, (key,)), "set", value) for key, value in extra.items()]
+    undeclared = [
+        Change(plan.Path(None, (key,)), "set", value, begun=("{}",)) for key, value in extra.items()
+    ]
     declared = [Change(path("name"), "set"), Change(path("on"), "set", 0)]
     statement = lower.update(C, eq("age", 3), [*declared, *undeclared])
 
