@@ -1,18 +1,27 @@
-"""Whole queries → plan: conditions, order, limits, aggregates."""
+"""Whole queries → plan: conditions, order, limits, pages and parts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import plan, syntax, types
+from aurora_db.aql import aggregates, page_cursors, plan, syntax, types
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.conditions import Conditions
+from aurora_db.aql.groups import GroupBy
+from aurora_db.aql.operands import Operands
+from aurora_db.aql.pages import WORDS, Pages
 from aurora_db.aql.selections import Selections, key_of, refuse_directives, unique_keys
+from aurora_db.aql.series import Series
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import TypeMismatch, UnknownEnum, UnknownField
 
-LATER_AGGREGATES: Final = frozenset({"sum", "avg", "min", "max", "countDistinct"})
+NODES_ARGUMENTS: Final = {
+    "where": "where", "filter": "where", "orderBy": "orderBy", "limit": "limit", "first": "limit",
+    "offset": "offset", "skip": "offset",
+}  # fmt: skip
+#: Words of a selection that compute something of all documents that match.
+PARTS: Final = frozenset({"aggregate", "groupBy", "downsample", "windowFunc"})
 
 
 class Queries:
@@ -23,6 +32,7 @@ class Queries:
         self._scope = scope
         self._selections = Selections(collection, scope)
         self._conditions = Conditions(collection, scope)
+        self._operands = Operands(self._conditions, scope)
 
     def query(
         self, root: syntax.FieldSelection, arguments: Mapping[str, syntax.Entry]
@@ -30,51 +40,75 @@ class Queries:
         """A root of a query operation."""
         fields = list(root.selection or ())
         unique_keys(self._scope, fields, [key_of(one) for one in fields])
-        parts = tuple(
-            plan.Aggregates(key_of(one), self._counts(one))
-            for one in fields
-            if one.name.text == "aggregate"
+        words = [one for one in fields if one.name.text in WORDS or one.name.text in PARTS]
+        parts = tuple(self._part(one) for one in words if one.name.text in PARTS)
+        plain: tuple[syntax.FieldSelection, ...] | None = tuple(
+            one for one in fields if one not in words
         )
-        plain = tuple(one for one in fields if one.name.text != "aggregate")
-        outputs = self._selections.outputs(plain) if plain or not parts else ()
+        order = self._order(arguments.get("orderBy"))
+        page = None
+        if len(words) > len(parts):
+            page = self._page(words, plain, arguments, order)
+            plain = Pages(self._scope).nodes(words)
+        else:
+            Pages(self._scope).refuse(arguments)
+        shown = page is not None and plain is not None
+        outputs = self._selections.outputs(plain) if plain or shown or not words else ()
         return plan.Query(
             key=key_of(root),
             collection=self._collection,
             outputs=outputs,
             where=self._selections.where(arguments),
-            order=self._order(arguments.get("orderBy")),
-            limit=self._amount(arguments.get("limit")),
-            offset=self._amount(arguments.get("offset")),
+            order=order,
+            limit=None if page else self._amount(arguments.get("limit")),
+            offset=None if page else self._amount(arguments.get("offset")),
+            page=page,
             parts=parts,
         )
 
-    def _counts(self, selection: syntax.FieldSelection) -> tuple[plan.Aggregate, ...]:
-        refuse_directives(self._scope, selection.directives)
-        self._scope.arguments("aggregate", selection.arguments, {})
-        counts: list[plan.Aggregate] = []
-        fields = list(selection.selection or ())
-        for one in fields:
-            name = one.name.text
-            if name in LATER_AGGREGATES:
-                raise self._scope.unsupported(f"the aggregate '{name}' is", one.name.span)
-            if name != "count":
-                raise self._scope.fail(
-                    UnknownField,
-                    f"no aggregate named '{name}'",
-                    one.name.span,
-                    "this version has count",
-                )
-            self._scope.arguments("count", one.arguments, {})
-            counts.append(plan.Aggregate(key_of(one), "count"))
-        if not counts:
+    def _page(
+        self,
+        words: Sequence[syntax.FieldSelection],
+        plain: tuple[syntax.FieldSelection, ...],
+        arguments: Mapping[str, syntax.Entry],
+        order: tuple[plan.Order, ...],
+    ) -> plan.Page:
+        pages = Pages(self._scope)
+        if plain:
             raise self._scope.fail(
-                UnknownField,
-                "aggregate needs a selection",
-                selection.span,
-                "write aggregate { count }",
-            )
-        unique_keys(self._scope, fields, [one.key for one in counts])
-        return tuple(counts)
+                UnknownField, f"'{plain[0].name.text}' stands in the nodes of a page", plain[0].name.span,
+                "select it in edges { node { … } }",
+            )  # fmt: skip
+        amounts = {name: self._amount(arguments.get(name)) for name in ("limit", "last")}
+        digest = page_cursors.digest(self._collection.name, order)
+        return pages.page(pages.keys(words), arguments, amounts, digest)
+
+    def _part(self, field: syntax.FieldSelection) -> plan.QueryPart:
+        series = Series(self._collection, self._scope, self._conditions, self._selections)
+        match field.name.text:
+            case "aggregate":
+                functions = aggregates.functions(field, self._operands, self._scope)
+                return plan.Aggregates(key_of(field), functions)
+            case "groupBy":
+                return GroupBy(self._operands, self._scope, self._nodes, self._amount).part(field)
+            case "downsample":
+                return series.downsample(field)
+            case _:
+                return series.window(field, self._amount, self._order)
+
+    def _nodes(self, field: syntax.FieldSelection) -> plan.Query:
+        """The documents of a group."""
+        refuse_directives(self._scope, field.directives)
+        given = self._scope.arguments("nodes", field.arguments, NODES_ARGUMENTS)
+        return plan.Query(
+            key=key_of(field),
+            collection=self._collection,
+            outputs=self._selections.outputs(field.selection),
+            where=self._selections.where(given),
+            order=self._order(given.get("orderBy")),
+            limit=self._amount(given.get("limit")),
+            offset=self._amount(given.get("offset")),
+        )
 
     def _amount(self, entry: syntax.Entry | None) -> plan.Value | None:
         if entry is None:

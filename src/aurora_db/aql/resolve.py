@@ -28,12 +28,9 @@ bind_variables = bind
 
 QUERY_ARGUMENTS: Final = {
     "where": "where", "filter": "where", "id": "id", "orderBy": "orderBy", "limit": "limit", "first": "limit",
-    "offset": "offset", "skip": "offset",
+    "offset": "offset", "skip": "offset", "after": "after", "last": "last", "before": "before",
 }  # fmt: skip
 LATER_QUERY: Final = (
-    "after",
-    "last",
-    "before",
     "search",
     "via",
     "mode",

@@ -17,8 +17,11 @@ from aurora_db.base.errors import (
 
 #: Words of queries that this version does not have, in a selection.
 LATER: Final = frozenset({
-    "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup", "downsample", "windowFunc",
-    "_score", "_snippet", "_explain", "_created",
+    "lookup", "_score", "_snippet", "_explain", "_created",
+})  # fmt: skip
+#: Words that stand in the selection of a query, not among the fields of a document.
+OF_QUERIES: Final = frozenset({
+    "aggregate", "groupBy", "downsample", "windowFunc", "edges", "nodes", "pageInfo", "totalCount",
 })  # fmt: skip
 LATER_DIRECTIVES: Final = frozenset({"include", "skip", "explain", "defer", "auth", "require"})
 
@@ -90,9 +93,9 @@ class Selections:
         refuse_directives(self._scope, selection.directives)
         if name in LATER:
             raise self._scope.unsupported(f"'{name}' is", selection.name.span)
-        if name == "aggregate":
+        if name in OF_QUERIES:
             raise self._scope.fail(
-                UnknownField, "'aggregate' stands in a query only", selection.name.span
+                UnknownField, f"'{name}' stands in a query only", selection.name.span
             )
         self._scope.arguments(f"the field '{name}'", selection.arguments, {})
         path = self._conditions.path(self._synonyms.get(name, name), selection.name)

@@ -45,13 +45,28 @@ def query(query: plan.Query) -> Lowered:
     parts.append("ORDER BY " + ", ".join(_orders(query)))
     if query.limit is not None or query.offset is not None:
         parts.append("LIMIT ?")
-        params += (_amount(query.limit, -1),)
+        params += (amount(query.limit, -1),)
     if query.offset is not None:
         parts.append("OFFSET ?")
-        params += (_amount(query.offset, 0),)
+        params += (amount(query.offset, 0),)
     return Lowered(
         Statement(" ".join(parts), params), reader.compiled(query.outputs), _is_bounded(query)
     )
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What documents show: columns with their parameters, and what makes a document of a row of them."""
+
+    columns: tuple[str, ...]
+    params: tuple[Any, ...]
+    read: reader.Reader
+
+
+def shown(outputs: Sequence[plan.Selected], collection: Collection) -> Shown:
+    """The columns and the reader of a selection."""
+    stored = [one for one in outputs if isinstance(one, plan.Output)]
+    columns = tuple(_column(output, collection) for output in stored)
+    return Shown(columns, (), reader.compiled(stored))
 
 
 def _row(collection: Collection) -> str:
@@ -67,7 +82,8 @@ def _column(output: plan.Output, collection: Collection) -> str:
     return expressions.column(path, "")
 
 
-def _amount(value: plan.Value | None, otherwise: int) -> Any:
+def amount(value: plan.Value | None, otherwise: int) -> Any:
+    """A limit or an offset as a parameter; `otherwise` stands for none and for null."""
     if value is None:
         return otherwise
     if isinstance(value, plan.Constant):
@@ -155,11 +171,6 @@ def _comparisons(parts: Sequence[plan.Where]) -> list[plan.Compare]:
         elif isinstance(part, plan.And):
             found += _comparisons(part.parts)
     return found
-
-
-def aggregate(query: plan.Query) -> Statement:
-    """How many documents match, over the whole filtered set."""
-    return Statement(*count(query.collection, query.where))
 
 
 def count(collection: Collection, condition: plan.Where) -> tuple[str, tuple[Any, ...]]:

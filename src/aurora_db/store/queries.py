@@ -13,16 +13,19 @@ from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.base.errors import TypeMismatch
 from aurora_db.sql import lower
 from aurora_db.store.documents import Document
+from aurora_db.store.parts import has_nodes_variable, parts_runner, with_nodes
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Runner, Scope
 
 
 def query_runner(query: plan.Query, lowered: list[lower.Lowered]) -> Runner:
     """What runs a query; where it is one statement, that is added to `lowered`."""
-    if lower.has_where_variable(query.where):
+    if lower.has_where_variable(query.where) or has_nodes_variable(query):
         return partial(_late_query, query)
-    if query.parts:
-        return partial(_with_aggregates, query)
+    if query.parts or query.page is not None:
+        beside = msgspec.structs.replace(query, parts=(), page=None)
+        nodes = query_runner(beside, []) if query.outputs and query.page is None else None
+        return parts_runner(query, nodes)
     ready = lower.query(query)
     lowered.append(ready)
     return partial(read, ready)
@@ -36,21 +39,8 @@ async def read(ready: lower.Lowered, port: Port, scope: Scope) -> list[Document]
 
 async def _late_query(query: plan.Query, port: Port, scope: Scope) -> Any:
     known = msgspec.structs.replace(query, where=expand(query.where, port.catalog, scope))
+    known = with_nodes(known, lambda where: expand(where, port.catalog, scope))
     return await query_runner(known, [])(port, scope)
-
-
-async def _with_aggregates(query: plan.Query, port: Port, scope: Scope) -> Document:
-    result: Document = {}
-    if query.outputs:
-        ready = lower.query(msgspec.structs.replace(query, parts=()))
-        result["nodes"] = await read(ready, port, scope)
-    statement = lower.aggregate(query)
-    row = await port.row(statement.text, statement.bind(scope.variables))
-    total = 0 if row is None else row[0]
-    for part in query.parts:
-        assert isinstance(part, plan.Aggregates)
-        result[part.key] = {count.key: total for count in part.functions}
-    return result
 
 
 def expand(where: plan.Where, catalog: Catalog, scope: Scope) -> plan.Where:

@@ -27,8 +27,10 @@ from aurora_db.base.errors import (
     UniqueViolation,
     ValidationError,
 )
+from aurora_db.sql.buckets import FUNCTION
 from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Params, Row
+from aurora_db.store.timezones import Buckets
 
 #: How long a statement waits for another process's transaction, in milliseconds.
 BUSY_TIMEOUT_MS = 15_000
@@ -87,6 +89,7 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
     try:
         connection = apsw.Connection(path, flags=flags, statementcachesize=512)
         connection.set_busy_handler(Patience())
+        connection.create_scalar_function(FUNCTION, Buckets(), 4, deterministic=True)
         execute: Execute = connection.execute
         execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         execute("PRAGMA foreign_keys = ON")
@@ -133,6 +136,12 @@ def translated(error: Exception, path: str = "") -> AuroraError:
             )
         case apsw.CorruptError():
             return DatabaseCorrupt(f"the database is damaged: {text}", hint="restore a backup")
+        case apsw.SQLError() if text.endswith("integer overflow"):
+            return ValidationError(
+                "an aggregate is outside the range of Int",
+                hint="keep the field as Float",
+                rule="range",
+            )
         case apsw.TooBigError():
             return TooLarge(
                 "a value is larger than the database can hold",

@@ -117,9 +117,10 @@ class Search(msgspec.Struct, frozen=True):
 
 
 class PageKey(msgspec.Struct, frozen=True):
-    """One key of a page: `what` is edges, pageInfo or totalCount; `parts` are keys inside of it.
+    """One key of a page: `what` is edges, nodes, pageInfo, totalCount or part; `parts` are keys inside of it.
 
-    Parts of edges: (key, "cursor" | "node"); of pageInfo: (key, "hasNextPage" | …).
+    Parts of edges: (key, "cursor" | "node"); of pageInfo: (key, "hasNextPage" | …). `part` is the
+    place of the query's part with this key.
     """
 
     key: str
@@ -175,48 +176,54 @@ class Groups(msgspec.Struct, frozen=True):
     `by` are pairs of a name and what is grouped by; with `single` the key is the one value, else an object.
     `interval` cuts a DateTime ("1d", "2h", "month"), in `timezone`. `having` compares names of
     `outputs` (count, or an alias inside of an aggregate) and `order` orders by them: pairs of
-    (path such as ("count",) or ("stats", "avg"), descending).
+    (path such as ("count",) or ("stats", "avg"), descending). Aliases are resolved there: the key
+    is ("key",), or ("key", name) of several, the count ("count",).
     """
 
     key: str
     by: tuple[tuple[str, Expression], ...]
     outputs: tuple[Group, ...]
     single: bool = True
-    interval: str | None = None
-    timezone: str | None = None
+    interval: Value | None = None
+    timezone: Value | None = None
     having: tuple[tuple[tuple[str, ...], str, Value], ...] = ()
     order: tuple[tuple[tuple[str, ...], bool], ...] = ()
     limit: Value | None = None
+    offset: Value | None = None
     include: tuple[Include, ...] = ()
 
 
 class Downsample(msgspec.Struct, frozen=True):
-    """`downsample(…)`: a list of `{timestamp, count, <value_key>}`, one for each interval.
+    """`downsample(…)`: a list of objects, one for each interval.
 
-    `aggregation` is avg sum min max count first last, `fill` NONE NULL PREVIOUS.
+    `keys` are pairs of a key and what it shows: timestamp, count or value. `aggregation` is avg sum
+    min max count first last, `fill` NONE NULL PREVIOUS; without a `value` documents are counted.
     """
 
     key: str
     time: Path
-    interval: str
-    value: Expression
-    value_key: str
-    aggregation: str = "avg"
-    fill: str = "NONE"
-    timezone: str | None = None
+    interval: Value
+    value: Expression | None
+    keys: tuple[tuple[str, str], ...]
+    aggregation: Value = Constant("avg")
+    fill: Value = Constant("NONE")
+    timezone: Value | None = None
     include: tuple[Include, ...] = ()
 
 
 class Window(msgspec.Struct, frozen=True):
-    """`windowFunc(…)`: a list with one object for each document, the outputs and the `value`.
+    """`windowFunc(…)`: a list with one object for each document, `outputs` and the value.
 
-    `function` is rollingAvg rollingSum rollingMin rollingMax rowNumber lag lead delta; `size` is
+    The value stands under `value_key`, before the output of the number `value_place`. `function` is rollingAvg rollingSum rollingMin rollingMax rowNumber lag lead delta; `size` is
     rows of a rolling window, or the distance of lag and lead.
     """
 
     key: str
     function: str
     of: Expression | None
+    outputs: tuple[Selected, ...] = ()
+    value_key: str = "value"
+    value_place: int = 0
     size: Value | None = None
     partition: tuple[Expression, ...] = ()
     order: tuple[Order, ...] = ()

@@ -1,0 +1,112 @@
+"""Cursors of pages: opaque texts that stand for a place in an order.
+
+A cursor holds the values of the order's keys and a digest of the order, not the document, so that
+it stays valid when its document is gone. It is no secret and is not trusted: its values are bound
+as parameters.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from typing import Any, cast
+
+from aurora_db.aql import plan
+from aurora_db.aql.types import INT_MAX, INT_MIN
+from aurora_db.base.codec import decode, encode
+from aurora_db.base.errors import TypeMismatch, ValidationError
+
+#: What a value of a key may be, as the database stores it.
+Scalar = str | int | float | None
+
+
+def digest(collection: str, order: Sequence[plan.Order]) -> str:
+    """A short text that differs for another collection or another order."""
+    spelled = "\0".join([collection, *(_spelled(one) for one in order)])
+    return hashlib.blake2b(spelled.encode(), digest_size=6).hexdigest()
+
+
+def _spelled(order: plan.Order) -> str:
+    first = not order.descending if order.nulls_first is None else order.nulls_first
+    return f"{_named(order.path)} {order.descending:d} {first:d}"
+
+
+def _named(expression: plan.Expression) -> str:
+    match expression:
+        case plan.Path(field=field, keys=keys, hops=hops):
+            first = () if field is None else (field.name,)
+            return ".".join((*(hop.field.name for hop in hops), *first, *keys))
+        case plan.Call(function=function, arguments=arguments):
+            return f"{function}({','.join(map(_named, arguments))})"
+        case plan.Items(items=items):
+            return f"[{','.join(map(_named, items))}]"
+        case plan.Constant(value=value):
+            return encode(value)
+        case plan.Variable(name=name):
+            return f"${name}"
+
+
+def written(order: str, values: Sequence[Scalar]) -> str:
+    """The cursor of a place: an order's digest, and the values of its keys there."""
+    text = encode([order, *values]).encode()
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def read(cursor: object, order: str, count: int, argument: str) -> tuple[Scalar, ...]:
+    """The values of a cursor, `count` of them.
+
+    Raises:
+        TypeMismatch: it is no cursor, or one of another order or collection.
+    """
+    values = checked(cursor, order, argument)
+    if len(values) != count:
+        raise _foreign(argument)
+    return values
+
+
+def checked(cursor: object, order: str | None, argument: str) -> tuple[Scalar, ...]:
+    """The same where the number of values is not known, nor perhaps the order.
+
+    Raises:
+        TypeMismatch: it is no cursor, or one of another order or collection.
+    """
+    values = _decoded(cursor)
+    if values is None:
+        raise TypeMismatch(
+            f"'{argument}' is not a cursor of a page",
+            hint="give an endCursor or startCursor as it came, or null",
+        )
+    if order is not None and values[0] != order:
+        raise _foreign(argument)
+    return values[1:]
+
+
+def _foreign(argument: str) -> TypeMismatch:
+    return TypeMismatch(
+        f"the cursor of '{argument}' belongs to another collection or another orderBy",
+        hint="keep the orderBy while you turn pages, or begin again without a cursor",
+    )
+
+
+def _decoded(cursor: object) -> tuple[Scalar, ...] | None:
+    if not isinstance(cursor, str):
+        return None
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        found = decode(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error, ValidationError):
+        return None
+    if not isinstance(found, list) or not found:
+        return None
+    values = cast("list[Any]", found)
+    return tuple(values) if all(map(_is_scalar, values)) else None
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return INT_MIN <= value <= INT_MAX
+    return value is None or isinstance(value, (str, float))

@@ -1,0 +1,243 @@
+"""Series → SQL: documents in buckets of time, and functions over the documents around each."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from aurora_db.aql import plan, types
+from aurora_db.aql.catalog import Type
+from aurora_db.aql.intervals import Interval, zone
+from aurora_db.aql.operands import untyped
+from aurora_db.aql.series import (
+    AGGREGATIONS,
+    FILLS,
+    known_interval,
+    known_word,
+    known_zone,
+    result_type,
+)
+from aurora_db.aql.values import value_of
+from aurora_db.base.errors import TooLarge, TypeMismatch, ValidationError
+from aurora_db.sql import aggregates, expressions, lower, operands, ordering
+from aurora_db.sql.buckets import bucket
+from aurora_db.sql.reader import Reader
+from aurora_db.sql.statement import Bound, Statement
+from aurora_db.sql.where import Fragment
+
+#: Buckets in one result at most, the filled ones included.
+MOST: Final = 100_000
+
+
+class Downsampled(msgspec.Struct, frozen=True):
+    """A `downsample`: rows of bucket, count and value, and what fills the gaps."""
+
+    statement: Statement
+    keys: tuple[tuple[str, str], ...]
+    start: operands.Load
+    load: operands.Load | None
+    interval: Interval
+    zone: dt.tzinfo
+    fill: str
+
+    def read(self, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+        """The entries in order of time, the gaps filled as `fill` says.
+
+        Raises:
+            TooLarge: filling would make more than `MOST` entries.
+        """
+        entries: list[dict[str, Any]] = []
+        expected: dt.datetime | None = None
+        value: Any = None
+        for found, count, stored, *_ in rows:
+            start = self.start(found)
+            while expected is not None and expected < start:
+                self._refuse(entries)
+                entries.append(self._entry(expected, 0, value if self.fill == "PREVIOUS" else None))
+                expected = self.interval.end(expected, self.zone)
+            value = aggregates.loaded(self.load, stored)
+            entries.append(self._entry(start, count, value))
+            if self.fill != "NONE":
+                expected = self.interval.end(start, self.zone)
+        return entries
+
+    def _entry(self, start: dt.datetime, count: int, value: Any) -> dict[str, Any]:
+        known = {"timestamp": start, "count": count, "value": value}
+        return {key: known[what] for key, what in self.keys}
+
+    def _refuse(self, entries: Sequence[object]) -> None:
+        if len(entries) >= MOST:
+            raise TooLarge(
+                f"filling the gaps would make more than {MOST:,} entries",
+                hint="take a longer interval, or limit the time by where",
+            )
+
+
+def is_settled(part: plan.Downsample) -> bool:
+    """Whether the text of the statement is known before there are variables."""
+    words = (part.interval, part.timezone, part.aggregation, part.fill)
+    return not any(isinstance(one, plan.Variable) for one in words)
+
+
+def downsampled(
+    query: plan.Query, part: plan.Downsample, variables: Mapping[str, Any]
+) -> Downsampled:
+    """The statement of one `downsample`; its words are read from the variables now."""
+    interval = known_interval(value_of(part.interval, variables))
+    place = known_zone(None if part.timezone is None else value_of(part.timezone, variables))
+    word = known_word("aggregation", value_of(part.aggregation, variables), tuple(AGGREGATIONS))
+    fill = known_word("fill", value_of(part.fill, variables), FILLS)
+    row = operands.row_of(query.collection)
+    time = operands.fragment(part.time, row)
+    (text, params), start = bucket(time, interval, place)
+    value, load = _sampled(query, part, word)
+    columns = f"{text} AS _k, count(*), {', '.join(value[0])}"
+    present, more = operands.source(query.collection, query.where, f"{time[0]} IS NOT NULL")
+    return Downsampled(
+        Statement(
+            f"SELECT {columns} {present} GROUP BY _k ORDER BY _k",
+            (*params, *value[1], *more, *time[1]),
+        ),
+        part.keys, start, load, interval, zone(place), fill,
+    )  # fmt: skip
+
+
+def _sampled(
+    query: plan.Query, part: plan.Downsample, word: str
+) -> tuple[tuple[list[str], tuple[Any, ...]], operands.Load | None]:
+    """The columns of the value, the first one counts, and what makes Python of it."""
+    row = operands.row_of(query.collection)
+    if part.value is None or word not in ("first", "last"):
+        one = aggregates.column(plan.Aggregate("", word, part.value), row)
+        return ([one.text], one.params), one.load
+    (text, params), load = operands.key(part.value, row)
+    time, more = operands.fragment(part.time, row)
+    # A bare column takes its value from the document that has the smallest or largest other one;
+    # the place of insertion decides among documents of one instant.
+    edge = "min" if word == "first" else "max"
+    moment = f"{time} || printf('%020d', {operands.place_of(query.collection)})"
+    picked = f"{edge}(CASE WHEN {text} IS NOT NULL THEN {moment} END)"
+    return ([text, picked], (*params, *params, *more)), load
+
+
+# --- windowFunc -----------------------------------------------------------------------------
+
+
+class Windowed(msgspec.Struct, frozen=True):
+    """A `windowFunc`: one row for each document, in order."""
+
+    statement: Statement
+    read: Reader
+
+
+def windowed(query: plan.Query, part: plan.Window) -> Windowed:
+    """The statement of one `windowFunc`, over all that match; the query's limit cuts its list."""
+    collection = query.collection
+    assert not isinstance(query.order, plan.OrderVariable)
+    inner = ordering.by(ordering.keys(collection, part.order or query.order))
+    outer = ordering.by(ordering.keys(collection, query.order or part.order))
+    (text, params), type = _function(query, part, inner)
+    before = lower.shown(part.outputs[: part.value_place], collection)
+    after = lower.shown(part.outputs[part.value_place :], collection)
+    columns = ", ".join((*before.columns, text, *after.columns))
+    source, more = operands.source(collection, query.where)
+    params = (*before.params, *params, *after.params, *more, *outer[1])
+    text = f"SELECT {columns} {source} ORDER BY {outer[0]}"
+    if query.limit is not None or query.offset is not None:
+        text += " LIMIT ? OFFSET ?"
+        params += (lower.amount(query.limit, -1), lower.amount(query.offset, 0))
+    return Windowed(Statement(text, params), _reader(before, part, type, after))
+
+
+def _reader(
+    before: lower.Shown, part: plan.Window, type: Type | None, after: lower.Shown
+) -> Reader:
+    """What makes a document of a row: the outputs before the value, it, and those after it."""
+    place, key = len(before.columns), part.value_key
+    load = None if type is None else types.load(type)
+    whole = type is not None and type.name == "Int"
+
+    def read(row: tuple[Any, ...]) -> dict[str, Any]:
+        document = before.read(row)
+        value = row[place]
+        if whole and isinstance(value, float):
+            raise ValidationError(f"'{part.key}' is outside the range of Int", rule="range")
+        document[key] = aggregates.loaded(load, aggregates.finite(value))
+        if after.columns:
+            document.update(after.read(row[place + 1 :]))
+        return document
+
+    return read
+
+
+def _function(query: plan.Query, part: plan.Window, order: Fragment) -> tuple[Fragment, Type]:
+    """The column of the function, and the type that says how its value is read."""
+    row = operands.row_of(query.collection)
+    over, over_params = _over(part, row, order)
+    type = result_type(part, part.function)
+    any_value = Type(name="Float") if untyped(type) else type
+    assert any_value is not None
+    if part.of is None:
+        return (f"row_number() OVER ({over})", over_params), any_value
+    text, params = operands.numbers(part.of, row)
+    size = _size(part)
+    match part.function:
+        case "lag" | "lead":
+            (text, params), _ = _whole(part.of, row)
+            read = Type(name="JSON") if untyped(type) else any_value
+            return (
+                f"{part.function}({text}, ?) OVER ({over})",
+                (*params, size, *over_params),
+            ), read
+        case "delta":
+            return (
+                f"{text} - lag({text}, ?) OVER ({over})",
+                (*params, *params, size, *over_params),
+            ), any_value
+        case _:
+            name = part.function.removeprefix("rolling").lower()
+            frame = f"{over} ROWS BETWEEN ? PRECEDING AND CURRENT ROW"
+            call = f"{name}({text}) OVER ({frame})"
+            if name == "sum":
+                call = f"coalesce({call}, {'0.0' if any_value.name == 'Float' and not untyped(type) else '0'})"
+            return (call, (*params, *over_params, _less_one(size))), any_value
+
+
+def _over(part: plan.Window, row: str, order: Fragment) -> Fragment:
+    keys = [operands.key(one, row)[0] for one in part.partition]
+    text = f"ORDER BY {order[0]}"
+    if keys:
+        text = f"PARTITION BY {', '.join(one for one, _ in keys)} {text}"
+    return text, (*(p for _, each in keys for p in each), *order[1])
+
+
+def _whole(of: plan.Expression, row: str) -> tuple[Fragment, operands.Load | None]:
+    """The value of any type; an untyped one as JSON text."""
+    if isinstance(of, plan.Path) and untyped(of.type):
+        return (expressions.part(of, row), ()), None
+    return operands.fragment(of, row), None
+
+
+def _size(part: plan.Window) -> Any:
+    size = part.size
+    if size is None:
+        return 1
+    if isinstance(size, plan.Constant):
+        return size.value
+
+    def read(variables: Mapping[str, Any]) -> int:
+        value = value_of(size, variables)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise TypeMismatch(f"'windowSize' is a whole number from 1, got {value!r}")
+        return value
+
+    return Bound(read)
+
+
+def _less_one(size: Any) -> Any:
+    if isinstance(size, Bound):
+        return Bound(lambda variables: size.read(variables) - 1)
+    return size - 1
