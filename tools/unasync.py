@@ -1,4 +1,4 @@
-"""Generates `database.py` from `aio.py`: the blocking façade from the asynchronous one.
+"""Generates the blocking façade from the asynchronous one: `database.py` from `aio.py`, and so on.
 
 python tools/unasync.py            write it
 python tools/unasync.py --check    fail when it is out of date, or a rule was not used
@@ -12,18 +12,21 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "src/aurora_db/aio.py"
-TARGET = ROOT / "src/aurora_db/database.py"
-
-HEADER = '"""Aurora: the blocking façade.\n\nGenerated from aio.py by tools/unasync.py; do not edit.\n"""\n'
+PACKAGE = ROOT / "src/aurora_db"
+#: What is written by hand, what is made of it, and what that is.
+ROOMS = (
+    ("aio.py", "database.py", "Aurora: the blocking façade."),
+    ("aio_query.py", "database_query.py", "The fluent builder of the blocking façade."),
+)
 
 #: Whole words of the source and what they become, in this order.
 RULES = (
     (r"async with ", "with "),
     (r"async def ", "def "),
     (r"await ", ""),
-    (r"\bAsync(Aurora|Collection|Transaction|Gate|HeldGate)\b", r"\1"),
+    (r"\bAsync(Aurora|Collection|Transaction|Query|Executes|Gate|HeldGate)\b", r"\1"),
     (r"\b_AsyncVerbs\b", "_Verbs"),
+    (r"\baio_query\b", "database_query"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\basynccontextmanager\b", "contextmanager"),
     (r"\b__aenter__\b", "__enter__"),
@@ -33,15 +36,16 @@ RULES = (
 )
 
 
-def generated() -> str:
-    """The text of the blocking façade."""
-    text = SOURCE.read_text("utf-8")
+def generated(unused: set[str], source: Path, head: str) -> str:
+    """The text of a blocking room; rules that had something to do are taken out of `unused`."""
+    text = source.read_text("utf-8")
     text = text[text.index('"""\n', 3) + 4 :]
     for pattern, replacement in RULES:
         text, count = re.subn(pattern, replacement, text)
-        if not count and not pattern.startswith("`"):
-            raise SystemExit(f"tools/unasync.py: the rule {pattern!r} was not used; delete it")
-    return formatted(HEADER + text)
+        if count:
+            unused.discard(pattern)
+    made = f"Generated from {source.name} by tools/unasync.py; do not edit."
+    return formatted(f'"""{head}\n\n{made}\n"""\n' + text)
 
 
 def formatted(text: str) -> str:
@@ -55,24 +59,30 @@ def formatted(text: str) -> str:
         "I",
         "--fix",
         "--stdin-filename",
-        str(TARGET),
+        str(PACKAGE / "database.py"),
         "-",
     ]
     text = subprocess.run(sort, input=text, capture_output=True, text=True, check=True).stdout
-    tidy = [*ruff, "format", "--quiet", "--stdin-filename", str(TARGET), "-"]
+    tidy = [*ruff, "format", "--quiet", "--stdin-filename", str(PACKAGE / "database.py"), "-"]
     return subprocess.run(tidy, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def main() -> int:
-    """Write the file, or compare it."""
-    text = generated()
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(text, "utf-8")
-        return 0
-    if not TARGET.exists() or TARGET.read_text("utf-8") != text:
-        sys.stderr.write("database.py is out of date; run: python tools/unasync.py\n")
-        return 1
-    return 0
+    """Write the rooms, or compare them."""
+    unused = {pattern for pattern, _ in RULES if not pattern.startswith("`")}
+    stale: list[str] = []
+    for source, target, head in ROOMS:
+        text = generated(unused, PACKAGE / source, head)
+        path = PACKAGE / target
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text, "utf-8")
+        elif not path.exists() or path.read_text("utf-8") != text:
+            stale.append(target)
+    for pattern in sorted(unused):
+        sys.stderr.write(f"tools/unasync.py: the rule {pattern!r} was not used; delete it\n")
+    for target in stale:
+        sys.stderr.write(f"{target} is out of date; run: python tools/unasync.py\n")
+    return 1 if stale or unused else 0
 
 
 if __name__ == "__main__":

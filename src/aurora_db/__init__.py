@@ -21,6 +21,8 @@ The insert, its change and the job commit together; the job survives `kill -9`.
 from __future__ import annotations
 
 from aurora_db.aio import AsyncAurora, AsyncCollection, AsyncTransaction
+from aurora_db.aio_query import AsyncQuery
+from aurora_db.aql.builder import Condition, F
 from aurora_db.base.clock import Clock, ManualClock, SystemClock
 from aurora_db.base.errors import (
     AccessDenied,
@@ -33,18 +35,22 @@ from aurora_db.base.errors import (
     DiskFull,
     DuplicateAlias,
     DuplicateArgument,
+    FragmentCycle,
     HandlerInvalid,
     JobError,
     LeaseLost,
     MissingArgument,
+    MissingDependency,
     MissingWhere,
     NotFound,
     PayloadInvalid,
     ReadOnly,
     SchemaError,
+    SecurityError,
     Timeout,
     TransactionError,
     TypeMismatch,
+    Unauthenticated,
     UndefinedVariable,
     UniqueViolation,
     UnknownArgument,
@@ -52,6 +58,7 @@ from aurora_db.base.errors import (
     UnknownDirective,
     UnknownEnum,
     UnknownField,
+    UnknownFragment,
     UnknownOperator,
     UnknownType,
     Unsupported,
@@ -60,9 +67,10 @@ from aurora_db.base.errors import (
     VersionTooNew,
     WorkersDisabled,
 )
-from aurora_db.base.records import Job, Priority, WorkerStats
+from aurora_db.base.records import Explanation, Job, Priority, WorkerStats
 from aurora_db.config import AuroraConfig
 from aurora_db.database import Aurora, Collection, Transaction
+from aurora_db.database_query import Query
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
 
@@ -74,6 +82,7 @@ __all__ = [
     "AqlSyntaxError",
     "AsyncAurora",
     "AsyncCollection",
+    "AsyncQuery",
     "AsyncTransaction",
     "Aurora",
     "AuroraConfig",
@@ -82,12 +91,16 @@ __all__ = [
     "Cancel",
     "Clock",
     "Collection",
+    "Condition",
     "DatabaseClosed",
     "DatabaseCorrupt",
     "DiskFull",
     "DuplicateAlias",
     "DuplicateArgument",
+    "Explanation",
+    "F",
     "Fail",
+    "FragmentCycle",
     "HandlerInvalid",
     "Job",
     "JobContext",
@@ -97,19 +110,23 @@ __all__ = [
     "LeaseLost",
     "ManualClock",
     "MissingArgument",
+    "MissingDependency",
     "MissingWhere",
     "NotFound",
     "PayloadInvalid",
     "Priority",
+    "Query",
     "ReadOnly",
     "Retry",
     "SchemaError",
+    "SecurityError",
     "Snooze",
     "SystemClock",
     "Timeout",
     "Transaction",
     "TransactionError",
     "TypeMismatch",
+    "Unauthenticated",
     "UndefinedVariable",
     "UniqueViolation",
     "UnknownArgument",
@@ -117,6 +134,7 @@ __all__ = [
     "UnknownDirective",
     "UnknownEnum",
     "UnknownField",
+    "UnknownFragment",
     "UnknownOperator",
     "UnknownType",
     "Unsupported",

@@ -14,14 +14,18 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
+from aurora_db.aql import access
+from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
-from aurora_db.base.records import Job, Priority
+from aurora_db.base.records import Explanation, Job, Priority
 from aurora_db.config import AuroraConfig, Duration, Options
+from aurora_db.database_query import Query
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
 from aurora_db.store import documents, operations
+from aurora_db.store import explain as explaining
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import Gate, HeldGate
@@ -103,7 +107,12 @@ class _Verbs:
         self._jobs = jobs
 
     def execute(
-        self, text: str, variables: Mapping[str, Any] | None = None, *, operation: str | None = None
+        self,
+        text: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        operation: str | None = None,
+        auth: Mapping[str, Any] | None = None,
     ) -> Any:
         """Run a text of AQL.
 
@@ -115,19 +124,57 @@ class _Verbs:
             text: one or several operations or definitions.
             variables: values for the declared variables, by name without the dollar.
             operation: the name of the one operation to run.
+            auth: claims of the caller, which `@auth` and `@require(role:)` look at: `role`, or
+                a list of `roles`.
 
         Raises:
             AqlError: the text is refused as a whole; nothing ran.
+            Unauthenticated, AccessDenied: `auth` lacks what the text demands; nothing ran.
             AuroraError: an operation failed; it left nothing behind, earlier ones stand.
         """
+        ready = self._ready(text, variables, operation, auth)
+        results = [self._run(text, *each, auth) for each in ready]
+        return results[0] if len(results) == 1 else results
+
+    def explain(
+        self, text: str, variables: Mapping[str, Any] | None = None, *, operation: str | None = None
+    ) -> Explanation:
+        """Run a text of one operation and tell how; what it writes is undone.
+
+        Raises:
+            AqlError: the text is refused.
+            NotFound: the text has several operations, and none was chosen.
+        """
+        ready = self._ready(text, variables, operation, None)
+        index, one, values = operations.only(ready)
+
+        def verb(port: Port) -> Explanation:
+            return explaining.explain(
+                self._plans.ready(text, index, port.catalog, values), port, values
+            )
+
+        if one.operation.writes:
+            return self._gate.write(verb)
+        return self._gate.read(verb)
+
+    def _ready(
+        self,
+        text: str,
+        variables: Mapping[str, Any] | None,
+        operation: str | None,
+        auth: Mapping[str, Any] | None,
+    ) -> list[tuple[int, Prepared, Mapping[str, Any]]]:
         prepared = self._prepare(text)
         wanted = operations.chosen(prepared, operation)
         bound = operations.variables_of([one for _, one in wanted], variables)
-        results = [
-            self._run(text, index, one, values)
-            for (index, one), values in zip(wanted, bound, strict=True)
-        ]
-        return results[0] if len(results) == 1 else results
+        for _, one in wanted:
+            # What depends on values is asked when it runs, when all before it has run.
+            if not one.operation.shaped:
+                access.check(one.operation.access, auth)
+        if len(wanted) == 1:
+            index, values = wanted[0][0], bound[0]
+            return [(index, self._plans.ready(text, index, self._gate.catalog, values), values)]
+        return [(index, one, values) for (index, one), values in zip(wanted, bound, strict=True)]
 
     def _prepare(self, text: str) -> Sequence[Prepared]:
         before = self._gate.catalog.version
@@ -140,9 +187,18 @@ class _Verbs:
                 raise
             return self._plans.prepare(text, self._gate.catalog)
 
-    def _run(self, text: str, index: int, one: Prepared, variables: Mapping[str, Any]) -> Any:
+    def _run(
+        self,
+        text: str,
+        index: int,
+        one: Prepared,
+        variables: Mapping[str, Any],
+        auth: Mapping[str, Any] | None,
+    ) -> Any:
         def verb(port: Port) -> Any:
-            return self._plans.prepare(text, port.catalog)[index].run(port, variables)
+            ready = self._plans.ready(text, index, port.catalog, variables)
+            access.check(ready.operation.access, auth)
+            return ready.execute(port, variables)
 
         if one.operation.writes:
             return self._gate.write(verb)
@@ -159,6 +215,15 @@ class _Verbs:
 
     def __getitem__(self, name: str) -> Collection:
         return self.collection(name)
+
+    def query(self, name: str) -> Query:
+        """Documents of the collection `name`, described step by step: see `Query`.
+
+        Raises:
+            UnknownCollection: it is not defined.
+        """
+        documents.readable(self._gate.catalog, name)
+        return Query(self, Chain(name))
 
     def insert_into(self, name: str, document: Mapping[str, Any]) -> str:
         """Insert one document into the collection `name`; returns its id."""

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.aql import cases
 
 from aurora_db import AqlError, AuroraError
 from aurora_db.base.codec import encode
-from tests.aql import cases
 
 if TYPE_CHECKING:
     from aurora_db import Aurora

@@ -11,7 +11,6 @@ from aurora_db.base.errors import (
     AqlSyntaxError,
     DuplicateArgument,
     MissingArgument,
-    Unsupported,
 )
 
 

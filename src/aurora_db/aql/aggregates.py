@@ -6,9 +6,10 @@ from typing import Final
 
 from aurora_db.aql import plan, suggest, syntax
 from aurora_db.aql.catalog import Type
-from aurora_db.aql.operands import ANY, NUMBER, ORDERED, Operands, untyped
-from aurora_db.aql.selections import key_of, refuse_directives, unique_keys
+from aurora_db.aql.operands import ANY, NUMBER, ORDERED, Operands, type_of, untyped
+from aurora_db.aql.selections import key_of
 from aurora_db.aql.values import Scope
+from aurora_db.aql.words import words
 from aurora_db.base.errors import MissingArgument, UnknownField
 
 #: The functions, and what each asks of its values.
@@ -29,17 +30,14 @@ def functions(
         UnknownField: it selects nothing, or something else.
         TypeMismatch: a field has no values of the kind that its function takes.
     """
-    refuse_directives(scope, selection.directives)
     scope.arguments("aggregate", selection.arguments, {})
-    fields = list(selection.selection or ())
+    fields = words(scope, selection.selection)
     if not fields:
         raise scope.fail(
             MissingArgument, "aggregate needs a selection", selection.name.span,
             "write aggregate { count }",
         )  # fmt: skip
-    found = tuple(_function(one, operands, scope) for one in fields)
-    unique_keys(scope, fields, [one.key for one in found])
-    return found
+    return tuple(_function(one, operands, scope) for one in fields)
 
 
 def _function(selection: syntax.FieldSelection, operands: Operands, scope: Scope) -> plan.Aggregate:
@@ -50,7 +48,6 @@ def _function(selection: syntax.FieldSelection, operands: Operands, scope: Scope
             UnknownField, f"no aggregate named '{name}'", selection.name.span,
             suggest.hint(name, FUNCTIONS, f"aggregates are {', '.join(FUNCTIONS)}"),
         )  # fmt: skip
-    refuse_directives(scope, selection.directives)
     if selection.selection:
         raise scope.fail(
             UnknownField, f"'{name}' is a value and has no fields", selection.selection[0].span
@@ -72,10 +69,3 @@ def result_type(aggregate: plan.Aggregate) -> Type | None:
         case _:
             type = type_of(aggregate.of)
             return None if untyped(type) else type
-
-
-def type_of(expression: plan.Expression | None) -> Type | None:
-    """The type of an expression where it is known now."""
-    if isinstance(expression, (plan.Path, plan.Call, plan.Items, plan.Variable)):
-        return expression.type
-    return None

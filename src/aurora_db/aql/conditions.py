@@ -5,44 +5,55 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from aurora_db.aql import plan, suggest, syntax, types
-from aurora_db.aql.catalog import Collection, Field, Type
+from aurora_db.aql import plan, relations, suggest, syntax, types
+from aurora_db.aql.catalog import Catalog, Collection, Field, Type
+from aurora_db.aql.operators import (
+    COMPARED,
+    COUNTED,
+    OPERATORS,
+    QUANTIFIERS,
+    SIZE,
+    applies,
+    name_of,
+    stored,
+)
 from aurora_db.aql.values import Scope, literal, syntax_of
 from aurora_db.base.errors import (
     AqlError,
+    Span,
     TypeMismatch,
     UnknownField,
     UnknownOperator,
     ValidationError,
 )
 
-OPERATORS: Final = frozenset({
-    "eq", "ne", "gt", "gte", "lt", "lte", "in", "contains", "startsWith", "endsWith", "isNull", "isNotNull",
-})  # fmt: skip
-#: Operators of the language that this version does not have.
-LATER: Final = frozenset({
-    "between", "nin", "notIn", "containsAny", "containsAll", "ieq", "icontains", "istartsWith", "iendsWith",
-    "matches", "size", "some", "every", "none", "expr",
-})  # fmt: skip
-ORDERED_OPS: Final = frozenset({"gt", "gte", "lt", "lte"})
-TEXT_OPS: Final = frozenset({"startsWith", "endsWith"})
-
 ID: Final = Field(name="id", type=Type(name="ID"))
 
 
 class Conditions:
-    """Resolves the conditions on one collection. `rows` allows `old.` (event handlers)."""
+    """Resolves the conditions on one collection, or on the elements of the list `over`.
 
-    def __init__(self, collection: Collection, scope: Scope, *, rows: bool = False) -> None:
+    `rows` allows `old.` (event handlers).
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        scope: Scope,
+        *,
+        rows: bool = False,
+        over: plan.Path | None = None,
+    ) -> None:
         self._collection = collection
         self._scope = scope
         self._rows = rows
+        self._over = over
 
     def where(self, value: syntax.Value) -> plan.Where:
         """The condition of a where-object, or of a variable that holds one."""
         if isinstance(value, syntax.VariableRef):
             self._scope.value(value)
-            return plan.WhereVariable(value.name, self._collection)
+            return plan.WhereVariable(value.name, self._collection, self._over)
         if not isinstance(value, syntax.ObjectLiteral):
             raise self._scope.fail(
                 TypeMismatch,
@@ -50,23 +61,23 @@ class Conditions:
                 value.span,
                 "write {field: {eq: value}}",
             )
-        return plan.And(tuple(self._entry(entry, None) for entry in value.entries))
+        return plan.And(tuple(self._entry(entry) for entry in value.entries))
 
-    def _entry(self, entry: syntax.Entry, above: plan.Path | None) -> plan.Where:
+    def _entry(self, entry: syntax.Entry) -> plan.Where:
         name = entry.key.text
-        if above is None and name in ("and", "or"):
-            return self._junction(name, entry.value)
-        if above is None and name == "not":
+        if name in ("and", "or"):
+            items = _items(entry.value)
+            return _junction(name, tuple(self.where(item) for item in items))
+        if name == "not":
             return plan.Not(self.where(entry.value))
-        if above is None and name == "expr":
+        if name == "expr":
             raise self._scope.unsupported("computed conditions are", entry.key.span)
-        path = self.path(name, entry) if above is None else self._below(above, name, entry)
-        return self._on(path, entry.value, name)
+        found = self._target(name, entry)
+        if isinstance(found, plan.Link):
+            return self._linked(found, entry)
+        return self._on(found, entry.value)
 
-    def _junction(self, word: str, value: syntax.Value) -> plan.Where:
-        items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
-        parts = tuple(self.where(item) for item in items)
-        return plan.And(parts) if word == "and" else plan.Or(parts)
+    # --- paths ------------------------------------------------------------------------------
 
     def path(self, name: str, at: syntax.Node) -> plan.Path:
         """The stored value that a name or a dotted path means."""
@@ -74,95 +85,238 @@ class Conditions:
         if self._rows and name.startswith("old."):
             row, name = "old", name[4:]
         first, *keys = name.split(".")
-        if first == "_sid":
-            first = "id"
-        field = (
-            types.REV
-            if first == "_rev" and not self._collection.system
-            else self._collection.field(first)
-        )
-        span = at.key.span if isinstance(at, syntax.Entry) else at.span
-        if field is None:
-            if self._collection.flexible and not first.startswith("_"):
-                return plan.Path(None, (first, *keys), None, row)
-            known = [one.name for one in self._collection.fields]
-            raise self._scope.fail(
-                UnknownField, f"no field named '{first}' in collection '{self._collection.name}'", span,
-                suggest.hint(first, known),
-            )  # fmt: skip
-        path = plan.Path(field, (), field.type, row)
+        path = self._first(first, row, at)
         for key in keys:
             path = self._below(path, key, at)
         return path
 
+    def _target(self, name: str, entry: syntax.Entry) -> plan.Path | plan.Link:
+        """The same, or the documents that refer to this one."""
+        head, _, last = name.rpartition(".")
+        if head and not (self._rows and head == "old"):
+            link = self._link_below(self.path(head, entry), last, entry)
+        elif self._over is None:
+            link = self._link(self._collection, last, entry, ())
+        else:
+            link = None
+        return self.path(name, entry) if link is None else link
+
+    def _first(self, name: str, row: str, at: syntax.Node) -> plan.Path:
+        if self._over is None:
+            return self._field(self._collection, name, row, (), at)
+        item = None if self._over.type is None else self._over.type.item
+        known = {} if item is None else {one.name: one.type for one in item.fields}
+        if item is None or item.name != "Inline":
+            return plan.Path(None, (name,), None)
+        if name not in known:
+            raise self._unknown(name, f"'{name_of(self._over)}'", known, at)
+        return plan.Path(None, (name,), known[name])
+
+    def _field(
+        self,
+        collection: Collection,
+        name: str,
+        row: str,
+        hops: tuple[plan.Hop, ...],
+        at: syntax.Node,
+    ) -> plan.Path:
+        if name == "_sid":
+            name = "id"
+        is_rev = name == "_rev" and not collection.system
+        field = types.REV if is_rev else collection.field(name)
+        if field is not None:
+            return plan.Path(field, (), field.type, row, hops)
+        if collection.flexible and not name.startswith("_"):
+            return plan.Path(None, (name,), None, row, hops)
+        known = [one.name for one in collection.fields]
+        raise self._unknown(name, f"collection '{collection.name}'", known, at)
+
+    def _unknown(self, name: str, where: str, known: Any, at: syntax.Node) -> AqlError:
+        return self._scope.fail(
+            UnknownField, f"no field named '{name}' in {where}", _span(at),
+            suggest.hint(name, known),
+        )  # fmt: skip
+
     def _below(self, path: plan.Path, key: str, at: syntax.Node) -> plan.Path:
-        below = path
-        for part in key.split("."):
-            below = plan.Path(
-                below.field, (*below.keys, part), self._type_below(below, part, at), below.row
-            )
-        return below
+        if path.field is not None and not path.keys:
+            hop = relations.hop(self._scope, path.field)
+            if hop is not None:
+                return self._field(hop.collection, key, path.row, (*path.hops, hop), at)
+        type = self._type_below(path, key, at)
+        return plan.Path(path.field, (*path.keys, key), type, path.row, path.hops)
 
     def _type_below(self, path: plan.Path, key: str, at: syntax.Node) -> Type | None:
         type = path.type
         if type is None or type.name in ("JSON", "Object", "Any"):
             return None
-        span = at.key.span if isinstance(at, syntax.Entry) else at.span
         if type.name == "Inline":
             known = {field.name: field.type for field in type.fields}
             if key in known:
                 return known[key]
-            raise self._scope.fail(
-                UnknownField,
-                f"no field named '{key}' in '{_name(path)}'",
-                span,
-                suggest.hint(key, known),
-            )
-        if key in LATER:
-            raise self._scope.unsupported(f"the operator '{key}' is", span)
+            raise self._unknown(key, f"'{name_of(path)}'", known, at)
+        hint = suggest.hint(key, OPERATORS, f"operators are {', '.join(sorted(OPERATORS))}")
+        if type.name == "List":
+            hint = f"say which elements: {{some: {{{key}: …}}}}"
         raise self._scope.fail(
-            UnknownOperator, f"no operator named '{key}' for {types.type_name(type)} '{_name(path)}'", span,
-            suggest.hint(key, OPERATORS, f"operators are {', '.join(sorted(OPERATORS))}"),
+            UnknownOperator, f"no operator named '{key}' for {types.type_name(type)} '{name_of(path)}'",
+            _span(at), hint,
         )  # fmt: skip
 
     # --- on one path ------------------------------------------------------------------------
 
-    def _on(self, path: plan.Path, value: syntax.Value, written: str) -> plan.Where:
+    def _on(self, path: plan.Path | plan.Call, value: syntax.Value) -> plan.Where:
         if not isinstance(value, syntax.ObjectLiteral):
             return self._compare(path, "eq", value)
-        parts: list[plan.Where] = []
-        for entry in value.entries:
-            name = entry.key.text
-            if name in OPERATORS:
-                parts.append(self._compare(path, name, entry.value, entry))
-            elif name == "not":
-                parts.append(plan.Not(self._on(path, entry.value, written)))
-            elif name in LATER and not self._has_key(path, name):
-                raise self._scope.unsupported(f"the operator '{name}' is", entry.key.span)
-            else:
-                parts.append(self._entry(entry, path))
-        return plan.And(tuple(parts))
+        return plan.And(tuple(self._applied(path, entry) for entry in value.entries))
 
-    @staticmethod
-    def _has_key(path: plan.Path, name: str) -> bool:
-        return (
-            path.type is not None
-            and path.type.name == "Inline"
-            and any(f.name == name for f in path.type.fields)
+    def _applied(self, path: plan.Path | plan.Call, entry: syntax.Entry) -> plan.Where:
+        name, value = entry.key.text, entry.value
+        if isinstance(path, plan.Call) and name not in COUNTED:
+            raise self._scope.fail(
+                UnknownOperator, f"no operator named '{name}' for 'size'", entry.key.span,
+                suggest.hint(name, COUNTED, f"operators are {', '.join(sorted(COUNTED))}"),
+            )  # fmt: skip
+        match name:
+            case "and" | "or":
+                return _junction(name, tuple(self._on(path, item) for item in _items(value)))
+            case "not":
+                return plan.Not(self._on(path, value))
+            case "isNotNull":
+                return plan.Not(self._compare(path, "isNull", value, entry))
+            case "nin" | "notIn":
+                return plan.Not(self._compare(path, "in", value, entry))
+            case "between":
+                return self._between(path, value, entry)
+            case _ if name in COMPARED:
+                return self._compare(path, name, value, entry)
+            case _:
+                assert isinstance(path, plan.Path), "a size has comparisons only"
+                return self._into(path, name, entry)
+
+    def _into(self, path: plan.Path, name: str, entry: syntax.Entry) -> plan.Where:
+        """`size`, a quantifier, or a name below the path."""
+        if name == "size":
+            self._refuse_unless_list(path, name, entry)
+            return self._on(plan.Call(SIZE, (path,), types.INT), entry.value)
+        if name in QUANTIFIERS:
+            self._refuse_unless_list(path, name, entry)
+            inner = Conditions(self._collection, self._scope, over=path)
+            return plan.Quantified(name, path, inner.where(entry.value))
+        head, _, last = name.rpartition(".")
+        above = path
+        for key in head.split(".") if head else ():
+            above = self._below(above, key, entry)
+        link = self._link_below(above, last, entry)
+        if link is not None:
+            return self._linked(link, entry)
+        return self._on(self._below(above, last, entry), entry.value)
+
+    def _refuse_unless_list(self, path: plan.Path, op: str, entry: syntax.Entry) -> None:
+        type = path.type
+        if type is None or type.name in ("JSON", "Any"):
+            return
+        hint = None
+        if type.name == "List" and type.item is not None:
+            if op == "size" or type.item.name in types.JSON_KINDS:
+                return
+            hint = "of plain values say: contains, containsAny or containsAll"
+        elif type.name == "Inline" and any(one.name == op for one in type.fields):
+            hint = f'the field is written as a path: "{name_of(path)}.{op}"'
+        raise self._not_for(op, path, entry.key.span, hint)
+
+    def _not_for(
+        self, op: str, path: plan.Path | plan.Call, span: Span, hint: str | None = None
+    ) -> AqlError:
+        shown = "this value" if path.type is None else types.type_name(path.type)
+        return self._scope.fail(
+            UnknownOperator,
+            f"the operator '{op}' does not apply to {shown} '{name_of(path)}'",
+            span,
+            hint,
         )
 
-    def _compare(
-        self, path: plan.Path, op: str, value: syntax.Value, at: syntax.Entry | None = None
+    # --- documents that refer here ----------------------------------------------------------
+
+    def _link_below(self, path: plan.Path, name: str, entry: syntax.Entry) -> plan.Link | None:
+        if path.field is None or path.keys or path.row:
+            return None
+        hop = relations.hop(self._scope, path.field)
+        if hop is None:
+            return None
+        return self._link(hop.collection, name, entry, (*path.hops, hop))
+
+    def _link(
+        self, collection: Collection, name: str, entry: syntax.Entry, hops: tuple[plan.Hop, ...]
+    ) -> plan.Link | None:
+        if collection.field(name) is not None:
+            return None
+        via = None
+        if isinstance(entry.value, syntax.ObjectLiteral):
+            via = next((one for one in entry.value.entries if one.key.text == "via"), None)
+        return relations.back(self._scope, collection, name, via, entry.key.span, hops)
+
+    def _linked(self, link: plan.Link, entry: syntax.Entry) -> plan.Where:
+        name = link.collection.name
+        value = entry.value
+        inner = Conditions(link.collection, self._scope)
+        parts: list[plan.Where] = []
+        for one in value.entries if isinstance(value, syntax.ObjectLiteral) else ():
+            if one.key.text in QUANTIFIERS:
+                parts.append(plan.Quantified(one.key.text, link, inner.where(one.value)))
+            elif one.key.text != "via":
+                raise self._scope.fail(
+                    UnknownOperator, f"no operator named '{one.key.text}' for the documents of '{name}' that refer here",
+                    one.key.span, suggest.hint(one.key.text, QUANTIFIERS, f"write {name}: {{some: {{{one.key.text}: …}}}}"),
+                )  # fmt: skip
+        if not parts:
+            raise self._scope.fail(
+                TypeMismatch, f"'{name}' are the documents that refer here; say which of them", value.span,
+                f"write {name}: {{some: {{…}}}}, every or none",
+            )  # fmt: skip
+        return plan.And(tuple(parts))
+
+    # --- comparisons ------------------------------------------------------------------------
+
+    def _between(
+        self, path: plan.Path | plan.Call, value: syntax.Value, at: syntax.Entry
     ) -> plan.Where:
-        span = value.span if at is None else at.key.span
-        if op == "isNotNull":
-            return plan.Not(self._compare(path, "isNull", value, at))
-        self._fits(path, op, span)
+        if not isinstance(value, syntax.ListLiteral):
+            return self._compare(path, "between", value, at)
+        if len(value.items) != 2:
+            raise self._scope.fail(
+                TypeMismatch, f"'between' of '{name_of(path)}' is a list of two values, got {len(value.items)}",
+                value.span, "write between: [lowest, highest]",
+            )  # fmt: skip
+        low, high = value.items
+        if not (path.type is None or applies(path.type, "between")):
+            raise self._not_for("between", path, at.key.span)
+        return plan.And((self._compare(path, "gte", low), self._compare(path, "lte", high)))
+
+    def _compare(
+        self,
+        path: plan.Path | plan.Call,
+        op: str,
+        value: syntax.Value,
+        at: syntax.Entry | None = None,
+    ) -> plan.Where:
+        if (
+            isinstance(path, plan.Path)
+            and path.type is not None
+            and path.type.name in ("JSON", "Any")
+        ):
+            # Any value may stand there, so it is compared as an untyped one.
+            path = plan.Path(path.field, path.keys, None, path.row, path.hops)
+        if path.type is not None and not applies(path.type, op):
+            raise self._not_for(op, path, value.span if at is None else at.key.span)
+        if isinstance(value, syntax.ExpressionLiteral):
+            raise self._scope.fail(
+                TypeMismatch, f"'{op}' compares with a value, not with an expression", value.span,
+                'write where: {expr: "…"}',
+            )  # fmt: skip
         resolved = self._scope.value(value)
-        if op == "eq" and isinstance(value, syntax.NullLiteral):
-            return plan.Compare(path, "isNull", plan.Constant(True))
-        if op == "ne" and isinstance(value, syntax.NullLiteral):
-            return plan.Not(plan.Compare(path, "isNull", plan.Constant(True)))
+        if isinstance(value, syntax.NullLiteral) and op in ("eq", "ne"):
+            missing = plan.Compare(path, "isNull", plan.Constant(True))
+            return missing if op == "eq" else plan.Not(missing)
         if isinstance(resolved, plan.Constant):
             try:
                 resolved = plan.Constant(stored(path, op, resolved.value))
@@ -171,68 +325,24 @@ class Conditions:
                 raise self._scope.fail(kind, error.message, value.span, error.hint) from None
         return plan.Compare(path, op, resolved)
 
-    def _fits(self, path: plan.Path, op: str, span: Any) -> None:
-        type = path.type
-        if type is None:
-            return
-        wrong = (
-            (op in ORDERED_OPS and type.name not in types.ORDERED)
-            or (op in TEXT_OPS and type.name not in types.TEXT)
-            or (op == "contains" and type.name not in types.TEXT | types.JSON_KINDS)
-        )
-        if wrong:
-            raise self._scope.fail(
-                UnknownOperator,
-                f"the operator '{op}' does not apply to {types.type_name(type)} '{_name(path)}'",
-                span,
-            )
+
+def _span(at: syntax.Node) -> Span:
+    return at.key.span if isinstance(at, syntax.Entry) else at.span
 
 
-def _name(path: plan.Path) -> str:
-    first = (path.field.name,) if path.field is not None else ()
-    return ".".join((*first, *path.keys))
+def _items(value: syntax.Value) -> tuple[syntax.Value, ...]:
+    return value.items if isinstance(value, syntax.ListLiteral) else (value,)
 
 
-def stored(path: plan.Path, op: str, value: Any) -> Any:
-    """The form in which a value of a comparison is bound: of the path's type, or as it is.
-
-    Raises:
-        TypeMismatch, UnknownEnum: the value has another type than the path.
-    """
-    where = f"'{_name(path)}'"
-    if op == "isNull":
-        if not isinstance(value, bool):
-            raise types.mismatch(f"'isNull' of {where}", "Boolean", value)
-        return value
-    if op == "in":
-        if not isinstance(value, (list, tuple)):
-            raise types.mismatch(f"'in' of {where}", "list", value)
-        return [_one(path.type, one, where) for one in cast("list[Any]", value)]
-    if op == "contains" and path.type is not None and path.type.name in types.JSON_KINDS:
-        item = path.type.item if path.type.name == "List" else None
-        if item is not None and value is not None:
-            value = types.deep(item, value, where)
-        return types.encode(value)
-    if op in TEXT_OPS or (op == "contains" and path.type is not None):
-        if not isinstance(value, str) and value is not None:
-            raise types.mismatch(f"'{op}' of {where}", "String", value)
-        return value
-    return _one(path.type, value, where)
-
-
-def _one(type: Type | None, value: Any, where: str) -> Any:
-    if value is None:
-        return None
-    if type is None:
-        return value
-    if type.name == "Int" and isinstance(value, float):
-        # 10 equals 10.0, and nothing equals 10.5: comparing by value needs no conversion.
-        return types.store(Type(name="Float"), value, where)
-    return types.store(type, value, where)
+def _junction(word: str, parts: tuple[plan.Where, ...]) -> plan.Where:
+    return plan.And(parts) if word == "and" else plan.Or(parts)
 
 
 def resolve_where(
-    collection: Collection, where: Mapping[str, Any], _catalog: object = None
+    collection: Collection,
+    where: Mapping[str, Any],
+    catalog: Catalog | None = None,
+    over: plan.Path | None = None,
 ) -> plan.Where:
     """The condition of a where-object made of Python values.
 
@@ -241,7 +351,10 @@ def resolve_where(
     """
     if not isinstance(where, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeMismatch(f"a where is an object of conditions, got {where!r}")
-    return Conditions(collection, Scope("", {})).where(syntax_of(where))
+    scope = Scope("", {}, catalog)
+    return Conditions(collection, scope, over=over).where(
+        cast("syntax.ObjectLiteral", syntax_of(where))
+    )
 
 
 __all__ = ["Conditions", "literal", "resolve_where", "stored"]

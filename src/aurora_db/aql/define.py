@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from aurora_db.aql import suggest, syntax, types
-from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Type, Validation
+import msgspec
+
+from aurora_db.aql import relations, search, suggest, syntax, types
+from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Relation, Type, Validation
+from aurora_db.aql.patterns import pattern_problem
 from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import (
     AqlError,
@@ -25,14 +28,11 @@ RESERVED: Final = frozenset({
     "and", "or", "not", "aggregate", "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup",
     "downsample", "windowFunc",
 })  # fmt: skip
-LATER_DIRECTIVES: Final = frozenset({"relation", "search", "computed", "private", "updated"})
+LATER_DIRECTIVES: Final = frozenset({"computed", "private", "updated"})
 RULES: Final = {
     "min": "min", "max": "max", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern",
     "format": "format", "enum": "enum", "minItems": "min_items", "maxItems": "max_items",
 }  # fmt: skip
-#: Constructs of regular expressions that a linear-time engine does not have.
-NOT_REGULAR: Final = re.compile(r"\\[1-9]|\(\?(?:[=!<>(]|P=|P>)|[*+?}]\+")
-LONGEST_PATTERN: Final = 1_000
 
 
 def refused(scope: Scope, message: str, span: Span, hint: str | None = None) -> SchemaError:
@@ -114,17 +114,22 @@ class Definitions:
         type = self._type(node.type)
         flags: dict[str, bool] = {}
         validate: Validation | None = None
+        relation: Relation | None = None
         for directive in node.directives:
             word = directive.name.text
             if word in LATER_DIRECTIVES:
                 raise self._scope.unsupported(f"the directive '@{word}' is", directive.span)
             if word == "validate":
                 validate = self._validate(directive, type)
-            elif word in ("primary", "unique", "indexed"):
+            elif word == "relation":
+                relation = relations.relation(self._scope, directive)
+            elif word in ("primary", "unique", "indexed", "search"):
                 self._scope.arguments(f"@{word}", directive.arguments, {})
                 flags[word] = True
             else:
-                known = ("primary", "unique", "indexed", "validate", *LATER_DIRECTIVES)
+                known = (
+                    "primary", "unique", "indexed", "search", "validate", "relation", *LATER_DIRECTIVES,
+                )  # fmt: skip
                 raise self._scope.fail(
                     UnknownDirective,
                     f"no directive named '@{word}' on a field",
@@ -149,8 +154,15 @@ class Definitions:
         made = Field(
             name=name, type=type, required=node.type.required or name == "id", primary=name == "id",
             unique=flags.get("unique", False) and name != "id",
-            indexed=flags.get("indexed", False) and name != "id", validate=validate,
+            # The way back over a relation, and each delete of what it leads to, goes by its index.
+            indexed=(flags.get("indexed", False) or relation is not None) and name != "id", validate=validate,
+            relation=relation, search=flags.get("search", False),
         )  # fmt: skip
+        if made.search and not search.searchable(made):
+            raise refused(
+                self._scope, f"the field '{name}' of type {types.type_name(type)} cannot be searched", node.span,
+                "@search is for texts and lists of texts",
+            )  # fmt: skip
         return made if node.default is None else self._with_default(made, node.default)
 
     def _with_default(self, field: Field, node: syntax.Value) -> Field:
@@ -171,10 +183,7 @@ class Definitions:
             except AuroraError as error:
                 kind = type(error) if isinstance(error, AqlError) else TypeMismatch
                 raise self._scope.fail(kind, error.message, node.span, error.hint) from None
-        return Field(
-            name=field.name, type=field.type, required=field.required, has_default=True, default=value,
-            primary=field.primary, unique=field.unique, indexed=field.indexed, validate=field.validate,
-        )  # fmt: skip
+        return msgspec.structs.replace(field, has_default=True, default=value)
 
     # --- types ------------------------------------------------------------------------------
 
@@ -293,18 +302,3 @@ class Definitions:
                     suggest.hint(str(name), known),
                 )
         return Index(fields=tuple(names), unique=word == "unique")
-
-
-def pattern_problem(pattern: Any) -> str | None:
-    """Why a pattern is refused, or None."""
-    if not isinstance(pattern, str):
-        return "'pattern' is a regular expression in quotes"
-    if len(pattern) > LONGEST_PATTERN:
-        return f"'pattern' has at most {LONGEST_PATTERN} characters"
-    if NOT_REGULAR.search(pattern):
-        return "'pattern' uses a back-reference, a look-around or a possessive quantifier, which are not allowed"
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"'pattern' is not a regular expression: {error}"
-    return None

@@ -8,10 +8,12 @@ from typing import Final
 from aurora_db.aql import aggregates, plan, suggest, syntax, types
 from aurora_db.aql.catalog import Type
 from aurora_db.aql.conditions import stored
-from aurora_db.aql.operands import Operands
-from aurora_db.aql.selections import key_of, refuse_directives, unique_keys
+from aurora_db.aql.operands import Operands, type_of
+from aurora_db.aql.orders import amount
+from aurora_db.aql.selections import key_of
 from aurora_db.aql.series import interval_of, zone_of
 from aurora_db.aql.values import Scope
+from aurora_db.aql.words import words
 from aurora_db.base.errors import (
     AqlError,
     DuplicateArgument,
@@ -34,23 +36,20 @@ OPERATORS: Final = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "notIn", 
 
 #: Where a name of a group leads: ("count",), ("key",), ("stats", "avg").
 Place = tuple[str, ...]
-Amount = Callable[[syntax.Entry | None], plan.Value | None]
 Nodes = Callable[[syntax.FieldSelection], plan.Query]
 
 
 class GroupBy:
-    """Resolves one `groupBy`. `nodes` resolves the documents of a group, `amount` a limit."""
+    """Resolves one `groupBy`. `nodes` resolves the documents of a group."""
 
-    def __init__(self, operands: Operands, scope: Scope, nodes: Nodes, amount: Amount) -> None:
+    def __init__(self, operands: Operands, scope: Scope, nodes: Nodes) -> None:
         self._operands = operands
         self._scope = scope
         self._nodes = nodes
-        self._amount = amount
 
     def part(self, field: syntax.FieldSelection) -> plan.Groups:
         """The plan of the part."""
         scope = self._scope
-        refuse_directives(scope, field.directives)
         given = scope.arguments("groupBy", field.arguments, ARGUMENTS)
         by, single = self._by(given, field)
         outputs = self._outputs(field)
@@ -66,8 +65,8 @@ class GroupBy:
             timezone=None if "timezone" not in given else zone_of(given["timezone"], scope),
             having=() if having is None else tuple(_Having(names, scope).conditions(having)),
             order=() if order is None else tuple(_Orders(names, scope).orders(order.value)),
-            limit=self._amount(given.get("limit")),
-            offset=self._amount(given.get("offset")),
+            limit=amount(scope, given.get("limit")),
+            offset=amount(scope, given.get("offset")),
         )
 
     def _by(
@@ -121,10 +120,10 @@ class GroupBy:
                     'write interval: "1d" beside it',
                 )  # fmt: skip
             return
-        times = [name for name, one in by if _is_time(aggregates.type_of(one))]
+        times = [name for name, one in by if _is_time(type_of(one))]
         if len(times) != 1:
             found = "none of its fields is one" if not times else "two of its fields are"
-            name, type = by[0][0], aggregates.type_of(by[0][1])
+            name, type = by[0][0], type_of(by[0][1])
             if len(by) == 1 and type is not None:
                 found = f"'{name}' is {types.type_name(type)}"
             elif len(by) == 1:
@@ -135,10 +134,9 @@ class GroupBy:
 
     def _outputs(self, field: syntax.FieldSelection) -> tuple[plan.Group, ...]:
         scope = self._scope
-        fields = list(field.selection or ())
+        fields = words(scope, field.selection)
         if not fields:
             return (plan.Group("key", "key"), plan.Group("count", "count"))
-        unique_keys(scope, fields, [key_of(one) for one in fields])
         return tuple(self._output(one) for one in fields)
 
     def _output(self, field: syntax.FieldSelection) -> plan.Group:
@@ -149,10 +147,8 @@ class GroupBy:
                 functions = aggregates.functions(field, self._operands, scope)
                 return plan.Group(key_of(field), name, functions)
             case "nodes":
-                refuse_directives(scope, field.directives)
                 return plan.Group(key_of(field), name, nodes=self._nodes(field))
             case "key" | "count":
-                refuse_directives(scope, field.directives)
                 scope.arguments(name, field.arguments, {})
                 if field.selection:
                     raise scope.fail(

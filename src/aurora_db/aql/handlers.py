@@ -47,7 +47,7 @@ def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.
     Raises:
         AqlError, HandlerInvalid: the definition is refused.
     """
-    scope = Scope(text, {})
+    scope = Scope(text, {}, catalog)
     events = tuple(_event(scope, one, catalog) for one in node.on)
     if len(set(events)) != len(events):
         raise scope.fail(AqlError, "an event stands twice in 'on'", node.span)
@@ -138,10 +138,11 @@ def _triggers(
 def _no_old(scope: Scope, where: plan.Where, op: str, span: Span) -> None:
     match where:
         case plan.Compare(path=path):
-            if path.row == "old" and op == "insert":
-                raise scope.fail(
-                    HandlerSyntax, "an insert has no values before it", span, "leave out 'old.'"
-                )
+            _no_old_value(scope, path, op, span)
+        case plan.Quantified(over=over, where=inner):
+            if isinstance(over, plan.Path):
+                _no_old_value(scope, over, op, span)
+            _no_old(scope, inner, op, span)
         case plan.And(parts=parts) | plan.Or(parts=parts):
             for part in parts:
                 _no_old(scope, part, op, span)
@@ -149,6 +150,19 @@ def _no_old(scope: Scope, where: plan.Where, op: str, span: Span) -> None:
             _no_old(scope, part, op, span)
         case plan.WhereVariable():
             raise AssertionError("an event handler has no variables")
+
+
+def _no_old_value(scope: Scope, expression: plan.Expression, op: str, span: Span) -> None:
+    match expression:
+        case plan.Path(row="old") if op == "insert":
+            raise scope.fail(
+                HandlerSyntax, "an insert has no values before it", span, "leave out 'old.'"
+            )
+        case plan.Call(arguments=arguments):
+            for one in arguments:
+                _no_old_value(scope, one, op, span)
+        case _:
+            return
 
 
 def _field(scope: Scope, collection: Collection, node: syntax.Value) -> Field:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import handlers, plan, suggest, syntax, system
+from aurora_db.aql import directives, handlers, plan, suggest, syntax, system
 from aurora_db.aql.catalog import Collection
-from aurora_db.aql.selections import Selections, everything, key_of, refuse_directives
+from aurora_db.aql.selections import Selections, everything, key_of
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import (
     AccessDenied,
@@ -64,7 +64,12 @@ class Mutations:
         """The parts in their order; each may read what earlier ones gave."""
         parts: list[plan.Part] = []
         for node in nodes:
+            here = not isinstance(node, syntax.FieldSelection) or directives.kept(
+                self._scope, node.directives
+            )
             part = self._part(node)
+            if not here:
+                continue
             if part.key in {one.key for one in parts}:
                 raise self._scope.fail(
                     DuplicateAlias,
@@ -89,7 +94,6 @@ class Mutations:
                 raise AssertionError("the parser lets no fragment into a mutation")
 
     def _verb(self, node: syntax.FieldSelection) -> plan.Part:
-        refuse_directives(self._scope, node.directives)
         name = node.name.text
         match name:
             case "insertInto" | "insert":
@@ -253,7 +257,9 @@ class Mutations:
                 MissingWhere, f"{node.name.text} without a condition would change every document of '{collection.name}'",
                 node.name.span, "give where or id, or write all: true",
             )  # fmt: skip
-        return Selections(collection, self._scope).where(given)
+        where = Selections(collection, self._scope).where(given)
+        # What a variable says may be nothing: that is meant, then.
+        return plan.And((where, plan.ALWAYS)) if whole else where
 
     def _enqueue(self, node: syntax.FieldSelection) -> plan.EnqueueJob:
         given = self._scope.arguments("enqueueJob", node.arguments, JOB_ARGUMENTS, LATER_JOB)

@@ -24,6 +24,13 @@ def untyped(type: Type | None) -> bool:
     return type is None or type.name in ANYTHING
 
 
+def type_of(expression: plan.Expression | None) -> Type | None:
+    """The type of an expression where it is known now."""
+    if isinstance(expression, (plan.Path, plan.Call, plan.Items, plan.Variable)):
+        return expression.type
+    return None
+
+
 class Operands:
     """Resolves the fields that the arguments of a part name."""
 
@@ -31,9 +38,11 @@ class Operands:
         self._conditions = conditions
         self._scope = scope
 
-    def field(self, value: syntax.Value) -> tuple[str, plan.Path]:
-        """A field or a path, as written and as meant."""
-        match value:
+    def field(self, value: syntax.Value) -> tuple[str, plan.Expression]:
+        """A field or a path, as written and as meant; null while its variable is not known."""
+        match self._scope.shape(value):
+            case None:
+                return "", plan.Constant(None)
             case syntax.StringLiteral(value=name):
                 pass
             case syntax.Word(text=name):
@@ -45,8 +54,12 @@ class Operands:
                 )  # fmt: skip
         return name, self._conditions.path(name, syntax.Name(name, span=value.span))
 
-    def fields(self, value: syntax.Value) -> list[tuple[str, plan.Path]]:
+    def fields(self, value: syntax.Value) -> list[tuple[str, plan.Expression]]:
         """One field, or a list of them."""
+        known = self._scope.shape(value)
+        if known is None:
+            return [("", plan.Constant(None))]
+        value = known
         items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
         return [self.field(item) for item in items]
 
@@ -68,7 +81,7 @@ class Operands:
             )  # fmt: skip
         value = arguments["field"].value
         name, path = self.field(value)
-        self.check(owner, name, path.type, wants, value)
+        self.check(owner, name, type_of(path), wants, value)
         return name, path
 
     def check(self, owner: str, name: str, type: Type | None, wants: str, at: syntax.Node) -> None:
@@ -81,12 +94,14 @@ class Operands:
             )
 
     def word(self, entry: syntax.Entry, words: tuple[str, ...]) -> str:
-        """An enum word, or the same in quotes, whatever its case.
+        """An enum word, or the same in quotes, whatever its case; the first while it is not known.
 
         Raises:
             UnknownEnum: it is none of `words`.
         """
-        value = entry.value
+        value = self._scope.shape(entry.value)
+        if value is None:
+            return words[0]
         text = value.text if isinstance(value, syntax.Word) else getattr(value, "value", None)
         if isinstance(text, str):
             for word in words:

@@ -22,9 +22,13 @@ from aurora_db.base.errors import TypeMismatch, ValidationError
 Scalar = str | int | float | None
 
 
-def digest(collection: str, order: Sequence[plan.Order]) -> str:
+def digest(query: plan.Query) -> str:
     """A short text that differs for another collection or another order."""
-    spelled = "\0".join([collection, *(_spelled(one) for one in order)])
+    assert not isinstance(query.order, plan.OrderVariable)
+    found = [_spelled(one) for one in query.order]
+    if query.search is not None and not found:
+        found = ["_score"]
+    spelled = "\0".join([query.collection.name, *found])
     return hashlib.blake2b(spelled.encode(), digest_size=6).hexdigest()
 
 

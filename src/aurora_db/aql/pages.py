@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aurora_db.aql import page_cursors, plan, suggest, syntax
-from aurora_db.aql.selections import key_of, refuse_directives, unique_keys
+from aurora_db.aql.selections import key_of
 from aurora_db.aql.values import Scope
+from aurora_db.aql.words import words
 from aurora_db.base.errors import (
     AqlError,
     DuplicateAlias,
@@ -29,82 +30,84 @@ Fields = tuple[syntax.FieldSelection, ...]
 
 
 class Pages:
-    """Resolves the words of a page in the selection of one query."""
+    """Resolves the words of a page: `fields` are all words in the selection of one query."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, fields: Sequence[syntax.FieldSelection]) -> None:
         self._scope = scope
+        self._fields = fields
+        self._inner = [self._words(one) for one in fields]
 
-    def keys(self, fields: Sequence[syntax.FieldSelection]) -> tuple[plan.PageKey, ...]:
+    def keys(self) -> tuple[plan.PageKey, ...]:
         """The keys of the page's object; other words are the places of the query's parts."""
-        return tuple(self._key(one) for one in fields)
+        return tuple(
+            plan.PageKey(
+                key_of(field),
+                field.name.text if field.name.text in WORDS else "part",
+                tuple((key_of(one), one.name.text) for one in inner),
+            )
+            for field, inner in zip(self._fields, self._inner, strict=True)
+        )
 
-    def _key(self, field: syntax.FieldSelection) -> plan.PageKey:
+    def _words(self, field: syntax.FieldSelection) -> Fields:
+        """What is selected inside of `edges` or `pageInfo`."""
         name = field.name.text
         if name not in WORDS:
-            return plan.PageKey(key_of(field), "part")
-        refuse_directives(self._scope, field.directives)
+            return ()
         self._scope.arguments(name, field.arguments, {})
+        known = WORDS[name]
         if name == "totalCount" and field.selection:
             raise self._scope.fail(
                 UnknownField, "totalCount is a number and has no fields", field.selection[0].span
             )
-        return plan.PageKey(key_of(field), name, self._inside(field, WORDS[name]))
-
-    def _inside(
-        self, field: syntax.FieldSelection, words: tuple[str, ...]
-    ) -> tuple[tuple[str, str], ...]:
-        if not words:
+        if not known:
             return ()
-        name = field.name.text
-        inner = list(field.selection or ())
+        inner = words(self._scope, field.selection)
         if not inner:
             raise self._scope.fail(
                 UnknownField, f"{name} needs a selection", field.name.span,
-                f"write {name} {{ {' '.join(words)} }}",
+                f"write {name} {{ {' '.join(known)} }}",
             )  # fmt: skip
-        unique_keys(self._scope, inner, [key_of(one) for one in inner])
         for one in inner:
-            if one.name.text not in words:
-                raise self._scope.fail(
-                    UnknownField, f"no field named '{one.name.text}' in {name}", one.name.span,
-                    suggest.hint(one.name.text, words, _inner_hint(name, words)),
-                )  # fmt: skip
-            refuse_directives(self._scope, one.directives)
-            self._scope.arguments(one.name.text, one.arguments, {})
-            if one.selection and one.name.text != "node":
-                raise self._scope.fail(
-                    UnknownField, f"'{one.name.text}' is a value and has no fields",
-                    one.selection[0].span,
-                )  # fmt: skip
-        return tuple((key_of(one), one.name.text) for one in inner)
+            self._check(name, one)
+        return inner
 
-    def nodes(self, fields: Sequence[syntax.FieldSelection]) -> Fields | None:
+    def _check(self, name: str, one: syntax.FieldSelection) -> None:
+        known = WORDS[name]
+        if one.name.text not in known:
+            raise self._scope.fail(
+                UnknownField, f"no field named '{one.name.text}' in {name}", one.name.span,
+                suggest.hint(one.name.text, known, _inner_hint(name, known)),
+            )  # fmt: skip
+        self._scope.arguments(one.name.text, one.arguments, {})
+        if one.selection and one.name.text != "node":
+            raise self._scope.fail(
+                UnknownField,
+                f"'{one.name.text}' is a value and has no fields",
+                one.selection[0].span,
+            )
+
+    def nodes(self) -> tuple[syntax.Selection, ...] | None:
         """The selection of the page's documents; None where none are shown.
 
         Raises:
             DuplicateAlias: two places would show documents, each in a way of its own.
         """
-        found: list[syntax.FieldSelection] = []
-        for field in fields:
-            if field.name.text == "nodes":
-                found.append(field)
-            if field.name.text == "edges":
-                found += [one for one in field.selection or () if one.name.text == "node"]
+        found = [one for one in self._fields if one.name.text == "nodes"]
+        found += [one for inner in self._inner for one in inner if one.name.text == "node"]
         if len(found) > 1:
             raise self._scope.fail(
                 DuplicateAlias, "a page shows its documents once", found[1].name.span,
                 "leave one of edges { node } and nodes",
             )  # fmt: skip
-        return tuple(found[0].selection or ()) if found else None
+        return (found[0].selection or ()) if found else None
 
     def page(
         self,
-        keys: tuple[plan.PageKey, ...],
         arguments: Mapping[str, syntax.Entry],
         amounts: Mapping[str, plan.Value | None],
-        order: str | None,
+        order: str,
     ) -> plan.Page:
-        """The page; `order` is the digest of its order where that is known now."""
+        """The page; `order` is the digest of its order."""
         if "offset" in arguments:
             raise self._scope.fail(
                 UnknownArgument, "a page has no offset", arguments["offset"].key.span,
@@ -117,9 +120,9 @@ class Pages:
                 arguments["last"].key.span, "leave one of them",
             )  # fmt: skip
         after, before = (self._cursor(arguments.get(word), order) for word in ("after", "before"))
-        return plan.Page(keys, first=first, last=last, after=after, before=before)
+        return plan.Page(self.keys(), first=first, last=last, after=after, before=before)
 
-    def _cursor(self, entry: syntax.Entry | None, order: str | None) -> plan.Value | None:
+    def _cursor(self, entry: syntax.Entry | None, order: str) -> plan.Value | None:
         if entry is None:
             return None
         value = self._scope.value(entry.value)
@@ -128,21 +131,26 @@ class Pages:
         if value.value is None:
             return None
         try:
-            page_cursors.checked(value.value, order, entry.key.text)
+            page_cursors.checked(
+                value.value,
+                None if self._scope.shaped and self._scope.known is None else order,
+                entry.key.text,
+            )
         except AqlError as error:
             raise self._scope.fail(
                 type(error), error.message, entry.value.span, error.hint
             ) from None
         return value
 
-    def refuse(self, arguments: Mapping[str, syntax.Entry]) -> None:
-        """Refuse the arguments of a page where none is selected."""
-        for name in ARGUMENTS:
-            if name in arguments:
-                raise self._scope.fail(
-                    UnknownArgument, f"'{name}' turns pages, and this query is a list",
-                    arguments[name].key.span, "select edges { node { … } } pageInfo { endCursor }",
-                )  # fmt: skip
+
+def refuse(scope: Scope, arguments: Mapping[str, syntax.Entry]) -> None:
+    """Refuse the arguments of a page where none is selected."""
+    for name in ARGUMENTS:
+        if name in arguments:
+            raise scope.fail(
+                UnknownArgument, f"'{name}' turns pages, and this query is a list",
+                arguments[name].key.span, "select edges { node { … } } pageInfo { endCursor }",
+            )  # fmt: skip
 
 
 def _inner_hint(name: str, words: tuple[str, ...]) -> str:

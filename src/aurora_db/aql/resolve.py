@@ -6,22 +6,22 @@ text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from aurora_db.aql import handlers, plan, suggest, syntax, system
+from aurora_db.aql import directives, handlers, plan, relations, suggest, syntax, system
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.define import Definitions
 from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.queries import Queries
-from aurora_db.aql.selections import refuse_directives, unique_keys
 from aurora_db.aql.values import Scope, bind, declare, value_of
 from aurora_db.base.errors import (
-    AqlError,
     DuplicateAlias,
     Span,
     UnknownCollection,
+    UnknownField,
+    UnknownFragment,
 )
 
 bind_variables = bind
@@ -29,9 +29,9 @@ bind_variables = bind
 QUERY_ARGUMENTS: Final = {
     "where": "where", "filter": "where", "id": "id", "orderBy": "orderBy", "limit": "limit", "first": "limit",
     "offset": "offset", "skip": "offset", "after": "after", "last": "last", "before": "before",
+    "search": "search",
 }  # fmt: skip
 LATER_QUERY: Final = (
-    "search",
     "via",
     "mode",
     "since",
@@ -47,11 +47,17 @@ def resolve(document: syntax.Document, text: str, catalog: Catalog) -> plan.Plan
         AqlError: the text is refused, with its place.
         SchemaError: a definition in it is refused.
     """
-    known = catalog
+    fragments = _fragments(document, text, catalog)
+    used: set[str] = set()
+    seen = catalog
     operations: list[plan.Operation] = []
     names: set[str] = set()
     for definition in document.definitions:
-        operation = _Resolver(text, known).definition(definition)
+        if isinstance(definition, syntax.FragmentDefinition):
+            continue
+        resolver = _Resolver(text, seen, fragments, None)
+        operation = resolver.definition(definition)
+        used |= resolver.used_fragments
         if operation.name is not None:
             if operation.name in names:
                 raise DuplicateAlias(
@@ -61,8 +67,63 @@ def resolve(document: syntax.Document, text: str, catalog: Catalog) -> plan.Plan
                 )
             names.add(operation.name)
         operations.append(operation)
-        known = _after(known, operation.roots)
+        seen = _after(seen, operation.roots)
+    _all_used(fragments, used, text)
     return plan.Plan(tuple(operations), catalog.version)
+
+
+def resolve_one(
+    document: syntax.Document,
+    text: str,
+    catalog: Catalog,
+    index: int,
+    known: Mapping[str, Any] | None,
+) -> plan.Operation:
+    """One operation of a text that was resolved before, alone, against the catalog of now.
+
+    What stood before it in the text has run, so its definitions are in `catalog`. With `known` it is
+    resolved for these values of its variables.
+    """
+    fragments = _fragments(document, text, catalog)
+    wanted = [one for one in document.definitions if not isinstance(one, syntax.FragmentDefinition)]
+    return _Resolver(text, catalog, fragments, known).definition(wanted[index])
+
+
+def _fragments(
+    document: syntax.Document, text: str, catalog: Catalog
+) -> dict[str, syntax.FragmentDefinition]:
+    found: dict[str, syntax.FragmentDefinition] = {}
+    scope = Scope(text, {})
+    for one in document.definitions:
+        if not isinstance(one, syntax.FragmentDefinition):
+            continue
+        if one.name.text in found:
+            raise scope.fail(
+                DuplicateAlias, f"two fragments are named '{one.name.text}'", one.name.span
+            )
+        if one.on.text != "Query" and one.on.text not in catalog.collections:
+            raise scope.fail(
+                UnknownCollection,
+                f"no collection named '{one.on.text}'",
+                one.on.span,
+                suggest.hint(one.on.text, catalog.collections),
+            )
+        directives.refuse(scope, one.directives, "on a fragment's definition")
+        found[one.name.text] = one
+    return found
+
+
+def _all_used(
+    fragments: Mapping[str, syntax.FragmentDefinition], used: set[str], text: str
+) -> None:
+    for name, one in fragments.items():
+        if name not in used:
+            raise UnknownFragment(
+                f"the fragment '{name}' is never used",
+                hint=f"write ...{name} in a selection, or remove it",
+                source=text,
+                span=one.name.span,
+            )
 
 
 def _after(catalog: Catalog, roots: tuple[plan.Part, ...]) -> Catalog:
@@ -101,10 +162,23 @@ def _define_hint(name: str, known: Mapping[str, Collection]) -> str:
 class _Resolver:
     """Resolves the definitions of one text, one at a time."""
 
-    def __init__(self, text: str, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        text: str,
+        catalog: Catalog,
+        fragments: Mapping[str, syntax.FragmentDefinition],
+        known: Mapping[str, Any] | None,
+    ) -> None:
         self._text = text
         self._catalog = catalog
-        self._scope = Scope(text, {})
+        self._fragments = fragments
+        self._known = known
+        self._scope = Scope(text, {}, catalog)
+
+    @property
+    def used_fragments(self) -> set[str]:
+        """Fragments that the definition used, directly or not."""
+        return self._scope.used_fragments
 
     def definition(self, node: syntax.Definition) -> plan.Operation:
         match node:
@@ -125,7 +199,7 @@ class _Resolver:
                     "schema", self._schema(syntax.SchemaBlock((node,), span=node.span), "schema")
                 )
             case syntax.FragmentDefinition():
-                raise self._scope.unsupported("fragments are", node.span)
+                raise AssertionError("a fragment is no operation")
             case syntax.MigrationBlock():
                 raise self._scope.unsupported("migrations are", node.span)
             case (
@@ -142,16 +216,17 @@ class _Resolver:
 
     def _operation(self, node: syntax.Operation) -> plan.Operation:
         declared = declare(node.variables, self._text)
-        self._scope = Scope(self._text, declared)
-        refuse_directives(self._scope, node.directives)
+        self._scope = Scope(self._text, declared, self._catalog, self._fragments, self._known)
+        explain = directives.of_operation(self._scope, node.directives)
         if node.kind == "query":
-            roots: tuple[plan.Part, ...] = tuple(self._query(one) for one in node.roots)
-            unique_keys(self._scope, node.roots, [root.key for root in roots])
+            fields = directives.fields_of(self._scope, node.roots, "Query")
+            roots: tuple[plan.Part, ...] = tuple(self._query(one) for one in fields)
         elif node.kind == "mutation":
             roots = Mutations(self._scope, self._collection, self._schema).parts(node.roots)
         else:
             raise self._scope.unsupported("subscriptions are", node.span)
-        self._scope.finish(node)
+        if self._known is None:
+            self._scope.finish(node)
         only = roots[0] if len(roots) == 1 else None
         return plan.Operation(
             name=None if node.name is None else node.name.text,
@@ -161,6 +236,10 @@ class _Resolver:
             writes=node.kind == "mutation",
             # `mutation { schema { … } }` is another spelling of `schema { … }`.
             bare=isinstance(only, plan.DefineSchema),
+            explain=explain,
+            access=tuple(self._scope.access),
+            shaped=self._scope.shaped,
+            shaping=tuple(sorted(self._scope.shaping)),
         )
 
     def _collection(self, name: str, span: Span) -> Collection:
@@ -174,15 +253,17 @@ class _Resolver:
             )
         return found
 
-    def _query(self, root: syntax.MutationPart | syntax.Selection) -> plan.Query:
-        if isinstance(root, (syntax.FragmentSpread, syntax.InlineFragment)):
-            raise self._scope.unsupported("fragments are", root.span)
-        if not isinstance(root, syntax.FieldSelection):
-            raise self._scope.fail(AqlError, "a query reads; write this in a mutation", root.span)
+    def _query(self, root: directives.Field) -> plan.Query:
+        if isinstance(root, syntax.Computed):
+            raise self._scope.fail(
+                UnknownField,
+                "a root of a query is a collection",
+                root.span,
+                "write { users { name } }",
+            )
         name = root.name.text
         if name == "__schema":
             raise self._scope.unsupported("introspection is", root.name.span)
-        refuse_directives(self._scope, root.directives)
         collection = self._collection(name, root.name.span)
         arguments = self._scope.arguments(
             f"the collection '{name}'", root.arguments, QUERY_ARGUMENTS, LATER_QUERY
@@ -206,7 +287,24 @@ class _Resolver:
             collection = Definitions(self._scope, self._catalog).collection(statement, names)
             names.append(collection.name)
             definitions.append(plan.DefineCollection(collection, statement.if_not_exists))
+        self._check_relations(node, definitions)
         return plan.DefineSchema(key, tuple(definitions))
+
+    def _check_relations(
+        self, node: syntax.SchemaBlock, definitions: Sequence[plan.SchemaStatement]
+    ) -> None:
+        """Relations may lead to what stands later in the block, so they are checked at its end."""
+        made = {
+            one.collection.name: one.collection
+            for one in definitions
+            if isinstance(one, plan.DefineCollection)
+            and not (one.if_not_exists and one.collection.name in self._catalog.collections)
+        }
+        known = {**self._catalog.collections, **made}
+        for statement in node.statements:
+            if isinstance(statement, syntax.CollectionDefinition) and statement.name.text in made:
+                spans = {field.name.text: field.span for field in statement.fields}
+                relations.check(self._scope, made[statement.name.text], known, spans)
 
 
 def _bare(kind: str, root: plan.Part) -> plan.Operation:

@@ -2,61 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aurora_db.aql import plan, suggest, syntax, types
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.conditions import Conditions
+from aurora_db.aql.directives import fields_of
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import (
-    DuplicateAlias,
-    UnknownDirective,
     UnknownField,
 )
 
 #: Words of queries that this version does not have, in a selection.
 LATER: Final = frozenset({
-    "lookup", "_score", "_snippet", "_explain", "_created",
+    "lookup", "_explain", "_created",
 })  # fmt: skip
 #: Words that stand in the selection of a query, not among the fields of a document.
 OF_QUERIES: Final = frozenset({
     "aggregate", "groupBy", "downsample", "windowFunc", "edges", "nodes", "pageInfo", "totalCount",
 })  # fmt: skip
-LATER_DIRECTIVES: Final = frozenset({"include", "skip", "explain", "defer", "auth", "require"})
 
 
 def key_of(selection: syntax.FieldSelection) -> str:
     """The key of a result: the alias, else the name."""
     return (selection.alias or selection.name).text
-
-
-def refuse_directives(scope: Scope, directives: Iterable[syntax.Directive]) -> None:
-    """No directive stands here in this version."""
-    for directive in directives:
-        name = directive.name.text
-        if name in LATER_DIRECTIVES:
-            raise scope.unsupported(f"the directive '@{name}' is", directive.span)
-        raise scope.fail(
-            UnknownDirective,
-            f"no directive named '@{name}' here",
-            directive.span,
-            suggest.hint(name, LATER_DIRECTIVES),
-        )
-
-
-def unique_keys(scope: Scope, selections: Iterable[syntax.Node], keys: Iterable[str]) -> None:
-    """Refuse two results under one key."""
-    seen: set[str] = set()
-    for selection, key in zip(selections, keys, strict=True):
-        if key in seen:
-            raise scope.fail(
-                DuplicateAlias,
-                f"two results would have the key '{key}'",
-                selection.span,
-                f"give one an alias: other: {key}",
-            )
-        seen.add(key)
 
 
 def everything(collection: Collection) -> tuple[plan.Output, ...]:
@@ -76,21 +46,23 @@ class Selections:
         self._collection = collection
         self._scope = scope
         self._synonyms = dict(synonyms or {})
+        #: The search of the query, which `_score` and `_snippet` belong to.
+        self.searched: plan.Search | None = None
         self._conditions = Conditions(collection, scope)
 
-    def outputs(
-        self, selection: tuple[syntax.FieldSelection, ...] | None
-    ) -> tuple[plan.Output, ...]:
+    def outputs(self, selection: Sequence[syntax.Selection] | None) -> tuple[plan.Selected, ...]:
         """The outputs of a selection; all stored fields when it is empty or absent."""
         if not selection:
             return everything(self._collection)
-        fields = list(selection)
-        unique_keys(self._scope, fields, [key_of(one) for one in fields])
+        fields = fields_of(self._scope, selection, self._collection.name)
         return tuple(self._output(one) for one in fields)
 
-    def _output(self, selection: syntax.FieldSelection) -> plan.Output:
+    def _output(self, selection: syntax.FieldSelection | syntax.Computed) -> plan.Selected:
+        if isinstance(selection, syntax.Computed):
+            raise self._scope.unsupported("computed fields are", selection.span)
         name = selection.name.text
-        refuse_directives(self._scope, selection.directives)
+        if name in ("_score", "_snippet"):
+            return self._of_search(selection)
         if name in LATER:
             raise self._scope.unsupported(f"'{name}' is", selection.name.span)
         if name in OF_QUERIES:
@@ -101,13 +73,44 @@ class Selections:
         path = self._conditions.path(self._synonyms.get(name, name), selection.name)
         inner: tuple[plan.Output, ...] = ()
         if selection.selection:
-            inner = tuple(self._inner(path, one) for one in selection.selection)
-            unique_keys(self._scope, selection.selection, [one.key for one in inner])
+            inner = self._inside(path, selection.selection)
         return plan.Output(key_of(selection), path, inner)
 
-    def _inner(self, path: plan.Path, selection: syntax.FieldSelection) -> plan.Output:
+    def _of_search(self, selection: syntax.FieldSelection) -> plan.Score | plan.Snippet:
+        scope, name = self._scope, selection.name.text
+        if self.searched is None:
+            raise scope.fail(
+                UnknownField, f"'{name}' belongs to a search", selection.name.span,
+                f'write {self._collection.name}(search: {{query: "words"}})',
+            )  # fmt: skip
+        if selection.selection is not None:
+            raise scope.fail(UnknownField, f"'{name}' has no fields", selection.span)
+        if name == "_score":
+            scope.arguments(name, selection.arguments, {})
+            return plan.Score(key_of(selection))
+        given = scope.arguments(name, selection.arguments, {"field": "field"})
+        entry = scope.needed(name, given, "field", selection.name.span)
+        value = scope.shape(entry.value)
+        wanted = getattr(value, "value", None) or getattr(value, "text", None)
+        paths = {one.field.name: one for one in self.searched.fields if one.field is not None}
+        if value is not None and wanted not in paths:
+            raise scope.fail(
+                UnknownField, f"the search does not look into '{wanted}'", entry.value.span,
+                suggest.hint(str(wanted), paths, f"it looks into {', '.join(paths)}"),
+            )  # fmt: skip
+        return plan.Snippet(key_of(selection), paths.get(str(wanted), self.searched.fields[0]))
+
+    def _inside(
+        self, path: plan.Path, selection: Sequence[syntax.Selection]
+    ) -> tuple[plan.Output, ...]:
+        return tuple(self._inner(path, one) for one in fields_of(self._scope, selection, None))
+
+    def _inner(
+        self, path: plan.Path, selection: syntax.FieldSelection | syntax.Computed
+    ) -> plan.Output:
         """A part of an inline object, of each in a list of them, or of a JSON object."""
-        refuse_directives(self._scope, selection.directives)
+        if isinstance(selection, syntax.Computed):
+            raise self._scope.unsupported("computed parts of objects are", selection.span)
         self._scope.arguments(f"the field '{selection.name.text}'", selection.arguments, {})
         type = path.type
         if type is not None and type.name == "List" and type.item is not None:
@@ -126,7 +129,7 @@ class Selections:
                 )  # fmt: skip
             below = known[name]
         here = plan.Path(path.field, (*path.keys, name), below, path.row)
-        parts = tuple(self._inner(here, one) for one in selection.selection or ())
+        parts = self._inside(here, selection.selection or ())
         return plan.Output(key_of(selection), here, parts)
 
     # --- conditions ---
@@ -151,18 +154,17 @@ class Selections:
         if not root.selection:
             first = next(iter(allowed.items()))
             return plan.Affected((first, ("ids", "ids")))
-        fields = list(root.selection)
-        unique_keys(self._scope, fields, [key_of(one) for one in fields])
         keys: list[tuple[str, str]] = []
-        nodes: tuple[plan.Output, ...] = ()
-        for one in fields:
+        nodes: tuple[plan.Selected, ...] = ()
+        for one in fields_of(self._scope, root.selection, None):
+            if isinstance(one, syntax.Computed):
+                raise self._scope.fail(UnknownField, "a result has no computed fields", one.span)
             what = allowed.get(one.name.text)
             if what is None:
                 raise self._scope.fail(
                     UnknownField, f"no field named '{one.name.text}' in the result of {root.name.text}", one.name.span,
                     suggest.hint(one.name.text, allowed, f"it has {', '.join(allowed)}"),
                 )  # fmt: skip
-            refuse_directives(self._scope, one.directives)
             if what == "nodes":
                 nodes = self.outputs(one.selection)
             keys.append((key_of(one), what))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from aurora_db.aql import aggregates, intervals, plan, suggest, syntax
 from aurora_db.aql.catalog import Collection, Type
-from aurora_db.aql.conditions import Conditions
-from aurora_db.aql.operands import ANY, NUMBER, ORDERED, Operands
-from aurora_db.aql.selections import Selections, key_of, refuse_directives, unique_keys
+from aurora_db.aql.operands import ANY, NUMBER, ORDERED, Operands, type_of
+from aurora_db.aql.orders import Orders, amount
+from aurora_db.aql.selections import Selections, key_of
 from aurora_db.aql.values import Scope
+from aurora_db.aql.words import words
 from aurora_db.base.errors import (
     DuplicateAlias,
     MissingArgument,
@@ -41,108 +42,70 @@ FUNCTIONS: Final = {
 #: What an entry of `downsample` may show.
 SHOWN: Final = ("timestamp", "count", "value")
 
-Amount = Callable[[syntax.Entry | None], plan.Value | None]
-Ordering = Callable[[syntax.Entry | None], tuple[plan.Order, ...] | plan.OrderVariable]
 
-
-def interval_of(entry: syntax.Entry, scope: Scope) -> plan.Value:
-    """The argument `interval`, checked where it is known."""
-    value = scope.value(entry.value)
-    if isinstance(value, plan.Constant):
-        try:
-            known_interval(value.value)
-        except TypeMismatch as error:
-            raise scope.fail(TypeMismatch, error.message, entry.value.span, error.hint) from None
-    return value
-
-
-def known_interval(value: object) -> intervals.Interval:
-    """The interval of a value.
+def interval_of(entry: syntax.Entry, scope: Scope) -> str:
+    """The argument `interval`, checked; "1d" while its variable is not known.
 
     Raises:
-        TypeMismatch: it is not a text that means one.
+        TypeMismatch: it means no interval.
     """
-    if not isinstance(value, str):
-        raise TypeMismatch(f"an interval is a String, got {value!r}", hint='write "15m" or "1d"')
+    value = scope.shape(entry.value)
+    if value is None:
+        return "1d"
+    text = value.value if isinstance(value, syntax.StringLiteral) else None
     try:
-        return intervals.interval(value)
+        intervals.interval(text or "")
     except ValueError as error:
-        raise TypeMismatch(str(error), hint='write "15m", "1d" or "month"') from None
+        message = str(error) if text else "an interval is a String"
+        raise scope.fail(
+            TypeMismatch, message, entry.value.span, 'write "15m", "1d" or "month"'
+        ) from None
+    return text or ""
 
 
-def zone_of(entry: syntax.Entry, scope: Scope) -> plan.Value:
-    """The argument `timezone`, checked where it is known."""
-    value = scope.value(entry.value)
-    if isinstance(value, plan.Constant):
-        try:
-            known_zone(value.value)
-        except UnknownEnum as error:
-            raise scope.fail(UnknownEnum, error.message, entry.value.span, error.hint) from None
-    return value
-
-
-def known_zone(value: object) -> str:
-    """The name of a time zone, checked; UTC for null.
+def zone_of(entry: syntax.Entry, scope: Scope) -> str | None:
+    """The argument `timezone`, checked; None for null, and while its variable is not known.
 
     Raises:
         UnknownEnum: the system's time zone database has none of this name.
     """
-    if value is None:
-        return "UTC"
+    value = scope.shape(entry.value)
+    if value is None or isinstance(value, syntax.NullLiteral):
+        return None
+    text = value.value if isinstance(value, syntax.StringLiteral) else ""
     try:
-        intervals.zone(value if isinstance(value, str) else repr(value))
+        intervals.zone(text)
     except ValueError as error:
-        raise UnknownEnum(str(error), hint="name one as 'Europe/Paris' or 'UTC'") from None
-    return str(value)
-
-
-def known_word(argument: str, value: object, words: tuple[str, ...]) -> str:
-    """An enum word that a variable gave, whatever its case.
-
-    Raises:
-        UnknownEnum: it is none of `words`.
-    """
-    for word in words:
-        if isinstance(value, str) and value.casefold() == word.casefold():
-            return word
-    raise UnknownEnum(
-        f"'{argument}' has no word {value!r}",
-        hint=suggest.hint(str(value), words, f"its words are {', '.join(words)}"),
-    )
+        raise scope.fail(
+            UnknownEnum, str(error), entry.value.span, 'name one as "Europe/Paris" or "UTC"'
+        ) from None
+    return text
 
 
 class Series:
     """Resolves the series of one collection."""
 
-    def __init__(
-        self,
-        collection: Collection,
-        scope: Scope,
-        conditions: Conditions,
-        selections: Selections,
-    ) -> None:
+    def __init__(self, collection: Collection, scope: Scope, operands: Operands) -> None:
         self._collection = collection
         self._scope = scope
-        self._conditions = conditions
-        self._selections = selections
-        self._operands = Operands(conditions, scope)
+        self._selections = Selections(collection, scope)
+        self._orders = Orders(collection, scope)
+        self._operands = operands
 
     # --- downsample -------------------------------------------------------------------------
 
     def downsample(self, field: syntax.FieldSelection) -> plan.Downsample:
         """The plan of one `downsample`."""
         scope = self._scope
-        refuse_directives(scope, field.directives)
         given = scope.arguments("downsample", field.arguments, DOWNSAMPLE)
         interval = scope.needed("downsample", given, "interval", field.name.span)
-        word = plan.Constant("avg")
+        word = "avg"
         if "aggregation" in given:
-            word = self._word(given["aggregation"], tuple(AGGREGATIONS))
+            word = self._operands.word(given["aggregation"], tuple(AGGREGATIONS))
         name, value = "", None
-        if "field" in given or "expr" in given or word != plan.Constant("count"):
-            wants = ANY if isinstance(word, plan.Variable) else AGGREGATIONS[str(word.value)]
-            name, value = self._operands.of("downsample", given, wants, field.name)
-        fill = plan.Constant("NONE") if "fill" not in given else self._word(given["fill"], FILLS)
+        if "field" in given or "expr" in given or word != "count":
+            name, value = self._operands.of("downsample", given, AGGREGATIONS[word], field.name)
+        fill = "NONE" if "fill" not in given else self._operands.word(given["fill"], FILLS)
         return plan.Downsample(
             key=key_of(field),
             time=self._time(given.get("time"), field),
@@ -154,17 +117,13 @@ class Series:
             timezone=None if "timezone" not in given else zone_of(given["timezone"], scope),
         )
 
-    def _word(self, entry: syntax.Entry, words: tuple[str, ...]) -> plan.Constant | plan.Variable:
-        if isinstance(entry.value, syntax.VariableRef):
-            value = self._scope.value(entry.value)
-            assert isinstance(value, plan.Variable)
-            return value
-        return plan.Constant(self._operands.word(entry, words))
-
     def _time(self, entry: syntax.Entry | None, field: syntax.FieldSelection) -> plan.Path:
         if entry is not None:
             name, path = self._operands.field(entry.value)
-            if path.type is None or path.type.name != "DateTime":
+            type = type_of(path)
+            if not isinstance(path, plan.Path):  # a variable that is not known yet
+                return plan.Path(None, ("",))
+            if type is None or type.name != "DateTime":
                 raise self._scope.fail(
                     TypeMismatch, f"'time' is a DateTime, and '{name}' is not", entry.value.span,
                     self._times_hint(),
@@ -188,7 +147,7 @@ class Series:
     def _keys(self, field: syntax.FieldSelection, name: str) -> tuple[tuple[str, str], ...]:
         """Pairs of a key and what it shows; without a selection all, the value under its field's name."""
         scope = self._scope
-        fields = list(field.selection or ())
+        fields = words(self._scope, field.selection)
         if not fields:
             keys = [("timestamp", "timestamp"), ("count", "count")]
             if name in ("timestamp", "count"):
@@ -197,9 +156,7 @@ class Series:
                     "select them: { timestamp count v: value }",
                 )  # fmt: skip
             return tuple(keys + ([(name, "value")] if name else []))
-        unique_keys(scope, fields, [key_of(one) for one in fields])
         for one in fields:
-            refuse_directives(scope, one.directives)
             scope.arguments(one.name.text, one.arguments, {})
             known = (*SHOWN, name) if name else SHOWN[:2]
             if one.name.text not in known or one.selection:
@@ -213,12 +170,9 @@ class Series:
 
     # --- windowFunc -------------------------------------------------------------------------
 
-    def window(
-        self, field: syntax.FieldSelection, amount: Amount, ordering: Ordering
-    ) -> plan.Window:
+    def window(self, field: syntax.FieldSelection) -> plan.Window:
         """The plan of one `windowFunc`."""
         scope = self._scope
-        refuse_directives(scope, field.directives)
         given = scope.arguments("windowFunc", field.arguments, WINDOW)
         entry = scope.needed("windowFunc", given, "function", field.name.span)
         function = self._operands.word(entry, tuple(FUNCTIONS))
@@ -226,15 +180,13 @@ class Series:
         if function != "rowNumber":
             _, of = self._operands.of(function, given, FUNCTIONS[function], field.name)
         self._refuse_of_row_number(function, given)
-        size = self._size(function, given, amount, field)
+        size = self._size(function, given, field)
         partition = (
             ()
             if "partitionBy" not in given
             else tuple(path for _, path in self._operands.fields(given["partitionBy"].value))
         )
-        order = ordering(given.get("orderBy"))
-        if isinstance(order, plan.OrderVariable):
-            raise scope.unsupported("a variable for this whole orderBy is", given["orderBy"].span)
+        order = self._orders.order(given.get("orderBy"))
         outputs, key, place = self._outputs(field)
         return plan.Window(
             key=key_of(field), function=function, of=of, outputs=outputs, value_key=key,
@@ -253,7 +205,6 @@ class Series:
         self,
         function: str,
         given: Mapping[str, syntax.Entry],
-        amount: Amount,
         field: syntax.FieldSelection,
     ) -> plan.Value | None:
         entry = given.get("windowSize")
@@ -262,20 +213,19 @@ class Series:
                 MissingArgument, f"{function} needs the argument 'windowSize'", field.name.span,
                 "say how many documents it looks back over, itself included: windowSize: 7",
             )  # fmt: skip
-        size = amount(entry)
+        size = amount(self._scope, entry)
         if entry is not None and (size is None or size == plan.Constant(0)):
             raise self._scope.fail(
                 TypeMismatch, "'windowSize' is a whole number from 1", entry.value.span
             )
         return size
 
-    def _outputs(self, field: syntax.FieldSelection) -> tuple[tuple[plan.Output, ...], str, int]:
+    def _outputs(self, field: syntax.FieldSelection) -> tuple[tuple[plan.Selected, ...], str, int]:
         """The stored fields that are selected, and the key and place of the value among them."""
-        fields = list(field.selection or ())
+        fields = words(self._scope, field.selection)
         if not fields:
             id = self._collection.fields[0]
             return (plan.Output(id.name, plan.Path(id, (), id.type)),), "value", 1
-        unique_keys(self._scope, fields, [key_of(one) for one in fields])
         values = [n for n, one in enumerate(fields) if one.name.text == "value"]
         if len(values) != 1:
             raise self._scope.fail(
@@ -283,7 +233,6 @@ class Series:
                 "write { id value }",
             )  # fmt: skip
         place = values[0]
-        refuse_directives(self._scope, fields[place].directives)
         self._scope.arguments("value", fields[place].arguments, {})
         rest = tuple(one for one in fields if one.name.text != "value")
         outputs = self._selections.outputs(rest) if rest else ()
@@ -298,4 +247,4 @@ def result_type(part: plan.Downsample | plan.Window, function: str) -> Type | No
         case "avg" | "rollingAvg":
             return aggregates.FLOAT
         case _:
-            return aggregates.type_of(part.value if isinstance(part, plan.Downsample) else part.of)
+            return type_of(part.value if isinstance(part, plan.Downsample) else part.of)

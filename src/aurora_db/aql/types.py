@@ -41,6 +41,10 @@ JSON_KINDS: Final = frozenset({"JSON", "Object", "Any", "List", "Inline"})
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
+INT: Final = Type(name="Int")
+FLOAT: Final = Type(name="Float")
+STRING: Final = Type(name="String")
+
 REV: Final = Field(name="_rev", type=Type(name="Int", required=True), required=True)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
+import msgspec
+
 from aurora_db.aql import plan, suggest, syntax, types
-from aurora_db.aql.catalog import Type
+from aurora_db.aql.catalog import Catalog, Collection, Type
 from aurora_db.base.errors import (
     AqlError,
     DuplicateArgument,
@@ -22,14 +25,55 @@ from aurora_db.base.errors import (
 
 
 class Scope:
-    """The text and the variables of one operation while it is resolved."""
+    """The text, the variables and the fragments of one operation while it is resolved.
 
-    def __init__(self, text: str, declared: Mapping[str, plan.VariableDeclaration]) -> None:
+    `known` are the values of its variables, where it is resolved for them alone.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        declared: Mapping[str, plan.VariableDeclaration],
+        catalog: Catalog | None = None,
+        fragments: Mapping[str, syntax.FragmentDefinition] = MappingProxyType({}),
+        known: Mapping[str, Any] | None = None,
+    ) -> None:
         self.text = text
         self.declared = declared
+        #: What relations lead to.
+        self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
+        self.fragments = fragments
+        self.known = known
         self.used: set[str] = set()
+        self.used_fragments: set[str] = set()
         #: Keys of earlier parts of the mutation, which `$key.field` may read.
         self.parts: set[str] = set()
+        #: Who may run the operation.
+        self.access: list[plan.Access] = []
+        #: Variables that decide what the plan is, beside what it is given.
+        self.shaping: set[str] = set()
+        #: Whether the plan depends on more than the text.
+        self.shaped = False
+
+    def shape(self, value: syntax.Value) -> syntax.Value | None:
+        """A value in a place that decides what the plan is: an order, the name of a field, a word.
+
+        A variable there becomes its value; None while the values are not known yet, for then the
+        text is only checked.
+        """
+        if not isinstance(value, syntax.VariableRef):
+            return value
+        self.value(value)
+        if value.path or value.name not in self.declared:
+            raise self.fail(
+                UndefinedVariable, "a result of an earlier part cannot stand here", value.span
+            )
+        self.shaping.add(value.name)
+        self.shaped = True
+        if self.known is None:
+            return None
+        made = syntax_of(self.known.get(value.name))
+        return msgspec.structs.replace(made, span=value.span)
 
     def fail(
         self, kind: type[AqlError], message: str, span: Span | None, hint: str | None = None
@@ -42,6 +86,10 @@ class Scope:
     def unsupported(self, construct: str, span: Span | None) -> AqlError:
         """The refusal of a construct that this version does not have."""
         return self.fail(Unsupported, f"{construct} not supported by this version", span)
+
+    def fail_unsupported(self, message: str, span: Span | None, hint: str) -> AqlError:
+        """The refusal of a construct, with its reason."""
+        return self.fail(Unsupported, message, span, hint)
 
     def value(self, value: syntax.Value) -> plan.Value:
         """The plan's value; a variable counts as used."""
@@ -78,7 +126,9 @@ class Scope:
                 value.span,
                 suggest.hint(name, known, f"declare it: query (${name}: String!)"),
             )
-        return plan.Variable(name, path)
+        declaration = self.declared.get(name)
+        known = declaration is not None and declaration.checked
+        return plan.Variable(name, path, declaration.type if declaration and known else None)
 
     def finish(self, operation: syntax.Operation) -> None:
         """Refuse declared variables that nothing uses."""

@@ -4,9 +4,10 @@
     ├── AqlError                     line, column, excerpt: the text is at fault
     │   ├── AqlSyntaxError           syntax
     │   ├── UnknownCollection UnknownField UnknownArgument UnknownOperator UnknownDirective
-    │   ├── UnknownType UnknownFunction UnknownFragment UnknownEnum
+    │   ├── UnknownType UnknownFunction UnknownFragment FragmentCycle UnknownEnum
     │   ├── UndefinedVariable UnusedVariable DuplicateArgument DuplicateAlias MissingArgument
     │   ├── TypeMismatch MissingWhere
+    │   ├── SecurityError            a pattern could run too long
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
     ├── UniqueViolation              a unique value exists already
@@ -16,7 +17,8 @@
     ├── JobError
     │   ├── PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
     ├── Busy Timeout                 retryable; Timeout is a TimeoutError
-    ├── TransactionError AccessDenied
+    ├── TransactionError AccessDenied Unauthenticated
+    ├── MissingDependency            (ImportError) an optional package
     └── DatabaseCorrupt DatabaseClosed VersionTooNew ReadOnly DiskFull TooLarge
 
 Three questions need no string matching: who fixes it (the class), may I retry
@@ -155,6 +157,12 @@ class UnknownFragment(AqlError):
     code = "unknown_fragment"
 
 
+class FragmentCycle(AqlError):
+    """A fragment holds itself."""
+
+    code = "fragment_cycle"
+
+
 class UnknownEnum(AqlError):
     """The word is not one of the enum's."""
 
@@ -201,6 +209,12 @@ class MissingWhere(AqlError):
     """Update or delete of everything without `all: true`."""
 
     code = "missing_where"
+
+
+class SecurityError(AqlError):
+    """A pattern or its cost exceeds a limit."""
+
+    code = "security"
 
 
 class Unsupported(AqlError):
@@ -319,6 +333,18 @@ class AccessDenied(AuroraError):
     """The collection may not be written by this caller."""
 
     code = "access_denied"
+
+
+class Unauthenticated(AuroraError):
+    """Only somebody known may do this, and nobody was named."""
+
+    code = "unauthenticated"
+
+
+class MissingDependency(AuroraError, ImportError):
+    """An optional package is needed; the hint is the line that installs it."""
+
+    code = "missing_dependency"
 
 
 class DatabaseCorrupt(AuroraError):

@@ -88,3 +88,19 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     completed: int
     failed: int
     rescued: int
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """How an operation runs: its plan as text, its statements, and what they cost.
+
+    `sql` are the distinct statements, `steps` the engine's own words for how it goes about them,
+    `index` the indexes it uses. `rows_read` are the rows that came out of the statements, or that
+    a scan stepped over where these are more. `elapsed` is in seconds.
+    """
+
+    plan: str
+    sql: tuple[str, ...]
+    steps: tuple[str, ...]
+    index: tuple[str, ...]
+    rows_read: int
+    elapsed: float

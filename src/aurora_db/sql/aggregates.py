@@ -91,7 +91,7 @@ def lowered(query: plan.Query, parts: Sequence[plan.Aggregates]) -> Lowered:
     columns = [[column(one, row) for one in part.functions] for part in parts]
     texts = [one.text for each in columns for one in each]
     params = tuple(param for each in columns for one in each for param in one.params)
-    source, more = operands.source(query.collection, query.where)
+    source, more = operands.source(query)
     return Lowered(
         Statement(f"SELECT {', '.join(texts)} {source}", params + more),
         tuple(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aurora_db.aql.catalog import Collection, Field, Type
+from aurora_db.aql.catalog import Collection, Field, Relation, Type
 from aurora_db.aql.types import store
 from aurora_db.sql.expressions import NOW, UUID7
 from aurora_db.sql.statement import identifier, literal
@@ -68,7 +68,16 @@ def _column(field: Field) -> str:
         f"CONSTRAINT {identifier(f'{field.name}: {rule}')} CHECK ({check})"
         for rule, check in _checks(field, name)
     ]
+    if field.relation is not None:
+        parts.append(_references(field.relation))
     return " ".join(parts)
+
+
+def _references(relation: Relation) -> str:
+    """The foreign key; RESTRICT is looked at when a statement ends, so that it may delete both sides."""
+    actions = {"RESTRICT": "", "CASCADE": " ON DELETE CASCADE", "SET_NULL": " ON DELETE SET NULL"}
+    to = f"REFERENCES {identifier(relation.to)} ({identifier(relation.key)})"
+    return to + actions[relation.on_delete]
 
 
 def _default(field: Field) -> str:

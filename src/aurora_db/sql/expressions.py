@@ -36,8 +36,22 @@ Json = tuple[str, str]
 
 
 def column(path: Path, row: str) -> str:
-    """The column that a path begins in."""
-    return row + identifier("_extra" if path.field is None else path.field.name)
+    """The column that a path begins in; over relations, that of the document they lead to.
+
+    Each step is a query for one document by a unique key; without one its value is null.
+    """
+    name = "_extra" if path.field is None else path.field.name
+    if not path.hops:
+        return row + identifier(name)
+    names = [*(hop.field.name for hop in path.hops), name]
+    found = row + identifier(names[0])
+    for n, hop in enumerate(path.hops):
+        alias = f"_hop{n}"
+        found = (
+            f"(SELECT {alias}.{identifier(names[n + 1])} FROM {identifier(hop.collection.name)} AS {alias} "
+            f"WHERE {alias}.{identifier(hop.key.name)} = {found})"
+        )
+    return found
 
 
 def located(path: Path, row: str) -> tuple[str, str]:
@@ -86,6 +100,22 @@ def elements(path: Path, row: str) -> str:
     """The table of the members of a list or an object."""
     base, labels = located(path, row)
     return f"json_each({base}, {labels})"
+
+
+def items(path: Path, row: str) -> str:
+    """The table of the elements of a list; of anything else there are none."""
+    if not path.keys and path.type is not None and path.type.name == "List":
+        return f"json_each({column(path, row)})"
+    base, labels = located(path, row)
+    return f"json_each(CASE json_type({base}, {labels}) WHEN 'array' THEN {base} END, {labels})"
+
+
+def size(path: Path, row: str) -> str:
+    """How many elements a list has; null of anything else."""
+    if not path.keys and path.type is not None and path.type.name == "List":
+        return f"json_array_length({column(path, row)})"
+    base, labels = located(path, row)
+    return f"CASE json_type({base}, {labels}) WHEN 'array' THEN json_array_length({base}, {labels}) END"
 
 
 # --- comparing JSON -------------------------------------------------------------------------

@@ -6,16 +6,18 @@ name them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from aurora_db.aql import plan
-from aurora_db.aql.aggregates import INT, result_type, type_of
+from aurora_db.aql.aggregates import INT, result_type
 from aurora_db.aql.catalog import Type
 from aurora_db.aql.groups import having_value
-from aurora_db.aql.series import known_interval, known_zone
+from aurora_db.aql.intervals import interval
+from aurora_db.aql.operands import type_of
 from aurora_db.aql.values import value_of
 from aurora_db.base.codec import encode
 from aurora_db.sql import aggregates, lower, operands, ordering
@@ -74,22 +76,17 @@ class Lowered(msgspec.Struct, frozen=True):
         return loaded[0] if self.single else dict(zip(self.names, loaded, strict=True))
 
 
-def is_settled(part: plan.Groups) -> bool:
-    """Whether the text of the statements is known before there are variables."""
-    return not any(isinstance(one, plan.Variable) for one in (part.interval, part.timezone))
-
-
-def lowered(query: plan.Query, part: plan.Groups, variables: Mapping[str, Any]) -> Lowered:
-    """The statements of one `groupBy`; of the variables interval and timezone are read now."""
-    return _Lowering(query, part, variables).lowered()
+def lowered(query: plan.Query, part: plan.Groups) -> Lowered:
+    """The statements of one `groupBy`."""
+    return _Lowering(query, part).lowered()
 
 
 class _Lowering:
-    def __init__(self, query: plan.Query, part: plan.Groups, variables: Mapping[str, Any]) -> None:
+    def __init__(self, query: plan.Query, part: plan.Groups) -> None:
         self._query = query
         self._part = part
         self._row = operands.row_of(query.collection)
-        found = [self._key(one, variables) for _, one in part.by]
+        found = [self._key(one) for _, one in part.by]
         self._keys = [fragment for fragment, _ in found]
         self._loads = tuple(load for _, load in found)
         #: Alias and type of each name that having and the order may use.
@@ -104,19 +101,12 @@ class _Lowering:
                 self._names[output.key, one.key] = (alias, result_type(one))
                 self._columns.append(aggregates.column(one, self._row))
 
-    def _key(
-        self, expression: plan.Expression, variables: Mapping[str, Any]
-    ) -> tuple[Fragment, operands.Load | None]:
-        interval = self._part.interval
-        type = type_of(expression)
-        if interval is None or type is None or type.name != "DateTime":
+    def _key(self, expression: plan.Expression) -> tuple[Fragment, operands.Load | None]:
+        type, length = type_of(expression), self._part.interval
+        if length is None or type is None or type.name != "DateTime":
             return operands.key(expression, self._row)
-        zone = self._part.timezone
-        return bucket(
-            operands.fragment(expression, self._row),
-            known_interval(value_of(interval, variables)),
-            known_zone(None if zone is None else value_of(zone, variables)),
-        )
+        time = operands.fragment(expression, self._row)
+        return bucket(time, interval(length), self._part.timezone or "UTC")
 
     def lowered(self) -> Lowered:
         part = self._part
@@ -143,7 +133,7 @@ class _Lowering:
         columns += [f"{one.text} AS _a{n}" for n, one in enumerate(self._columns)]
         params = [p for _, each in self._keys for p in each]
         params += [p for one in self._columns for p in one.params]
-        source, more = operands.source(self._query.collection, self._query.where)
+        source, more = operands.source(self._query)
         keys = ", ".join(f"_k{n}" for n in range(len(self._keys)))
         text = f"SELECT {', '.join(columns)} {source} GROUP BY {keys}"
         params += more
@@ -185,9 +175,8 @@ class _Lowering:
         With a limit their places are numbered in each group, and only what is shown is read.
         """
         collection = self._query.collection
-        assert not isinstance(nodes.order, plan.OrderVariable)
         shown = lower.shown(nodes.outputs, collection)
-        order = ordering.by(ordering.keys(collection, nodes.order))
+        order = ordering.by(ordering.keys(nodes, nodes.order))
         ranked = nodes.limit is not None or nodes.offset is not None
         inner, given = self._ranks(nodes, order, ranked=ranked)
         keys = [f"_r._k{n}" for n in range(len(self._keys))]
@@ -219,7 +208,7 @@ class _Lowering:
             columns.append(f"row_number() OVER (PARTITION BY {keys} ORDER BY {order[0]}) AS _rank")
             params += [p for _, each in self._keys for p in each] + list(order[1])
         both = plan.And((self._query.where, nodes.where))
-        source, more = operands.source(collection, both)
+        source, more = operands.source(replace(self._query, where=both))
         return f"SELECT {', '.join(columns)} {source}", [*params, *more]
 
 

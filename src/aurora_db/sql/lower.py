@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from aurora_db.aql import plan
-from aurora_db.aql.catalog import Collection
+from aurora_db.aql.catalog import Collection, Field
 from aurora_db.aql.selections import everything
 from aurora_db.aql.values import value_of
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import TypeMismatch, UnknownField
-from aurora_db.sql import expressions, reader
+from aurora_db.sql import expressions, reader, search
 from aurora_db.sql.statement import Batch, Bound, Statement, identifier, literal
 from aurora_db.sql.where import has_variable, where
 
@@ -38,8 +38,10 @@ def query(query: plan.Query) -> Lowered:
     """The statement of a query, without its aggregates."""
     collection = query.collection
     condition, params = where(query.where, row=_row(collection))
-    columns = ", ".join(_column(output, collection) for output in query.outputs)
-    parts = [f"SELECT {columns} FROM {identifier(collection.name)}"]
+    columns = ", ".join(column(output, collection) for output in query.outputs)
+    source, joined = search.source(query)
+    params = joined + params
+    parts = [f"SELECT {columns} FROM {source}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")
     parts.append("ORDER BY " + ", ".join(_orders(query)))
@@ -64,22 +66,30 @@ class Shown(msgspec.Struct, frozen=True):
 
 def shown(outputs: Sequence[plan.Selected], collection: Collection) -> Shown:
     """The columns and the reader of a selection."""
-    stored = [one for one in outputs if isinstance(one, plan.Output)]
-    columns = tuple(_column(output, collection) for output in stored)
-    return Shown(columns, (), reader.compiled(stored))
+    columns = tuple(column(output, collection) for output in outputs)
+    return Shown(columns, (), reader.compiled(outputs))
 
 
 def _row(collection: Collection) -> str:
     return identifier(collection.name) + "."
 
 
-def _column(output: plan.Output, collection: Collection) -> str:
-    path = output.path
-    if output.extra:
-        return identifier("_extra")
-    if path.keys:
-        return expressions.part(path, _row(collection))
-    return expressions.column(path, "")
+def column(output: plan.Selected, collection: Collection) -> str:
+    """The column of one output."""
+    match output:
+        case plan.Output(path=path):
+            if output.extra:
+                return identifier("_extra")
+            if path.keys:
+                return expressions.part(path, _row(collection))
+            return expressions.column(path, "")
+        case plan.Score():
+            return f"{search.FOUND}._score"
+        case plan.Snippet():
+            # Replaced by the snippet, which is made for the documents that are shown only.
+            return f"{_row(collection)}_n"
+        case plan.Computed() | plan.One() | plan.Many():
+            raise AssertionError(f"not read by this statement: {output}")
 
 
 def amount(value: plan.Value | None, otherwise: int) -> Any:
@@ -102,9 +112,11 @@ def amount(value: plan.Value | None, otherwise: int) -> Any:
 
 def _orders(query: plan.Query) -> list[str]:
     collection = query.collection
-    last = _place(collection)
+    last = _row(collection) + _place(collection)
+    if query.search is not None and not query.order:
+        return [f"{search.FOUND}._score DESC", last]
     if query.order and _has_unique_id(collection):
-        last = identifier("id")
+        last = _row(collection) + identifier("id")
     return [*(_order(order, collection) for order in query.order), last]
 
 
@@ -139,19 +151,17 @@ def _is_bounded(query: plan.Query) -> bool:
     match query.where:
         case plan.And(parts=()):
             return True
-        case plan.Compare() | plan.And(parts=(plan.Compare(),)):
-            field = parts[0].path.field
-            if field is None or parts[0].path.keys:
-                return False
-            return field.indexed and parts[0].op == "eq"
+        case plan.Compare(path=path, op="eq") | plan.And(parts=(plan.Compare(path=path, op="eq"),)):
+            field = _own(path)
+            return field is not None and field.indexed
         case _:
             return False
 
 
 def _is_one(part: plan.Compare, collection: Collection) -> bool:
     """Whether a comparison leaves one document at most, or as many as the ids it lists."""
-    field = part.path.field
-    if field is None or part.path.keys:
+    field = _own(part.path)
+    if field is None:
         return False
     is_id = field.name == "id" and _has_unique_id(collection)
     if part.op == "in" and isinstance(part.value, plan.Constant):
@@ -161,6 +171,13 @@ def _is_one(part: plan.Compare, collection: Collection) -> bool:
         isinstance(part.value, plan.Constant) and part.value.value is not None
     )
     return part.op == "eq" and (is_id or (field.unique and known))
+
+
+def _own(path: plan.Path | plan.Call) -> Field | None:
+    """The field of the document itself whose whole value is compared; None where it is another."""
+    if isinstance(path, plan.Call) or path.keys or path.hops:
+        return None
+    return path.field
 
 
 def _comparisons(parts: Sequence[plan.Where]) -> list[plan.Compare]:
@@ -199,7 +216,7 @@ def get(collection: Collection) -> tuple[str, reader.Reader]:
             hint="query them by their fields",
         )
     outputs = everything(collection)
-    columns = ", ".join(_column(output, collection) for output in outputs)
+    columns = ", ".join(column(output, collection) for output in outputs)
     text = f"SELECT {columns} FROM {identifier(collection.name)} WHERE id = ?"
     return text, reader.compiled(outputs)
 

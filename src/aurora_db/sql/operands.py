@@ -10,12 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from aurora_db.aql import plan, types
-from aurora_db.aql.aggregates import type_of
 from aurora_db.aql.catalog import Collection
-from aurora_db.aql.operands import untyped
+from aurora_db.aql.operands import type_of, untyped
 from aurora_db.aql.values import value_of
 from aurora_db.base.codec import decode
-from aurora_db.sql import expressions
+from aurora_db.sql import expressions, search
 from aurora_db.sql.statement import Bound, identifier
 from aurora_db.sql.where import Fragment, where
 
@@ -32,12 +31,16 @@ def place_of(collection: Collection) -> str:
     return row_of(collection) + ("rowid" if collection.system else identifier("_n"))
 
 
-def source(collection: Collection, condition: plan.Where, more: str = "") -> Fragment:
-    """FROM and WHERE: the documents that match, and `more` besides."""
-    text, params = where(condition, row=row_of(collection))
-    conditions = [part for part in (text if text != "1" else "", more) if part]
-    start = f"FROM {identifier(collection.name)}"
-    return (f"{start} WHERE {' AND '.join(conditions)}" if conditions else start), params
+def source(query: plan.Query, more: Fragment = ("", ())) -> Fragment:
+    """FROM and WHERE: the documents that match, are found, and fulfil `more` besides."""
+    table, found = search.source(query)
+    text, params = where(query.where, row=row_of(query.collection))
+    conditions = [part for part in (text if text != "1" else "", more[0]) if part]
+    start = f"FROM {table}"
+    return (
+        f"{start} WHERE {' AND '.join(conditions)}" if conditions else start,
+        (*found, *params, *more[1]),
+    )
 
 
 def fragment(expression: plan.Expression, row: str) -> Fragment:

@@ -10,7 +10,7 @@ import msgspec
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.types import REV
-from aurora_db.sql import operands
+from aurora_db.sql import operands, search
 from aurora_db.sql.statement import identifier
 from aurora_db.sql.where import Fragment
 
@@ -42,12 +42,20 @@ def has_unique_id(collection: Collection) -> bool:
     return not collection.system or collection.name in ("_jobs", "_workers")
 
 
-def keys(collection: Collection, order: Sequence[plan.Order]) -> tuple[Key, ...]:
-    """The keys of a total order: `id` ends the ones given, without any it is that of insertion."""
+def keys(query: plan.Query, order: Sequence[plan.Order] | plan.OrderVariable) -> tuple[Key, ...]:
+    """The keys of a total order of a query's documents.
+
+    `id` ends the ones given; without any they are by score where there is a search, and by
+    insertion.
+    """
+    assert not isinstance(order, plan.OrderVariable)
+    collection = query.collection
     row = operands.row_of(collection)
     found = [_key(one, row) for one in order]
     if found and has_unique_id(collection):
         return (*found, Key(row + identifier("id")))
+    if query.search is not None and not found:
+        found.append(Key(f"{search.FOUND}._score", (), descending=True))
     return (*found, Key(operands.place_of(collection)))
 
 

@@ -38,12 +38,13 @@ class Shape(msgspec.Struct, frozen=True):
 class Pages:
     """The statements of one query's pages, each made once."""
 
-    def __init__(self, query: plan.Query, order: Sequence[plan.Order]) -> None:
+    def __init__(self, query: plan.Query) -> None:
         self._query = query
         collection = query.collection
-        self._keys = ordering.keys(collection, order)
+        self._keys = ordering.keys(query, query.order)
         #: A place of insertion may be taken again when its document is gone: its id tells.
-        self._id = None if order or collection.system else operands.row_of(collection) + '"id"'
+        inserted = not (query.order or query.search or collection.system)
+        self._id = f'{operands.row_of(collection)}"id"' if inserted else None
         self._shown = lower.shown(query.outputs, collection)
         self._made: dict[Shape, Statement] = {}
         self.read = self._shown.read
@@ -73,10 +74,10 @@ class Pages:
         cursor = [key.text for key in self._keys] + ([self._id] if self._id else [])
         columns = ", ".join([*self._shown.columns, *cursor])
         params = self._shown.params + tuple(p for key in self._keys for p in key.params)
-        source, given = operands.source(self._query.collection, self._query.where, condition[0])
+        source, given = operands.source(self._query, condition)
         order, more = ordering.by(keys)
         text = f"SELECT {columns} {source} ORDER BY {order} LIMIT ?"
-        return text, (*params, *given, *condition[1], *more, _bound(LIMIT))
+        return text, (*params, *given, *more, _bound(LIMIT))
 
     def _conditions(self, keys: Sequence[Key], shape: Shape) -> list[Fragment]:
         """What the rows of a page must fulfil, one condition for each half of the statement.
@@ -101,12 +102,12 @@ class Pages:
             return [_all(near, limit), _all(nulls, limit)]
         return [_all(self._beyond(keys, begin[1], begin[0]), limit)]
 
-    def exists(self, *, name: str, nulls: tuple[bool, ...], backward: bool) -> Statement:
+    def exists(self, name: str, nulls: tuple[bool, ...], *, backward: bool) -> Statement:
         """Whether there is a document at a place or beyond it, seen in a direction."""
         keys = [key.backwards() for key in self._keys] if backward else list(self._keys)
         condition = self._beyond(keys, nulls, name, inclusive=True)
-        source, params = operands.source(self._query.collection, self._query.where, condition[0])
-        return Statement(f"SELECT EXISTS (SELECT 1 {source})", (*params, *condition[1]))
+        source, params = operands.source(self._query, condition)
+        return Statement(f"SELECT EXISTS (SELECT 1 {source})", params)
 
     # --- places -----------------------------------------------------------------------------
 

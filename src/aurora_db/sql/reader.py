@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from aurora_db.aql import types
-from aurora_db.aql.plan import Output
+from aurora_db.aql.plan import Output, Selected
 from aurora_db.base.codec import decode
 
 Document = dict[str, Any]
 Reader = Callable[[tuple[Any, ...]], Document]
 
 
-def compiled(outputs: Sequence[Output]) -> Reader:
+def compiled(outputs: Sequence[Selected]) -> Reader:
     """The function from a row, one column for each output, to a document.
 
     Keys stand in the generated code as constants written by `repr`; nothing of the user's is
@@ -22,6 +22,9 @@ def compiled(outputs: Sequence[Output]) -> Reader:
     names: dict[str, Any] = {"decode": decode}
     parts: list[str] = []
     for n, output in enumerate(outputs):
+        if not isinstance(output, Output):
+            parts.append(f"{output.key!r}: r[{n}]")
+            continue
         if output.extra:
             parts.append(f"**(decode(r[{n}]) if r[{n}] is not None else {{}})")
             continue

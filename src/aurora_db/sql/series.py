@@ -10,14 +10,9 @@ import msgspec
 
 from aurora_db.aql import plan, types
 from aurora_db.aql.catalog import Type
-from aurora_db.aql.intervals import Interval, zone
+from aurora_db.aql.intervals import Interval, interval, zone
 from aurora_db.aql.operands import untyped
 from aurora_db.aql.series import (
-    AGGREGATIONS,
-    FILLS,
-    known_interval,
-    known_word,
-    known_zone,
     result_type,
 )
 from aurora_db.aql.values import value_of
@@ -76,40 +71,29 @@ class Downsampled(msgspec.Struct, frozen=True):
             )
 
 
-def is_settled(part: plan.Downsample) -> bool:
-    """Whether the text of the statement is known before there are variables."""
-    words = (part.interval, part.timezone, part.aggregation, part.fill)
-    return not any(isinstance(one, plan.Variable) for one in words)
-
-
-def downsampled(
-    query: plan.Query, part: plan.Downsample, variables: Mapping[str, Any]
-) -> Downsampled:
-    """The statement of one `downsample`; its words are read from the variables now."""
-    interval = known_interval(value_of(part.interval, variables))
-    place = known_zone(None if part.timezone is None else value_of(part.timezone, variables))
-    word = known_word("aggregation", value_of(part.aggregation, variables), tuple(AGGREGATIONS))
-    fill = known_word("fill", value_of(part.fill, variables), FILLS)
+def downsampled(query: plan.Query, part: plan.Downsample) -> Downsampled:
+    """The statement of one `downsample`."""
+    length, place = interval(part.interval), part.timezone or "UTC"
     row = operands.row_of(query.collection)
     time = operands.fragment(part.time, row)
-    (text, params), start = bucket(time, interval, place)
-    value, load = _sampled(query, part, word)
+    (text, params), start = bucket(time, length, place)
+    value, load = _sampled(query, part)
     columns = f"{text} AS _k, count(*), {', '.join(value[0])}"
-    present, more = operands.source(query.collection, query.where, f"{time[0]} IS NOT NULL")
+    present, more = operands.source(query, (f"{time[0]} IS NOT NULL", time[1]))
     return Downsampled(
         Statement(
             f"SELECT {columns} {present} GROUP BY _k ORDER BY _k",
-            (*params, *value[1], *more, *time[1]),
+            (*params, *value[1], *more),
         ),
-        part.keys, start, load, interval, zone(place), fill,
+        part.keys, start, load, length, zone(place), part.fill,
     )  # fmt: skip
 
 
 def _sampled(
-    query: plan.Query, part: plan.Downsample, word: str
+    query: plan.Query, part: plan.Downsample
 ) -> tuple[tuple[list[str], tuple[Any, ...]], operands.Load | None]:
     """The columns of the value, the first one counts, and what makes Python of it."""
-    row = operands.row_of(query.collection)
+    row, word = operands.row_of(query.collection), part.aggregation
     if part.value is None or word not in ("first", "last"):
         one = aggregates.column(plan.Aggregate("", word, part.value), row)
         return ([one.text], one.params), one.load
@@ -136,14 +120,13 @@ class Windowed(msgspec.Struct, frozen=True):
 def windowed(query: plan.Query, part: plan.Window) -> Windowed:
     """The statement of one `windowFunc`, over all that match; the query's limit cuts its list."""
     collection = query.collection
-    assert not isinstance(query.order, plan.OrderVariable)
-    inner = ordering.by(ordering.keys(collection, part.order or query.order))
-    outer = ordering.by(ordering.keys(collection, query.order or part.order))
+    inner = ordering.by(ordering.keys(query, part.order or query.order))
+    outer = ordering.by(ordering.keys(query, query.order or part.order))
     (text, params), type = _function(query, part, inner)
     before = lower.shown(part.outputs[: part.value_place], collection)
     after = lower.shown(part.outputs[part.value_place :], collection)
     columns = ", ".join((*before.columns, text, *after.columns))
-    source, more = operands.source(collection, query.where)
+    source, more = operands.source(query)
     params = (*before.params, *params, *after.params, *more, *outer[1])
     text = f"SELECT {columns} {source} ORDER BY {outer[0]}"
     if query.limit is not None or query.offset is not None:

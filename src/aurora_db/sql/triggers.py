@@ -7,16 +7,21 @@ of the event handlers, whose `cause` names the change's position.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import TypeVar, assert_never
+
+import msgspec
 
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection
 from aurora_db.base.codec import encode
+from aurora_db.base.errors import Unsupported
 from aurora_db.base.records import MAX_RETRIES, Priority
 from aurora_db.sql import expressions
 from aurora_db.sql.expressions import NOW, UUID7
 from aurora_db.sql.statement import identifier, literal
-from aurora_db.sql.where import where
+from aurora_db.sql.where import needs_worker, where
+
+E = TypeVar("E", bound=plan.Expression)
 
 #: The revision after an update, also when another program left it alone.
 NEXT_REV = "max(NEW._rev, OLD._rev + 1)"
@@ -127,6 +132,12 @@ def _job(handler: plan.HandlerTrigger, action: plan.HandlerEnqueue) -> str:
 
 
 def _condition(handler: plan.HandlerTrigger) -> str:
+    if needs_worker(handler.where):
+        raise Unsupported(
+            f"the condition of event handler '{handler.name}' needs other documents, patterns or folded case, "
+            "which triggers do not have; it is not supported by this version",
+            hint="compare fields of the document itself",
+        )
     text, _ = where(_rowed(handler.where, handler.op), trigger=True)
     if not handler.changed:
         return text
@@ -141,7 +152,10 @@ def _rowed(condition: plan.Where, op: str) -> plan.Where:
         return condition
     match condition:
         case plan.Compare(path=path, op=operator, value=value):
-            return plan.Compare(plan.Path(path.field, path.keys, path.type, "old"), operator, value)
+            return plan.Compare(_old(path), operator, value)
+        case plan.Quantified(word=word, over=over, where=inner):
+            # Paths of the inside begin at the element.
+            return plan.Quantified(word, over if isinstance(over, plan.Link) else _old(over), inner)
         case plan.And(parts=parts):
             return plan.And(tuple(_rowed(part, op) for part in parts))
         case plan.Or(parts=parts):
@@ -152,6 +166,17 @@ def _rowed(condition: plan.Where, op: str) -> plan.Where:
             raise AssertionError("an event handler has no variables")
         case _:
             assert_never(condition)
+
+
+def _old(expression: E) -> E:
+    """The same of the row before."""
+    match expression:
+        case plan.Path():
+            return msgspec.structs.replace(expression, row="old")
+        case plan.Call(arguments=arguments):
+            return msgspec.structs.replace(expression, arguments=tuple(map(_old, arguments)))
+        case _:
+            return expression
 
 
 def _cause(handler: plan.HandlerTrigger, row: str) -> str:

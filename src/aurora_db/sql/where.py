@@ -7,22 +7,26 @@ under a `not` every comparison is closed by `IS TRUE`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, assert_never
+from typing import Any, Final, assert_never, cast
 
 from aurora_db.aql import plan
-from aurora_db.aql.conditions import stored
+from aurora_db.aql.operators import SIZE, TEXT_OPS, stored
 from aurora_db.aql.types import JSON_KINDS
 from aurora_db.aql.values import value_of
-from aurora_db.base.codec import encode
-from aurora_db.sql import expressions
-from aurora_db.sql.statement import Bound, literal
+from aurora_db.base.codec import decode, encode
+from aurora_db.sql import expressions, texts
+from aurora_db.sql.statement import Bound, identifier, literal
 
 Fragment = tuple[str, tuple[Any, ...]]
+Form = Callable[[Any], Any]
 
 _SYMBOLS = {"eq": "IS", "ne": "IS NOT", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 #: The given value as a row of `json_each`.
 _WANT = ("_want.type", "_want.value")
+
+#: Operators that only our own connections can say.
+REGISTERED: Final = frozenset({"ieq", "icontains", "istartsWith", "iendsWith", "matches"})
 
 
 def where(condition: plan.Where, *, row: str = "", trigger: bool = False) -> Fragment:
@@ -31,11 +35,14 @@ def where(condition: plan.Where, *, row: str = "", trigger: bool = False) -> Fra
     `row` is the table and a dot. In a trigger there are no parameters: constants become literals, fields are those of the new
     row, and of the old one where the path says so.
     """
-    return _Lowering(row, trigger=trigger).where(condition, negated=False)
+    return _Lowering(None if trigger else row, trigger=trigger).where(condition, negated=False)
 
 
 def has_variable(condition: plan.Where) -> bool:
-    """Whether a whole where-object comes from a variable, so that it is known at execution."""
+    """Whether a condition takes its shape from a variable, so that it is known at execution.
+
+    A whole where-object does, and an equality over a relation, where null needs another statement.
+    """
     match condition:
         case plan.WhereVariable():
             return True
@@ -43,14 +50,50 @@ def has_variable(condition: plan.Where) -> bool:
             return any(has_variable(part) for part in parts)
         case plan.Not(part=part):
             return has_variable(part)
+        case plan.Quantified(where=inner):
+            return has_variable(inner)
         case plan.Compare():
-            return False
+            return is_late(condition)
+        case _:
+            assert_never(condition)
+
+
+def is_late(condition: plan.Compare) -> bool:
+    """Whether the value may be null, and the statement for values that are not is the better one."""
+    if isinstance(condition.path, plan.Call) or not condition.path.hops:
+        return False
+    return condition.op in ("eq", "ne", "in", "isNull") and not isinstance(
+        condition.value, plan.Constant
+    )
+
+
+def needs_worker(condition: plan.Where) -> bool:
+    """Whether a condition cannot be pure SQL in a trigger: it needs our functions or other documents."""
+    match condition:
+        case plan.WhereVariable():
+            return True
+        case plan.And(parts=parts) | plan.Or(parts=parts):
+            return any(needs_worker(part) for part in parts)
+        case plan.Not(part=part):
+            return needs_worker(part)
+        case plan.Quantified(over=over, where=inner):
+            return isinstance(over, plan.Link) or bool(over.hops) or needs_worker(inner)
+        case plan.Compare(path=plan.Call(function=function, arguments=arguments)):
+            of = arguments[0] if function == SIZE else None
+            return not isinstance(of, plan.Path) or bool(of.hops)
+        case plan.Compare(path=path, op=op):
+            return op in REGISTERED or bool(path.hops)
+        case _:
+            assert_never(condition)
 
 
 class _Lowering:
-    def __init__(self, row: str, *, trigger: bool) -> None:
+    """Lowers conditions on one row; `row` is None for the rows of a trigger."""
+
+    def __init__(self, row: str | None, *, trigger: bool, depth: int = 0) -> None:
         self._trigger = trigger
         self._table = row
+        self._depth = depth
 
     def where(self, condition: plan.Where, *, negated: bool) -> Fragment:
         match condition:
@@ -63,6 +106,9 @@ class _Lowering:
                 return f"NOT ({text})", params
             case plan.Compare():
                 text, params = self._compare(condition)
+                return (f"(({text}) IS TRUE)" if negated else text), params
+            case plan.Quantified():
+                text, params = self._quantified(condition)
                 return (f"(({text}) IS TRUE)" if negated else text), params
             case plan.WhereVariable():
                 raise AssertionError("a where variable is expanded before it is lowered")
@@ -81,14 +127,65 @@ class _Lowering:
             p for _, params in lowered for p in params
         )
 
+    # --- other documents and elements of lists ----------------------------------------------
+
+    def _inside(self) -> tuple[str, _Lowering]:
+        """The name of a row inside of this one, and what lowers conditions on it."""
+        alias = f"_in{self._depth}"
+        return alias, _Lowering(alias + ".", trigger=self._trigger, depth=self._depth + 1)
+
+    def _quantified(self, condition: plan.Quantified) -> Fragment:
+        word, over = condition.word, condition.over
+        alias, inside = self._inside()
+        part = condition.where
+        if word == "every":
+            part = plan.Not(part)
+        text, params = inside.where(part, negated=False)
+        if isinstance(over, plan.Path):
+            items = expressions.items(over, self._row(over))
+            objects = f"(SELECT CASE type WHEN 'object' THEN value END AS _extra FROM {items})"
+            found = f"EXISTS (SELECT 1 FROM {objects} AS {alias} WHERE {text})"
+        else:
+            source = f"{identifier(over.collection.name)} AS {alias}"
+            local = expressions.value(over.local, self._row(over.local))
+            foreign = expressions.value(over.foreign, alias + ".")
+            if word == "some" and is_led(part):
+                return f"{local} IN (SELECT {foreign} FROM {source} WHERE {text})", params
+            found = f"EXISTS (SELECT 1 FROM {source} WHERE {foreign} = {local} AND {text})"
+        return (found if word == "some" else f"NOT {found}"), params
+
+    def _over(self, condition: plan.Compare, path: plan.Path) -> Fragment | None:
+        """A comparison with a value of a related document that is never true without one.
+
+        None where it may be true of null. An index of the related document can lead the way.
+        """
+        if condition.op == "ne":
+            same = self._over(plan.Compare(path, "eq", condition.value), path)
+            return None if same is None else (f"NOT (({same[0]}) IS TRUE)", same[1])
+        if condition.op == "isNull" and condition.value == plan.Constant(True):
+            given = self._over(plan.Compare(path, "isNull", plan.Constant(False)), path)
+            return None if given is None else (f"NOT (({given[0]}) IS TRUE)", given[1])
+        if not _refuses_null(condition):
+            return None
+        hop = path.hops[0]
+        rest = plan.Path(path.field, path.keys, path.type, hops=path.hops[1:])
+        alias, inside = self._inside()
+        text, params = inside._compare(plan.Compare(rest, condition.op, condition.value))
+        source = f"{identifier(hop.collection.name)} AS {alias}"
+        key = f"{alias}.{identifier(hop.key.name)}"
+        field = self._row(path) + identifier(hop.field.name)
+        if is_led(condition):
+            return f"{field} IN (SELECT {key} FROM {source} WHERE {text})", params
+        return f"EXISTS (SELECT 1 FROM {source} WHERE {key} = {field} AND {text})", params
+
     # --- one comparison ---------------------------------------------------------------------
 
     def _row(self, path: plan.Path) -> str:
-        if not self._trigger:
+        if self._table is not None:
             return self._table
         return "OLD." if path.row == "old" else "NEW."
 
-    def _given(self, condition: plan.Compare, form: Callable[[Any], Any]) -> Fragment:
+    def _given(self, condition: plan.Compare, form: Form) -> Fragment:
         """The right side, in a form: a parameter, a bound one, or a literal in a trigger."""
         value = condition.value
         if isinstance(value, plan.Constant):
@@ -103,22 +200,32 @@ class _Lowering:
 
     def _compare(self, condition: plan.Compare) -> Fragment:
         path = condition.path
+        if isinstance(path, plan.Call):
+            of = cast("plan.Path", path.arguments[0])
+            return self._plain(condition, expressions.size(of, self._row(of)))
+        if path.hops:
+            text = self._over(condition, path)
+            if text is not None:
+                return text
         if path.type is None or path.type.name in JSON_KINDS:
-            return self._json(condition)
-        left = expressions.value(path, self._row(path))
+            return self._json(condition, path)
+        return self._plain(condition, expressions.value(path, self._row(path)))
+
+    def _plain(self, condition: plan.Compare, left: str) -> Fragment:
         match condition.op:
             case "isNull":
                 return self._is_null(condition, f"{left} IS NULL")
             case "in":
                 return self._in(condition, left)
-            case "contains":
+            case "between":
+                low, first = self._given(condition, _first)
+                high, second = self._given(condition, _second)
+                return f"{left} BETWEEN {low} AND {high}", first + second
+            case op if op in TEXT_OPS or op == "contains":
+                return self._text(condition, left)
+            case op:
                 right, params = self._given(condition, _same)
-                return f"instr({left}, {right}) > 0", params
-            case "startsWith" | "endsWith":
-                return self._edge(condition, left)
-            case _:
-                right, params = self._given(condition, _same)
-                return f"{left} {_SYMBOLS[condition.op]} {right}", params
+                return f"{left} {_SYMBOLS[op]} {right}", params
 
     def _is_null(self, condition: plan.Compare, text: str) -> Fragment:
         if isinstance(condition.value, plan.Constant):
@@ -126,14 +233,8 @@ class _Lowering:
         right, params = self._given(condition, int)
         return f"({text}) = {right}", params
 
-    def _edge(self, condition: plan.Compare, left: str) -> Fragment:
-        right, params = self._given(condition, _same)
-        start = (
-            f"1, length({right})"
-            if condition.op == "startsWith"
-            else f"max(1, length({left}) - length({right}) + 1)"
-        )
-        return f"substr({left}, {start}) = {right}", params + params
+    def _text(self, condition: plan.Compare, left: str) -> Fragment:
+        return texts.compare(condition, left, lambda form: self._given(condition, form))
 
     def _in(self, condition: plan.Compare, left: str) -> Fragment:
         right, params = self._given(condition, encode)
@@ -146,8 +247,8 @@ class _Lowering:
 
     # --- on JSON: undeclared fields, lists, objects -----------------------------------------
 
-    def _json(self, condition: plan.Compare) -> Fragment:
-        path, op = condition.path, condition.op
+    def _json(self, condition: plan.Compare, path: plan.Path) -> Fragment:
+        op = condition.op
         found = expressions.as_value(path, self._row(path))
         kinds = _kinds(condition)
         if kinds is not None:
@@ -163,29 +264,93 @@ class _Lowering:
             case "ne":
                 text, params = self._wanted(condition, expressions.equal(found, _WANT))
                 return f"NOT {text}", params
-            case "contains":
-                each = expressions.elements(path, self._row(path))
-                return self._wanted(condition, _holds(found, each))
-            case "startsWith" | "endsWith":
-                text, params = self._edge(condition, found[1])
+            case "contains" | "containsAny" | "containsAll":
+                return self._contains(condition, path, found)
+            case "between":
+                low, first = self._wanted(condition, _ordered(found, "gte"), _first)
+                high, second = self._wanted(condition, _ordered(found, "lte"), _second)
+                return f"({low} AND {high})", first + second
+            case _ if op in TEXT_OPS:
+                text, params = self._text(condition, found[1])
                 return f"({found[0]} = 'text' AND {text})", params
             case _:
-                same = f"{expressions.kind(found[0])} = {expressions.kind(_WANT[0])}"
-                ordered = f"{found[1]} {_SYMBOLS[op]} {_WANT[1]}"
-                plain = f"{_WANT[0]} NOT IN ('object', 'array')"
-                return self._wanted(condition, f"{plain} AND {same} AND {ordered}")
+                return self._wanted(condition, _ordered(found, op))
 
-    def _wanted(self, condition: plan.Compare, test: str) -> Fragment:
+    def _contains(
+        self, condition: plan.Compare, path: plan.Path, found: expressions.Json
+    ) -> Fragment:
+        row = self._row(path)
+        item = None if path.type is None else path.type.item
+        plain = item is not None and item.name not in JSON_KINDS
+        if condition.op == "contains":
+            if not plain:
+                return self._wanted(condition, _holds(found, expressions.elements(path, row)))
+            if item is not None and item.name != "Float":
+                right, params = self._given(condition, _decoded)
+                items = expressions.items(path, row)
+                return (
+                    f"EXISTS (SELECT 1 FROM {items} AS _each WHERE _each.atom IS {right})",
+                    params,
+                )
+        same = (
+            "_each.atom IS _want.atom"
+            if plain
+            else expressions.equal(("_each.type", "_each.value"), _WANT)
+        )
+        each = f"SELECT 1 FROM {expressions.items(path, row)} AS _each WHERE {same}"
+        if condition.op != "containsAll":
+            return self._wanted(condition, f"EXISTS ({each})")
+        text, params = self._wanted(condition, f"NOT EXISTS ({each})")
+        return f"({found[0]} = 'array' AND NOT {text})", params
+
+    def _wanted(self, condition: plan.Compare, test: str, pick: Form | None = None) -> Fragment:
         """Whether one of the given values passes a test of `_want`, whatever type it has."""
+        path = condition.path
         # The values of an undeclared field come as they are, those of a declared one as JSON.
-        text = encode if condition.path.type is None else _json_text
+        text = encode if path.type is None else _json_text
+        several = condition.op in ("in", "containsAny", "containsAll")
 
         def listed(value: Any) -> str:
-            values = value if condition.op == "in" else [value]
+            values = value if several else [value if pick is None else pick(value)]
             return "[" + ",".join([text(one) for one in values]) + "]"
 
         right, params = self._given(condition, listed)
         return f"EXISTS (SELECT 1 FROM json_each({right}) AS _want WHERE {test})", params
+
+
+def is_led(condition: plan.Where) -> bool:
+    """Whether an index of the documents of a condition leads to few of them."""
+    match condition:
+        case plan.And(parts=parts):
+            return any(is_led(part) for part in parts)
+        case plan.Compare(path=plan.Path(field=field, keys=()), op=op):
+            known = field is not None and (field.indexed or field.unique or field.name == "id")
+            return known and op in ("eq", "in")
+        case plan.Quantified(word="some", over=plan.Link(), where=inner):
+            return is_led(inner)
+        case _:
+            return False
+
+
+def _refuses_null(condition: plan.Compare) -> bool:
+    """Whether a comparison is never true of null."""
+    value = condition.value
+    match condition.op:
+        case "eq":
+            return isinstance(value, plan.Constant) and value.value is not None
+        case "in":
+            return isinstance(value, plan.Constant) and None not in value.value
+        case "isNull":
+            return value == plan.Constant(False)
+        case _:
+            return True
+
+
+def _ordered(found: expressions.Json, op: str) -> str:
+    same = f"{expressions.kind(found[0])} = {expressions.kind(_WANT[0])}"
+    return (
+        f"{_WANT[0]} NOT IN ('object', 'array') AND {same} AND {found[1]} {_SYMBOLS[op]} {_WANT[1]}"
+    )
 
 
 def _holds(found: expressions.Json, each: str) -> str:
@@ -221,9 +386,24 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
 
 
+def _decoded(value: Any) -> Any:
+    return None if value is None else _plain(decode(value))
+
+
 def _same(value: Any) -> Any:
     return value
 
 
+def _first(value: Any) -> Any:
+    return value[0]
+
+
+def _second(value: Any) -> Any:
+    return value[1]
+
+
 def _json_text(value: Any) -> str:
     return "null" if value is None else value
+
+
+__all__ = ["Fragment", "has_variable", "is_late", "is_led", "needs_worker", "stored", "where"]

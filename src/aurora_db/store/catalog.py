@@ -11,7 +11,7 @@ from aurora_db.aql import handlers, plan, system
 from aurora_db.aql.catalog import Catalog, Collection, Handler
 from aurora_db.base.codec import timestamp
 from aurora_db.base.errors import HandlerInvalid, NotFound, SchemaError
-from aurora_db.sql import ddl, triggers
+from aurora_db.sql import ddl, search, triggers
 from aurora_db.store.port import Port
 
 LOAD_COLLECTIONS = "SELECT definition FROM _collections ORDER BY name"
@@ -66,7 +66,7 @@ async def _define(port: Port, definition: plan.DefineCollection) -> str:
             f"collection '{wanted.name}' exists and differs: {difference(existing, wanted)}",
             hint="write `if not exists` to keep it as it is",
         )
-    for statement in ddl.create_collection(wanted):
+    for statement in (*ddl.create_collection(wanted), *search.create(wanted)):
         await port.script(statement)
     await _make_triggers(port, wanted)
     text = msgspec.json.encode(wanted).decode()

@@ -7,6 +7,7 @@ from typing import Any
 
 from aurora_db.aql import plan, system
 from aurora_db.aql.catalog import Collection
+from aurora_db.aql.expand import expand_for_write
 from aurora_db.base.errors import TypeMismatch
 from aurora_db.sql import lower
 from aurora_db.store import documents, queries
@@ -42,7 +43,7 @@ async def insert_many(part: plan.InsertMany, port: Port, scope: Scope) -> Docume
 async def update(part: plan.Update, port: Port, scope: Scope) -> Document:
     """Merge into what matches; the result of the bulk verb."""
     changes = _as_document(scope.value(part.data), "'data'")
-    where = queries.expand(part.where, port.catalog, scope)
+    where = expand_for_write(part.where, port.catalog, scope.variables)
     ids = await documents.update_where(port, part.collection, where, changes, scope.variables)
     nodes = await _nodes(port, part.collection, part.result, ids)
     return _affected(part.result, ids, nodes)
@@ -50,7 +51,7 @@ async def update(part: plan.Update, port: Port, scope: Scope) -> Document:
 
 async def delete(part: plan.Delete, port: Port, scope: Scope) -> Document:
     """Remove what matches; the result of the bulk verb."""
-    where = queries.expand(part.where, port.catalog, scope)
+    where = expand_for_write(part.where, port.catalog, scope.variables)
     nodes: list[Document] = []
     if part.result.nodes:
         before = plan.Query(

@@ -14,10 +14,11 @@ import msgspec
 
 from aurora_db.aql import parser, plan, resolve
 from aurora_db.aql.catalog import Catalog
+from aurora_db.base.codec import encode
 from aurora_db.base.errors import NotFound, UnusedVariable
 from aurora_db.sql import lower
 from aurora_db.store import catalog as definitions
-from aurora_db.store import mutations, queries
+from aurora_db.store import explain, mutations, queries
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Enqueue, Runner, Scope
@@ -38,6 +39,13 @@ class Prepared(msgspec.Struct, frozen=True):
     bounded: bool
     single: bool
 
+    async def execute(self, port: Port, variables: Mapping[str, Any]) -> Any:
+        """The result of the operation, with `_explain` where it asks for that."""
+        if not self.operation.explain:
+            return await self.run(port, variables)
+        result, how = await explain.noted(self, port, variables)
+        return {**result, "_explain": explain.shown(how)}
+
     async def run(self, port: Port, variables: Mapping[str, Any]) -> Any:
         """The result of the operation: an object of its roots, or the one root's own."""
         scope = Scope(variables)
@@ -56,6 +64,7 @@ class Plans:
     def __init__(self, enqueue: Enqueue) -> None:
         self._enqueue = enqueue
         self._kept: dict[str, tuple[int, tuple[Prepared, ...]]] = {}
+        self._shaped: dict[tuple[str, int, str], tuple[int, Prepared]] = {}
 
     def prepare(self, text: str, catalog: Catalog) -> tuple[Prepared, ...]:
         """The operations of `text`, resolved against `catalog`.
@@ -72,6 +81,35 @@ class Plans:
             self._kept.pop(next(iter(self._kept)), None)
         self._kept[text] = (catalog.version, prepared)
         return prepared
+
+    def ready(
+        self, text: str, index: int, catalog: Catalog, variables: Mapping[str, Any]
+    ) -> Prepared:
+        """One operation of `text` as it runs with these values of its variables.
+
+        Raises:
+            AqlError: a value does not fit its place.
+        """
+        kept = self._kept.get(text)
+        if kept is None:
+            self.prepare(text, catalog)
+            kept = self._kept[text]
+        version, prepared = kept
+        checked = prepared[index]
+        operation = checked.operation
+        if version == catalog.version and not operation.shaped:
+            return checked
+        shaping = {name: variables.get(name) for name in operation.shaping}
+        key = (text, index, encode(shaping))
+        shaped = self._shaped.get(key)
+        if shaped is not None and shaped[0] == catalog.version:
+            return shaped[1]
+        known = variables if operation.shaped else None
+        made = self._operation(resolve.resolve_one(parser.parse(text), text, catalog, index, known))
+        while len(self._shaped) >= KEPT:
+            self._shaped.pop(next(iter(self._shaped)), None)
+        self._shaped[key] = (catalog.version, made)
+        return made
 
     def _operation(self, operation: plan.Operation) -> Prepared:
         lowered: list[lower.Lowered] = []
@@ -159,6 +197,22 @@ def chosen(prepared: Sequence[Prepared], name: str | None) -> Sequence[tuple[int
     raise NotFound(
         f"no operation named '{name}' in the text", hint=f"it has {names or 'no named one'}"
     )
+
+
+def only(
+    ready: Sequence[tuple[int, Prepared, Mapping[str, Any]]],
+) -> tuple[int, Prepared, Mapping[str, Any]]:
+    """The one operation of a text.
+
+    Raises:
+        NotFound: there are several.
+    """
+    if len(ready) != 1:
+        raise NotFound(
+            f"the text has {len(ready)} operations, one is explained at a time",
+            hint="choose one by operation=",
+        )
+    return ready[0]
 
 
 def variables_of(

@@ -1,8 +1,8 @@
-"""Running pages, aggregates, groups and series: what a query computes besides a list of documents.
+"""Running aggregates, groups and series: what a query computes besides documents.
 
-A query has as many statements as it has parts, whatever the data: one for each page, one more for
-each of its two ends, one for its total, one for all aggregates together, one for each series, and
-for groups one and one more for their documents. All of them see the same snapshot.
+A query has as many statements as it has parts, whatever the data: one for all aggregates together,
+one for each series, and for groups one and one more for their documents. All of them see the same
+snapshot.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, assert_never
 
-import msgspec
 from msgspec.structs import replace
 
-from aurora_db.aql import page_cursors, plan
-from aurora_db.base.errors import TypeMismatch
-from aurora_db.sql import aggregates, groups, lower, pages, series
+from aurora_db.aql import plan
+from aurora_db.sql import aggregates, groups, lower, series
 from aurora_db.sql.statement import Statement
+from aurora_db.store import search
 from aurora_db.store.documents import Document
+from aurora_db.store.pages import PageRunner
 from aurora_db.store.port import Port, Row
 from aurora_db.store.scope import Runner, Scope
 
@@ -60,30 +60,29 @@ def _expanded(part: plan.QueryPart, expand: Callable[[plan.Where], plan.Where]) 
 
 def parts_runner(query: plan.Query, nodes: Runner | None) -> Runner:
     """What runs a query with a page or parts; `nodes` are the documents beside parts."""
-    parts = _parts(query)
-    if query.page is not None:
-        return partial(_page, PageRunner(query, query.page), parts)
-    keys = [part.key for part in query.parts]
-    return partial(_beside, nodes, keys, parts)
+    page = None if query.page is None else PageRunner(query, query.page)
+    return partial(_run, query, nodes, page, _parts(query))
 
 
-async def _beside(
-    nodes: Runner | None, keys: list[str], parts: Sequence[PartRunner], port: Port, scope: Scope
+async def _run(
+    query: plan.Query,
+    nodes: Runner | None,
+    page: PageRunner | None,
+    parts: Sequence[PartRunner],
+    port: Port,
+    scope: Scope,
 ) -> Document:
     result: Document = {}
     if nodes is not None:
         result["nodes"] = await nodes(port, scope)
-    found = await _found(parts, port, scope)
-    for key in keys:
-        result[key] = found[key]
-    return result
-
-
-async def _found(parts: Sequence[PartRunner], port: Port, scope: Scope) -> Document:
+    begun = await search.begun(query, port, scope)
     found: Document = {}
     for part in parts:
-        found.update(await part(port, scope))
-    return found
+        found.update(await part(port, begun))
+    if page is not None:
+        return await page.run(port, begun, found)
+    result.update((part.key, found[part.key]) for part in query.parts)
+    return result
 
 
 def _parts(query: plan.Query) -> list[PartRunner]:
@@ -96,11 +95,9 @@ def _parts(query: plan.Query) -> list[PartRunner]:
             case plan.Aggregates():
                 pass
             case plan.Groups():
-                ready = groups.lowered(query, part, {}) if groups.is_settled(part) else None
-                made.append(partial(_groups, query, part, ready))
+                made.append(partial(_groups, part.key, groups.lowered(query, part)))
             case plan.Downsample():
-                sampled = series.downsampled(query, part, {}) if series.is_settled(part) else None
-                made.append(partial(_downsample, query, part, sampled))
+                made.append(partial(_downsample, part.key, series.downsampled(query, part)))
             case plan.Window():
                 made.append(partial(_window, part.key, series.windowed(query, part)))
             case _:
@@ -120,11 +117,7 @@ async def _aggregates(ready: aggregates.Lowered, port: Port, scope: Scope) -> Do
     return ready.read(row)
 
 
-async def _groups(
-    query: plan.Query, part: plan.Groups, ready: groups.Lowered | None, port: Port, scope: Scope
-) -> Document:
-    if ready is None:
-        ready = groups.lowered(query, part, scope.variables)
+async def _groups(key: str, ready: groups.Lowered, port: Port, scope: Scope) -> Document:
     rows = await _rows(port, ready.statement, scope.variables)
     found = [ready.read(row) for row in rows]
     width = ready.keys
@@ -132,175 +125,12 @@ async def _groups(
     for nodes in ready.nodes:
         for row in await _rows(port, nodes.statement, scope.variables):
             by_key[row[nodes.width :]][nodes.key].append(nodes.read(row))
-    return {part.key: found}
+    return {key: found}
 
 
-async def _downsample(
-    query: plan.Query,
-    part: plan.Downsample,
-    ready: series.Downsampled | None,
-    port: Port,
-    scope: Scope,
-) -> Document:
-    if ready is None:
-        ready = series.downsampled(query, part, scope.variables)
-    return {part.key: ready.read(await _rows(port, ready.statement, scope.variables))}
+async def _downsample(key: str, ready: series.Downsampled, port: Port, scope: Scope) -> Document:
+    return {key: ready.read(await _rows(port, ready.statement, scope.variables))}
 
 
 async def _window(key: str, ready: series.Windowed, port: Port, scope: Scope) -> Document:
     return {key: list(map(ready.read, await _rows(port, ready.statement, scope.variables)))}
-
-
-# --- pages ----------------------------------------------------------------------------------
-
-
-class Places(msgspec.Struct, frozen=True):
-    """Where a page lies: the values of its cursors, and how many documents it has at most."""
-
-    after: tuple[Any, ...] | None
-    before: tuple[Any, ...] | None
-    amount: int | None
-    backward: bool
-
-
-class PageRunner:
-    """The page of one query: its statements, and what makes the object of their rows."""
-
-    def __init__(self, query: plan.Query, page: plan.Page) -> None:
-        order = query.order
-        assert not isinstance(order, plan.OrderVariable)
-        self.page = page
-        self.pages = pages.Pages(query, order)
-        self.digest = page_cursors.digest(query.collection.name, order)
-        self.count = Statement(*lower.count(query.collection, query.where))
-        words = {what for key in page.keys for what in (key.what, *(one for _, one in key.parts))}
-        self.counts = "totalCount" in words
-        self.reads = bool(words & {"edges", "nodes", "pageInfo"})
-        self.shows = bool(query.outputs)
-        self.looks_back = "hasPreviousPage" in words
-        self.looks_on = "hasNextPage" in words
-
-    def places(self, scope: Scope) -> Places:
-        """The arguments of the page, with these variables.
-
-        Raises:
-            TypeMismatch: a cursor or an amount is none, or `first` and `last` are both given.
-        """
-        first, last = (
-            _amount(name, value, scope)
-            for name, value in (("first", self.page.first), ("last", self.page.last))
-        )
-        if first is not None and last is not None:
-            raise TypeMismatch(
-                "a page is taken from one end: first or last, not both", hint="leave one of them"
-            )
-        return Places(
-            after=self._cursor("after", self.page.after, scope),
-            before=self._cursor("before", self.page.before, scope),
-            amount=last if first is None else first,
-            backward=last is not None,
-        )
-
-    def _cursor(self, name: str, value: plan.Value | None, scope: Scope) -> tuple[Any, ...] | None:
-        given = None if value is None else scope.value(value)
-        if given is None:
-            return None
-        return page_cursors.read(given, self.digest, self.pages.values, name)
-
-    def object(
-        self, rows: Sequence[Row], ends: Mapping[str, bool], total: int, parts: Document
-    ) -> Document:
-        """The page's object; `rows` are those shown, in the query's order."""
-        result: Document = {}
-        for key in self.page.keys:
-            match key.what:
-                case "edges":
-                    result[key.key] = [self._edge(key, row) for row in rows]
-                case "nodes":
-                    result[key.key] = list(map(self.pages.read, rows))
-                case "pageInfo":
-                    result[key.key] = {name: self._info(one, rows, ends) for name, one in key.parts}
-                case "totalCount":
-                    result[key.key] = total
-                case _:
-                    result[key.key] = parts[key.key]
-        return result
-
-    def _edge(self, key: plan.PageKey, row: Row) -> Document:
-        return {
-            name: self.pages.read(row) if what == "node" else self._written(row)
-            for name, what in key.parts
-        }
-
-    def _info(self, what: str, rows: Sequence[Row], ends: Mapping[str, bool]) -> Any:
-        if what in ends:
-            return ends[what]
-        if not rows:
-            return None
-        return self._written(rows[0] if what == "startCursor" else rows[-1])
-
-    def _written(self, row: Row) -> str:
-        return page_cursors.written(self.digest, row[self.pages.width :])
-
-
-def _amount(name: str, value: plan.Value | None, scope: Scope) -> int | None:
-    amount = None if value is None else scope.value(value)
-    if amount is None:
-        return None
-    if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
-        raise TypeMismatch(f"'{name}' is a whole number from 0, got {amount!r}")
-    return amount
-
-
-async def _page(
-    page: PageRunner, parts: Sequence[PartRunner], port: Port, scope: Scope
-) -> Document:
-    places = page.places(scope)
-    rows: list[Row] = []
-    ends = {"hasNextPage": False, "hasPreviousPage": False}
-    if page.reads:
-        rows, ends = await _read(page, places, port, scope)
-    total = 0
-    if page.counts:
-        ((total,),) = await _rows(port, page.count, scope.variables)
-    return page.object(rows, ends, total, await _found(parts, port, scope))
-
-
-async def _read(
-    page: PageRunner, places: Places, port: Port, scope: Scope
-) -> tuple[list[Row], dict[str, bool]]:
-    """The rows of the page in the query's order, and whether there is something on its sides.
-
-    One row more than wanted is read: it tells whether there is another page that way. The other
-    way there is one when a document stands at the cursor or behind it.
-    """
-    nulls = [
-        None if place is None else tuple(value is None for value in place)
-        for place in (places.after, places.before)
-    ]
-    amount = places.amount
-    known = {
-        **scope.variables,
-        pages.AFTER: places.after,
-        pages.BEFORE: places.before,
-        pages.LIMIT: -1 if amount is None else min(amount, 2**62) + 1,
-    }
-    statement = page.pages.statement(pages.Shape(places.backward, nulls[0], nulls[1]))
-    rows = await _rows(port, statement, known)
-    more = amount is not None and len(rows) > amount
-    if more:
-        rows.pop()
-    if places.backward:
-        rows.reverse()
-    forward = more and not places.backward
-    ends = {"hasNextPage": forward, "hasPreviousPage": more and places.backward}
-    after, before = nulls
-    if page.looks_back and after is not None and not places.backward:
-        behind = page.pages.exists(name=pages.AFTER, nulls=after, backward=True)
-        ((found,),) = await _rows(port, behind, known)
-        ends["hasPreviousPage"] = bool(found)
-    if page.looks_on and before is not None and (places.backward or amount is None):
-        ahead = page.pages.exists(name=pages.BEFORE, nulls=before, backward=False)
-        ((found,),) = await _rows(port, ahead, known)
-        ends["hasNextPage"] = bool(found)
-    return rows, ends

@@ -1,4 +1,4 @@
-"""How the core talks to a database: one open transaction, six verbs.
+"""How the core talks to a database: one open transaction, seven verbs.
 
 Core verbs are written once as `async def verb(port, …)` and await nothing but the port. A port
 of SQLite never suspends, so `finish` runs such a coroutine to its end on the first `send`.
@@ -42,6 +42,10 @@ class Port(Protocol):
 
     async def row(self, sql: str, params: Params = ()) -> Row | None:
         """Run one statement, return its first row, or None."""
+        ...
+
+    async def measured(self, sql: str, params: Params = ()) -> tuple[list[Row], int]:
+        """Run one statement, return all its rows and how many rows its scans stepped over."""
         ...
 
     async def change(self, sql: str, params: Params = ()) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, assert_never
+from typing import Any
 
 import msgspec
 
-from aurora_db.aql import plan, resolve
-from aurora_db.aql.catalog import Catalog, Collection
-from aurora_db.base.errors import TypeMismatch
+from aurora_db.aql import plan
+from aurora_db.aql.catalog import Collection
+from aurora_db.aql.expand import expand
 from aurora_db.sql import lower
+from aurora_db.store import search
 from aurora_db.store.documents import Document
 from aurora_db.store.parts import has_nodes_variable, parts_runner, with_nodes
 from aurora_db.store.port import Port
@@ -27,6 +28,8 @@ def query_runner(query: plan.Query, lowered: list[lower.Lowered]) -> Runner:
         nodes = query_runner(beside, []) if query.outputs and query.page is None else None
         return parts_runner(query, nodes)
     ready = lower.query(query)
+    if query.search is not None:
+        return partial(_search, query, ready)
     lowered.append(ready)
     return partial(read, ready)
 
@@ -37,34 +40,19 @@ async def read(ready: lower.Lowered, port: Port, scope: Scope) -> list[Document]
     return list(map(ready.reader, rows))
 
 
+async def _search(
+    query: plan.Query, ready: lower.Lowered, port: Port, scope: Scope
+) -> list[Document]:
+    begun = await search.begun(query, port, scope)
+    found = await read(ready, port, begun)
+    await search.put_snippets(query, found, port, begun)
+    return found
+
+
 async def _late_query(query: plan.Query, port: Port, scope: Scope) -> Any:
-    known = msgspec.structs.replace(query, where=expand(query.where, port.catalog, scope))
-    known = with_nodes(known, lambda where: expand(where, port.catalog, scope))
+    known = msgspec.structs.replace(query, where=expand(query.where, port.catalog, scope.variables))
+    known = with_nodes(known, lambda where: expand(where, port.catalog, scope.variables))
     return await query_runner(known, [])(port, scope)
-
-
-def expand(where: plan.Where, catalog: Catalog, scope: Scope) -> plan.Where:
-    """`where` with every `where: $variable` replaced by what the variable says."""
-    match where:
-        case plan.WhereVariable(name=name, collection=collection):
-            given = scope.variables.get(name)
-            if given is None:
-                return plan.ALWAYS
-            if not isinstance(given, Mapping):
-                raise TypeMismatch(f"variable '${name}' is a where-object, got {given!r}")
-            return resolve.resolve_where(collection, given, catalog)
-        case plan.And(parts=parts):
-            return plan.And(tuple(expand(part, catalog, scope) for part in parts))
-        case plan.Or(parts=parts):
-            return plan.Or(tuple(expand(part, catalog, scope) for part in parts))
-        case plan.Not(part=part):
-            return plan.Not(expand(part, catalog, scope))
-        case plan.Quantified():
-            return msgspec.structs.replace(where, where=expand(where.where, catalog, scope))
-        case plan.Compare():
-            return where
-        case _:
-            assert_never(where)
 
 
 async def by_ids(

@@ -17,6 +17,7 @@ import apsw
 
 from aurora_db.aql.catalog import Catalog
 from aurora_db.base.clock import Clock
+from aurora_db.base.codec import timestamp
 from aurora_db.base.errors import (
     AuroraError,
     Busy,
@@ -29,6 +30,7 @@ from aurora_db.base.errors import (
 )
 from aurora_db.sql.buckets import FUNCTION
 from aurora_db.sql.statement import Batch
+from aurora_db.store import functions
 from aurora_db.store.port import Params, Row
 from aurora_db.store.timezones import Buckets
 
@@ -89,6 +91,7 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
     try:
         connection = apsw.Connection(path, flags=flags, statementcachesize=512)
         connection.set_busy_handler(Patience())
+        functions.register(connection)
         connection.create_scalar_function(FUNCTION, Buckets(), 4, deterministic=True)
         execute: Execute = connection.execute
         execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -213,6 +216,7 @@ class SqlitePort:
         self._executemany: Execute = connection.executemany
         self._clock = clock
         self._now: datetime | None = None
+        functions.register_now(connection, lambda: timestamp(self.now()))
 
     def begin(self) -> None:
         """Forget the present: the next operation begins."""
@@ -242,6 +246,20 @@ class SqlitePort:
         except DriverError as error:
             raise translated(error) from error
         return rows[0] if rows else None
+
+    async def measured(self, sql: str, params: Params = ()) -> tuple[list[Row], int]:
+        """All rows of one statement and how many rows its scans stepped over."""
+        scanned = 0
+
+        def note(event: dict[str, Any]) -> None:
+            nonlocal scanned
+            scanned += event["stmt_status"]["SQLITE_STMTSTATUS_FULLSCAN_STEP"]
+
+        self.connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, note, id=self)
+        try:
+            return await self.rows(sql, params), scanned
+        finally:
+            self.connection.trace_v2(0, None, id=self)
 
     async def change(self, sql: str, params: Params = ()) -> int:
         """How many rows one statement changed itself."""

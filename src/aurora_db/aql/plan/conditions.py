@@ -13,9 +13,10 @@ class Compare(msgspec.Struct, frozen=True):
 
     `op` is one of eq ne gt gte lt lte in contains containsAny containsAll startsWith endsWith ieq
     icontains istartsWith iendsWith matches isNull. Synonyms and what others can say (`nin`, `between`,
-    `isNotNull`, `size`) are resolved into these: `size: {gte: 2}` compares the call `length(path)`.
+    `isNotNull`, `size`) are resolved into these: `size: {gte: 2}` compares the call `size(path)`, the
+    length of a list and null of anything else. Only a `between` whose list is one variable stays.
 
-    `isNull` takes a boolean; `in containsAny containsAll` a list. Values of constants are already in
+    `isNull` takes a boolean; `in containsAny containsAll` a list, `between` one of two values. Values of constants are already in
     the stored form of the type (`types.store`); variables are converted when bound. `path` is a
     `Call` for computed fields and `expr:`, whose truth is compared with true.
     """
@@ -56,10 +57,14 @@ class Quantified(msgspec.Struct, frozen=True):
 
 
 class WhereVariable(msgspec.Struct, frozen=True):
-    """A whole `where: $w`, known at execution: resolved then against `collection`."""
+    """A whole `where: $w`, known at execution: resolved then against `collection`.
+
+    `over` is the list whose elements it is about, inside of `some every none`.
+    """
 
     name: str
     collection: Collection
+    over: Path | None = None
 
 
 Where = Compare | And | Or | Not | Quantified | WhereVariable

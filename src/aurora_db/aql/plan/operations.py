@@ -97,6 +97,9 @@ class Operation(msgspec.Struct, frozen=True):
 
     A definition (`define …`, `schema …`) is an operation with one root whose result is not
     wrapped: `execute` returns the root's own result. `explain` adds `_explain` to the result.
+
+    With `shaped` the operation depends on the values of the variables `shaping`: it was made to check
+    the text, and is resolved once more with the values before it runs.
     """
 
     name: str | None
@@ -107,6 +110,8 @@ class Operation(msgspec.Struct, frozen=True):
     bare: bool = False
     explain: bool = False
     access: tuple[Access, ...] = ()
+    shaped: bool = False
+    shaping: tuple[str, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True):

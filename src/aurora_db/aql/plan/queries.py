@@ -184,8 +184,8 @@ class Groups(msgspec.Struct, frozen=True):
     by: tuple[tuple[str, Expression], ...]
     outputs: tuple[Group, ...]
     single: bool = True
-    interval: Value | None = None
-    timezone: Value | None = None
+    interval: str | None = None
+    timezone: str | None = None
     having: tuple[tuple[tuple[str, ...], str, Value], ...] = ()
     order: tuple[tuple[tuple[str, ...], bool], ...] = ()
     limit: Value | None = None
@@ -202,12 +202,12 @@ class Downsample(msgspec.Struct, frozen=True):
 
     key: str
     time: Path
-    interval: Value
+    interval: str
     value: Expression | None
     keys: tuple[tuple[str, str], ...]
-    aggregation: Value = Constant("avg")
-    fill: Value = Constant("NONE")
-    timezone: Value | None = None
+    aggregation: str = "avg"
+    fill: str = "NONE"
+    timezone: str | None = None
     include: tuple[Include, ...] = ()
 
 

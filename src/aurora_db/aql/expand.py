@@ -1,0 +1,112 @@
+"""Conditions whose shape comes from variables → conditions whose shape is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_never, cast
+
+import msgspec
+
+from aurora_db.aql import plan
+from aurora_db.aql.catalog import Catalog
+from aurora_db.aql.conditions import resolve_where
+from aurora_db.aql.operators import stored
+from aurora_db.aql.values import value_of
+from aurora_db.base.errors import MissingWhere, TypeMismatch
+
+
+def expand(
+    where: plan.Where, catalog: Catalog, variables: Mapping[str, Any], *, inside: bool = False
+) -> plan.Where:
+    """`where` with every `where: $variable` replaced by what the variable says.
+
+    A whole where that is null says nothing and matches all; `inside` of a condition null is refused.
+
+    Raises:
+        AqlError: the variable holds no where-object, or one that is refused.
+    """
+    match where:
+        case plan.WhereVariable():
+            return _said(where, catalog, variables, inside=inside)
+        case plan.And(parts=parts):
+            return plan.And(_parts(parts, catalog, variables, inside=inside))
+        case plan.Or(parts=parts):
+            return plan.Or(_parts(parts, catalog, variables, inside=True))
+        case plan.Not(part=part):
+            return plan.Not(expand(part, catalog, variables, inside=True))
+        case plan.Quantified(where=inner):
+            known = expand(inner, catalog, variables, inside=True)
+            return msgspec.structs.replace(where, where=known)
+        case plan.Compare():
+            return _known(where, variables)
+        case _:
+            assert_never(where)
+
+
+def expand_for_write(
+    where: plan.Where, catalog: Catalog, variables: Mapping[str, Any]
+) -> plan.Where:
+    """The same for an update or a delete, which a variable must not turn on everything.
+
+    Raises:
+        MissingWhere: nothing is left of the condition.
+    """
+    known = expand(where, catalog, variables)
+    if _is_everything(known) and not _says_all(where):
+        raise MissingWhere(
+            "the variable holds no condition, so every document would be changed",
+            hint="write all: true if that is meant",
+        )
+    return known
+
+
+def _is_everything(where: plan.Where) -> bool:
+    return isinstance(where, plan.And) and all(map(_is_everything, where.parts))
+
+
+def _says_all(where: plan.Where) -> bool:
+    return isinstance(where, plan.And) and (
+        not where.parts or any(map(_is_everything, where.parts))
+    )
+
+
+def _said(
+    where: plan.WhereVariable, catalog: Catalog, variables: Mapping[str, Any], *, inside: bool
+) -> plan.Where:
+    given = variables.get(where.name)
+    if given is None and not inside:
+        return plan.ALWAYS
+    return _resolved(where, given, catalog)
+
+
+def _resolved(where: plan.WhereVariable, given: object, catalog: Catalog) -> plan.Where:
+    if not isinstance(given, Mapping):
+        raise TypeMismatch(
+            f"the variable '${where.name}' is a where-object, got {given!r}",
+            hint="give {} to match all",
+        )
+    return resolve_where(where.collection, cast("Mapping[str, Any]", given), catalog, where.over)
+
+
+def _parts(
+    parts: tuple[plan.Where, ...], catalog: Catalog, variables: Mapping[str, Any], *, inside: bool
+) -> tuple[plan.Where, ...]:
+    """The parts of `and` or `or`; a variable may hold the list of them."""
+    made: list[plan.Where] = []
+    for part in parts:
+        given = variables.get(part.name) if isinstance(part, plan.WhereVariable) else None
+        if isinstance(part, plan.WhereVariable) and isinstance(given, (list, tuple)):
+            made += [_resolved(part, one, catalog) for one in cast("list[Any]", given)]
+        else:
+            made.append(expand(part, catalog, variables, inside=inside))
+    return tuple(made)
+
+
+def _known(where: plan.Compare, variables: Mapping[str, Any]) -> plan.Compare:
+    """A comparison over a relation with its value, for null needs another statement."""
+    path = where.path
+    late = isinstance(path, plan.Path) and path.hops and where.op in ("eq", "ne", "in", "isNull")
+    if not late or isinstance(where.value, plan.Constant):
+        return where
+    value = stored(path, where.op, value_of(where.value, variables, variables))
+    return plan.Compare(path, where.op, plan.Constant(value))

@@ -1,0 +1,128 @@
+"""`orderBy` and the number of documents → plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+from aurora_db.aql import plan, suggest, syntax, types
+from aurora_db.aql.catalog import Collection
+from aurora_db.aql.conditions import Conditions
+from aurora_db.aql.values import Scope
+from aurora_db.base.errors import TypeMismatch, UnknownArgument, UnknownEnum
+
+DIRECTIONS: Final = ("ASC", "DESC")
+#: The keys of an order that is spelled out.
+SPELLED: Final = ("field", "direction", "nulls")
+
+
+class Orders:
+    """Resolves the orders of documents of one collection."""
+
+    def __init__(self, collection: Collection, scope: Scope) -> None:
+        self._collection = collection
+        self._scope = scope
+        self._conditions = Conditions(collection, scope)
+
+    def order(self, entry: syntax.Entry | None) -> tuple[plan.Order, ...]:
+        """The keys of an order, the first one first; none without an entry."""
+        if entry is None:
+            return ()
+        value = self._scope.shape(entry.value)
+        if value is None or isinstance(value, syntax.NullLiteral):
+            return ()
+        items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
+        return tuple(order for item in items for order in self._orders(item))
+
+    def _orders(self, item: syntax.Value) -> list[plan.Order]:
+        match item:
+            case syntax.StringLiteral(value=name):
+                return [self._by(name, item, syntax.Word("ASC", span=item.span))]
+            case syntax.Word(text=name):
+                return [self._by(name, item, syntax.Word("ASC", span=item.span))]
+            case syntax.ObjectLiteral(entries=entries):
+                keys = {entry.key.text: entry for entry in entries}
+                if self._is_spelled_out(keys):
+                    return [self._spelled_out(keys)]
+                if "expr" in keys:
+                    raise self._scope.unsupported("ordering by an expression is", keys["expr"].span)
+                return [one for entry in entries for one in self._below(entry.key.text, entry)]
+            case _:
+                raise self._scope.fail(
+                    TypeMismatch,
+                    "orderBy is a field, an object or a list of these",
+                    item.span,
+                    "write orderBy: {age: DESC}",
+                )
+
+    def _below(self, name: str, entry: syntax.Entry) -> list[plan.Order]:
+        """`name: DESC`, or `name: {part: DESC}` for a path."""
+        if not isinstance(entry.value, syntax.ObjectLiteral):
+            return [self._by(name, entry.key, entry.value)]
+        inner = entry.value.entries
+        return [one for part in inner for one in self._below(f"{name}.{part.key.text}", part)]
+
+    def _is_spelled_out(self, keys: Mapping[str, syntax.Entry]) -> bool:
+        entry = keys.get("field")
+        if entry is None:
+            return False
+        named = isinstance(entry.value, (syntax.StringLiteral, syntax.Word))
+        return named and not (
+            isinstance(entry.value, syntax.Word) and entry.value.text.upper() in DIRECTIONS
+        )
+
+    def _spelled_out(self, keys: Mapping[str, syntax.Entry]) -> plan.Order:
+        for name, entry in keys.items():
+            if name not in SPELLED:
+                raise self._scope.fail(
+                    UnknownArgument, f"an order has no '{name}'", entry.key.span,
+                    suggest.hint(name, SPELLED, f"it has {', '.join(SPELLED)}"),
+                )  # fmt: skip
+        field = cast("syntax.StringLiteral | syntax.Word", keys["field"].value)
+        name = field.value if isinstance(field, syntax.StringLiteral) else field.text
+        direction = keys["direction"].value if "direction" in keys else syntax.Word("ASC")
+        nulls = None
+        if "nulls" in keys:
+            nulls = self._word(keys["nulls"].value, ("FIRST", "LAST")) == "FIRST"
+        return self._by(name, field, direction, nulls=nulls)
+
+    def _by(
+        self, name: str, at: syntax.Node, direction: syntax.Value, *, nulls: bool | None = None
+    ) -> plan.Order:
+        path = self._conditions.path(name, syntax.Name(name, span=at.span))
+        if path.type is not None and path.type.name not in types.ORDERED:
+            raise self._scope.fail(
+                TypeMismatch,
+                f"{types.type_name(path.type)} '{name}' has no order",
+                at.span,
+                "order by a path into it",
+            )
+        return plan.Order(path, self._word(direction, DIRECTIONS) == "DESC", nulls)
+
+    def _word(self, value: syntax.Value, words: tuple[str, ...]) -> str:
+        known = self._scope.shape(value)
+        if known is None:
+            return words[0]
+        value = known
+        text = value.text if isinstance(value, syntax.Word) else getattr(value, "value", None)
+        if isinstance(text, str) and text.upper() in words:
+            return text.upper()
+        raise self._scope.fail(UnknownEnum, f"expected {' or '.join(words)}", value.span)
+
+
+def amount(scope: Scope, entry: syntax.Entry | None) -> plan.Value | None:
+    """A limit or an offset; a null one is none."""
+    if entry is None:
+        return None
+    value = scope.value(entry.value)
+    if isinstance(value, plan.Constant):
+        if value.value is None:
+            return None
+        number = value.value
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            raise scope.fail(
+                TypeMismatch,
+                f"'{entry.key.text}' is a whole number from 0, got {number!r}",
+                entry.value.span,
+            )
+    return value

@@ -1,0 +1,239 @@
+"""The fluent builder of the blocking façade.
+
+Generated from aio_query.py by tools/unasync.py; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from aurora_db.aql.builder import Chain, Condition, checked_name
+from aurora_db.base.errors import MissingDependency, NotFound, ValidationError
+
+if TYPE_CHECKING:
+    from aurora_db.base.records import Explanation
+
+T = TypeVar("T")
+
+
+class Executes(Protocol):
+    """What runs a text of AQL: a database or an open transaction."""
+
+    def execute(self, text: str, variables: Mapping[str, Any] | None = None) -> Any:
+        """The result of the text."""
+        ...
+
+    def explain(self, text: str, variables: Mapping[str, Any] | None = None) -> Explanation:
+        """How the text runs."""
+        ...
+
+
+class Query:
+    """Documents of one collection, described step by step; made by `db.query(name)`.
+
+    Each step gives a new query and leaves the old one as it was. Nothing runs before a verb.
+    """
+
+    def __init__(self, verbs: Executes, chain: Chain) -> None:
+        self._verbs = verbs
+        self._chain = chain
+
+    def _with(self, **changes: Any) -> Query:
+        return Query(self._verbs, msgspec.structs.replace(self._chain, **changes))
+
+    # --- steps ------------------------------------------------------------------------------
+
+    def filter(self, *conditions: Condition | Mapping[str, Any]) -> Query:
+        """Only documents that match all conditions: `F.age >= 18`, or where-objects of AQL."""
+        return Query(self._verbs, self._chain.filtered(conditions))
+
+    def order_by(self, *keys: str) -> Query:
+        """In this order instead of that of insertion: names or paths, `-` before one for descending."""
+        for key in keys:
+            checked_name(key.removeprefix("-"), "a field")
+        return self._with(order=keys)
+
+    def limit(self, count: int) -> Query:
+        """At most so many documents, from 0."""
+        return self._with(limit=_amount("limit", count))
+
+    def offset(self, count: int) -> Query:
+        """Without the first ones, so many from 0."""
+        return self._with(offset=_amount("offset", count))
+
+    def select(self, *fields: str, **computed: str) -> Query:
+        """Only these fields, paths as "address.city" or "team.name"; `total="price * qty"` is computed."""
+        for name in (*fields, *computed):
+            checked_name(name, "a field")
+        return self._with(fields=fields, computed=tuple(computed.items()))
+
+    @property
+    def aql(self) -> str:
+        """The text that the query runs."""
+        return self._chain.query()[0]
+
+    # --- verbs ------------------------------------------------------------------------------
+
+    def all(self, *, as_: type[T] | None = None) -> list[Any]:
+        """The documents, as dicts or as records of the type `as_`."""
+        found = (self._verbs.execute(*self._chain.query()))["found"]
+        return found if as_ is None else [_converted(one, as_) for one in found]
+
+    def first(self, *, as_: type[T] | None = None) -> Any:
+        """The first document, or None."""
+        found = self.limit(1).all(as_=as_)
+        return found[0] if found else None
+
+    def one(self, *, as_: type[T] | None = None) -> Any:
+        """The only document.
+
+        Raises:
+            NotFound: none matches, or several do.
+        """
+        found = self.limit(2).all(as_=as_)
+        if len(found) != 1:
+            count = "no document matches" if not found else "several documents match"
+            raise NotFound(
+                f"{count} in '{self._chain.collection}' where one is wanted",
+                hint="use first(), which may give None",
+            )
+        return found[0]
+
+    def count(self) -> int:
+        """How many documents match, whatever the limit and offset."""
+        text, variables = self._chain.query(" { aggregate { count } }", order=False, limits=False)
+        return (self._verbs.execute(text, variables))["found"]["aggregate"]["count"]
+
+    def exists(self) -> bool:
+        """Whether a document matches."""
+        text, variables = self._with(limit=1, offset=None).query_of(" { id }")
+        return bool((self._verbs.execute(text, variables))["found"])
+
+    def aggregate(self, *functions: str, **named: tuple[str, str] | str) -> dict[str, Any]:
+        """Numbers over all that match: `aggregate("count", total=("sum", "price"))`.
+
+        Functions are count sum avg min max countDistinct; each but count needs a field.
+        """
+        parts = [checked_name(one, "a function") for one in functions]
+        for key, said in named.items():
+            function, field = (said, None) if isinstance(said, str) else said
+            given = "" if field is None else f'(field: "{checked_name(field, "a field")}")'
+            parts.append(f"{checked_name(key, 'a result')}: {checked_name(function, 'a function')}{given}")  # fmt: skip
+        selection = f" {{ aggregate {{ {' '.join(parts)} }} }}"
+        text, variables = self._chain.query(selection, order=False, limits=False)
+        return (self._verbs.execute(text, variables))["found"]["aggregate"]
+
+    def update(self, changes: Mapping[str, Any], *, all: bool = False) -> int:
+        """Merge `changes`, which may hold update operators, into all that match; how many those were.
+
+        Raises:
+            MissingWhere: the query has no filter, and `all=True` was not said.
+        """
+        return self._change("update", {"data": dict(changes)}, all=all)
+
+    def delete(self, *, all: bool = False) -> int:
+        """Remove all that match; returns how many.
+
+        Raises:
+            MissingWhere: the query has no filter, and `all=True` was not said.
+        """
+        return self._change("deleteFrom", {}, all=all)
+
+    def _change(self, verb: str, more: Mapping[str, Any], *, all: bool) -> int:
+        chain = self._chain
+        if chain.limit is not None or chain.offset is not None or chain.order:
+            raise ValidationError(
+                f"{verb} of a query with an order or a limit would change another set than it shows",
+                hint="filter by ids: F.id.in_(ids)",
+                rule="limit",
+            )
+        text, variables = chain.mutation(verb, {**more, "all": True} if all else more)
+        return (self._verbs.execute(text, variables))["done"]["affected"]
+
+    def explain(self) -> Explanation:
+        """How the query runs: plan, SQL, indexes, rows read."""
+        return self._verbs.explain(*self._chain.query())
+
+    def pages(self, size: int, *, as_: type[T] | None = None) -> Iterator[list[Any]]:
+        """The documents in lists of `size`, each read when it is wanted, none twice.
+
+        Pages follow the order by the keys of the last document, so that what is written meanwhile
+        neither repeats nor hides others. `limit` and `offset` do not apply.
+        """
+        after: str | None = None
+        inner = self._chain.selection()
+        shown = f" {{ edges {{ node{inner} }} pageInfo {{ hasNextPage endCursor }} }}"
+        while True:
+            text, variables = self._chain.page(_amount("size", size), after, shown)
+            found = (self._verbs.execute(text, variables))["found"]
+            nodes = [edge["node"] for edge in found["edges"]]
+            if nodes:
+                yield nodes if as_ is None else [_converted(one, as_) for one in nodes]
+            if not found["pageInfo"]["hasNextPage"]:
+                return
+            after = found["pageInfo"]["endCursor"]
+
+    def query_of(self, selection: str) -> tuple[str, dict[str, Any]]:
+        """The text with another selection, and its variables."""
+        return self._chain.query(selection)
+
+    # --- tables -----------------------------------------------------------------------------
+
+    def to_arrow(self) -> Any:
+        """The documents as a `pyarrow.Table`.
+
+        Raises:
+            MissingDependency: pyarrow is not installed.
+        """
+        library = _imported("pyarrow")
+        return library.Table.from_pylist(self.all())
+
+    def to_pandas(self) -> Any:
+        """The documents as a `pandas.DataFrame`.
+
+        Raises:
+            MissingDependency: pandas is not installed.
+        """
+        library = _imported("pandas")
+        return library.DataFrame.from_records(self.all())
+
+    def to_polars(self) -> Any:
+        """The documents as a `polars.DataFrame`.
+
+        Raises:
+            MissingDependency: polars is not installed.
+        """
+        library = _imported("polars")
+        return library.from_dicts(self.all())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.aql!r})"
+
+
+def _amount(what: str, count: int) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValidationError(f"'{what}' is a whole number from 0, got {count!r}", rule=what)
+    return count
+
+
+def _converted(document: Mapping[str, Any], kind: type[T]) -> T:
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise ValidationError(
+            f"the document is no {kind.__name__}: {error}", rule="as_", value=document
+        ) from error
+
+
+def _imported(name: str) -> Any:
+    from importlib import import_module  # noqa: PLC0415 - only where a table is wanted
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingDependency(
+            f"this needs the package '{name}', which is not installed", hint=f"pip install {name}"
+        ) from error

@@ -1,0 +1,167 @@
+"""The fluent builder means what AQL means, in a database and in a transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from aurora_db import F, MissingWhere, NotFound, UnknownCollection, UnknownField, ValidationError
+
+PEOPLE = [
+    {"id": "ada", "name": "Ada", "age": 36, "tags": ["math", "code"], "address": {"city": "Paris"}},
+    {"id": "bob", "name": "Bob", "age": 17, "tags": ["code"], "address": {"city": "Oslo"}},
+    {"id": "cyd", "name": "Cyd", "age": 25, "tags": [], "address": {"city": "Oslo"}},
+    {"id": "dan", "name": None, "age": None, "tags": None, "address": None},
+]
+
+
+@pytest.fixture
+def people(db):
+    db.execute(
+        "schema { define collection people {"
+        " name: String age: Int tags: [String!] address: { city: String } } }"
+    )
+    db["people"].insert_many(PEOPLE)
+    return db
+
+
+def ids(query):
+    return [one["id"] for one in query.all()]
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        (F.age == 36, ["ada"]),
+        (F.age != 36, ["bob", "cyd", "dan"]),
+        (F.age == None, ["dan"]),  # noqa: E711 - what a user writes
+        (F.age >= 25, ["ada", "cyd"]),
+        ((F.age > 17) & (F.age < 30), ["cyd"]),
+        ((F.age == 17) | (F.name == "Ada"), ["ada", "bob"]),
+        (~(F.age <= 25), ["ada", "dan"]),
+        (F.name.in_(["Ada", None]), ["ada", "dan"]),
+        (F.name.starts_with("B"), ["bob"]),
+        (F.name.ends_with("d"), ["cyd"]),
+        (F.tags.contains("code"), ["ada", "bob"]),
+        (F.name.is_null(), ["dan"]),
+        (F.name.is_not_null(), ["ada", "bob", "cyd"]),
+        (F["address.city"] == "Oslo", ["bob", "cyd"]),
+        (F.address.city == "Paris", ["ada"]),
+        ({"age": {"gte": 18}, "or": [{"name": "Ada"}, {"name": "Bob"}]}, ["ada"]),
+        ({"address": {"city": "Oslo"}, "not": {"age": 17}}, ["cyd"]),
+    ],
+)
+def test_a_condition_finds_what_the_where_object_finds(people, condition, wanted):
+    """A condition of F, or a where-object, selects the same documents as in AQL."""
+    assert ids(people.query("people").filter(condition)) == wanted
+
+
+def test_a_builder_and_a_text_have_the_same_plan(people):
+    """The builder writes AQL: its plan is that of the text."""
+    built = people.query("people").filter(F.age >= 18).order_by("-age").limit(2).select("name")
+    text = "query ($p0: ValueInput) { found: people(where: {age: {gte: $p0}} orderBy: {age: DESC} limit: 2) { name } }"
+    assert built.explain().plan == people.explain(text, {"p0": 18}).plan
+    assert built.all() == [{"name": "Ada"}, {"name": "Cyd"}]
+
+
+def test_steps_leave_the_query_as_it_was(people):
+    """Each step gives a new query."""
+    everyone = people.query("people")
+    everyone.filter(F.age > 30).limit(1)
+    assert everyone.count() == 4
+
+
+def test_filters_add_up(people):
+    """Several filters all hold."""
+    query = people.query("people").filter(F.age > 10, F.age < 30).filter(F.name == "Bob")
+    assert ids(query) == ["bob"]
+
+
+def test_order_limit_offset(people):
+    """Ordered by several keys, then cut."""
+    query = people.query("people").order_by("address.city", "-age")
+    assert ids(query) == ["dan", "cyd", "bob", "ada"]
+    assert ids(query.offset(1).limit(2)) == ["cyd", "bob"]
+    assert query.limit(1).count() == 4
+
+
+def test_select_by_paths(people):
+    """Paths select inside of objects."""
+    query = people.query("people").filter(F.id == "ada").select("name", "address.city")
+    assert query.all() == [{"name": "Ada", "address": {"city": "Paris"}}]
+
+
+def test_first_one_exists(people):
+    """One document, or what is said when there is none or there are several."""
+    query = people.query("people")
+    assert query.filter(F.age == 17).one()["id"] == "bob"
+    assert query.filter(F.age == 99).first() is None
+    assert not query.filter(F.age == 99).exists()
+    with pytest.raises(NotFound, match="no document matches"):
+        query.filter(F.age == 99).one()
+    with pytest.raises(NotFound, match="several documents match"):
+        query.one()
+
+
+def test_documents_as_records(people):
+    """Documents come as records of a class."""
+
+    @dataclass
+    class Person:
+        id: str
+        age: int
+
+    query = people.query("people").select("id", "age")
+    assert query.filter(F.age > 30).all(as_=Person) == [Person("ada", 36)]
+    with pytest.raises(ValidationError, match="no Person"):
+        query.filter(F.age.is_null()).all(as_=Person)
+
+
+def test_update_and_delete(people):
+    """All that match are changed; everything only when that is said."""
+    query = people.query("people")
+    assert query.filter(F.age < 30).update({"name": "young"}) == 2
+    assert query.filter(F.name == "young").delete() == 2
+    with pytest.raises(MissingWhere):
+        query.delete()
+    with pytest.raises(ValidationError, match="limit"):
+        query.filter(F.age > 1).limit(1).delete()
+    assert query.delete(all=True) == 2
+
+
+def test_in_a_transaction(people):
+    """A builder of a transaction sees what the transaction wrote."""
+    with people.transaction() as tx:
+        tx["people"].insert({"id": "eve", "age": 50})
+        assert ids(tx.query("people").filter(F.age > 40)) == ["eve"]
+        tx.rollback()
+    assert not people.query("people").filter(F.age > 40).exists()
+
+
+def test_what_is_wrong_is_refused(people):
+    """Unknown names and values that make no sense are errors with a fix."""
+    with pytest.raises(UnknownCollection, match="peple"):
+        people.query("peple")
+    with pytest.raises(UnknownField) as refused:
+        people.query("people").filter(F.agee == 1).all()
+    assert refused.value.hint == "did you mean 'age'?"
+    with pytest.raises(ValidationError, match="whole number"):
+        people.query("people").limit(-1)
+    with pytest.raises(ValidationError, match="no name of a field"):
+        people.query("people").select("name }")
+    with pytest.raises(ValidationError, match="a filter is a condition"):
+        people.query("people").filter("age > 1")
+    with pytest.raises(TypeError, match="true or false by itself"):
+        bool(F.age > 1)
+
+
+async def test_asynchronous(tmp_path):
+    """The same chain, awaited."""
+    from aurora_db import AsyncAurora
+
+    async with AsyncAurora(tmp_path / "a.db") as db:
+        await db.execute("schema { define collection t { n: Int } }")
+        await db["t"].insert_many([{"n": n} for n in range(3)])
+        found = await db.query("t").filter(F.n > 0).order_by("-n").select("n").all()
+        assert found == [{"n": 2}, {"n": 1}]
