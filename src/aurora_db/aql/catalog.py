@@ -99,6 +99,11 @@ class Collection(msgspec.Struct, frozen=True, omit_defaults=True):
     system: bool = False
     indexes: tuple[Index, ...] = ()
 
+    @property
+    def stored(self) -> tuple[Field, ...]:
+        """The fields that have a column: all but computed ones."""
+        return tuple([field for field in self.fields if field.computed is None])
+
     def field(self, name: str) -> Field | None:
         """The declared field of this name, or None."""
         return next((field for field in self.fields if field.name == name), None)

@@ -28,7 +28,7 @@ RESERVED: Final = frozenset({
     "and", "or", "not", "aggregate", "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup",
     "downsample", "windowFunc",
 })  # fmt: skip
-LATER_DIRECTIVES: Final = frozenset({"computed", "private", "updated"})
+LATER_DIRECTIVES: Final = frozenset({"private", "updated"})
 RULES: Final = {
     "min": "min", "max": "max", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern",
     "format": "format", "enum": "enum", "minItems": "min_items", "maxItems": "max_items",
@@ -115,12 +115,15 @@ class Definitions:
         flags: dict[str, bool] = {}
         validate: Validation | None = None
         relation: Relation | None = None
+        computed: str | None = None
         for directive in node.directives:
             word = directive.name.text
             if word in LATER_DIRECTIVES:
                 raise self._scope.unsupported(f"the directive '@{word}' is", directive.span)
             if word == "validate":
                 validate = self._validate(directive, type)
+            elif word == "computed":
+                computed = self._computed(directive, node)
             elif word == "relation":
                 relation = relations.relation(self._scope, directive)
             elif word in ("primary", "unique", "indexed", "search"):
@@ -128,7 +131,7 @@ class Definitions:
                 flags[word] = True
             else:
                 known = (
-                    "primary", "unique", "indexed", "search", "validate", "relation", *LATER_DIRECTIVES,
+                    "primary", "unique", "indexed", "search", "validate", "relation", "computed", *LATER_DIRECTIVES,
                 )  # fmt: skip
                 raise self._scope.fail(
                     UnknownDirective,
@@ -156,7 +159,7 @@ class Definitions:
             unique=flags.get("unique", False) and name != "id",
             # The way back over a relation, and each delete of what it leads to, goes by its index.
             indexed=(flags.get("indexed", False) or relation is not None) and name != "id", validate=validate,
-            relation=relation, search=flags.get("search", False),
+            relation=relation, search=flags.get("search", False), computed=computed,
         )  # fmt: skip
         if made.search and not search.searchable(made):
             raise refused(
@@ -164,6 +167,30 @@ class Definitions:
                 "@search is for texts and lists of texts",
             )  # fmt: skip
         return made if node.default is None else self._with_default(made, node.default)
+
+    def _computed(self, directive: syntax.Directive, node: syntax.FieldDefinition) -> str:
+        """The text of `@computed("…")`; what it means is checked when all fields are known."""
+        scope, name = self._scope, node.name.text
+        scope.arguments("@computed", directive.arguments, {})
+        values = directive.positional
+        if len(values) != 1 or not isinstance(values[0], syntax.StringLiteral):
+            raise refused(
+                scope, "@computed takes an expression in quotes", directive.span,
+                'write @computed("price * qty")',
+            )  # fmt: skip
+        others = [
+            one.name.text for one in node.directives if one.name.text not in ("computed", "private")
+        ]
+        wrong = (
+            "is 'id', which is stored" if name == "id"
+            else "has a default" if node.default is not None
+            else "is required, but its value may be null" if node.type.required
+            else f"has @{others[0]}, which is for stored fields" if others
+            else None
+        )  # fmt: skip
+        if wrong is not None:
+            raise refused(scope, f"the computed field '{name}' {wrong}", node.span)
+        return values[0].value
 
     def _with_default(self, field: Field, node: syntax.Value) -> Field:
         value = literal(node)

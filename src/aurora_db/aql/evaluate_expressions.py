@@ -28,6 +28,7 @@ def evaluate(
     """The value of an expression for one document, as a selection would show it.
 
     Args:
+        expression: resolved.
         document: values of JSON or of Python (dates as `datetime`).
         variables: by name; missing ones are null.
         now: what `now()` gives.

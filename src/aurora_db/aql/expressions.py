@@ -6,7 +6,7 @@ not known here: `Conditions.path` does it, handed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -14,9 +14,9 @@ import msgspec
 
 from aurora_db.aql import plan, suggest, syntax, types
 from aurora_db.aql.catalog import Collection, Field, Type
+from aurora_db.aql.comparing import WrongValue
 from aurora_db.aql.functions import KINDS, NAMES, NULL, TABLE, UNTYPED, Function, unified
 from aurora_db.aql.functions_time import UNITS, moment, unit_of
-from aurora_db.aql.comparing import WrongValue
 from aurora_db.aql.parser_expressions import parse_expression, parse_template, placed
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import (
@@ -126,7 +126,7 @@ class Expressions:
         if path.field is None or path.field.computed is None:
             return path
         collection = path.hops[-1].collection if path.hops else self._collection
-        made = computed(collection, path.field, self._sibling, self._above)
+        made = computed(self._scope, collection, path.field, self._sibling, self._above)
         if path.hops:
             hops = path.hops
             made = replaced(made, lambda one: msgspec.structs.replace(one, hops=hops + one.hops))
@@ -146,9 +146,7 @@ class Expressions:
         return msgspec.structs.replace(variable, type=declared.type)
 
     def _template(self, parts: Sequence[str | syntax.Expression]) -> plan.Expression:
-        made = tuple(
-            plan.Constant(one) if isinstance(one, str) else self.of(one) for one in parts
-        )
+        made = tuple(plan.Constant(one) if isinstance(one, str) else self.of(one) for one in parts)
         # A text that is exactly one value keeps its type, as in the action of an event handler.
         if len(made) == 1:
             return made[0]
@@ -371,7 +369,7 @@ def fitted(expression: plan.Expression, type: Type, what: str) -> plan.Expressio
         TypeMismatch: it has another type. Without a place.
     """
     found = type_of(expression)
-    if found == NULL or type.name in UNTYPED or found == type:
+    if found in (NULL, type) or type.name in UNTYPED:
         return expression
     if found is not None:
         if type.name == "Float" and found.name == "Int":
@@ -421,12 +419,15 @@ def _has_variable(node: syntax.Expression) -> bool:
 
 
 def computed(
+    outer: Scope,
     collection: Collection,
     field: Field,
     sibling: Callable[[Collection, Scope], Paths],
     above: tuple[tuple[str, str], ...] = (),
 ) -> plan.Expression:
     """The expression that a computed field of a collection stands for, of its declared type.
+
+    `outer` knows what relations lead to.
 
     Raises:
         SchemaError: computed fields need each other in a circle.
@@ -438,11 +439,59 @@ def computed(
         circle = " → ".join(name for _, name in (*above[above.index(here) :], here))
         raise SchemaError(f"computed fields need each other in a circle: {circle}")
     scope = Scope("", {})
-    resolver = Expressions(
-        scope, collection, sibling(collection, scope), sibling, (*above, here)
-    )
+    scope.collections = outer.collections
+    resolver = Expressions(scope, collection, sibling(collection, scope), sibling, (*above, here))
     made = resolver.of(parse_computed(field.computed))
     return fitted(made, field.type, f"the computed field '{field.name}'")
+
+
+def check_computed(
+    scope: Scope,
+    collection: Collection,
+    sibling: Callable[[Collection, Scope], Paths],
+    spans: Mapping[str, Span] | None = None,
+) -> None:
+    """Refuse computed fields of a collection that cannot be; what an `alter` leaves is checked so, too.
+
+    Args:
+        scope: the text; its `collections` are all that will exist.
+        collection: whose fields.
+        sibling: what names mean in a collection: `Conditions`.
+        spans: places of the expressions in the text.
+
+    Raises:
+        SchemaError: they need each other in a circle, or give another value at each reading.
+        AqlError: an expression is refused.
+    """
+    for field in collection.fields:
+        if field.computed is None:
+            continue
+        span = None if spans is None else spans.get(field.name)
+        try:
+            made = computed(scope, collection, field, sibling)
+        except AqlError as error:
+            message = f"the computed field '{field.name}' of '{collection.name}': {error.message}"
+            raise scope.fail(type(error), message, span, error.hint) from None
+        unsteady = sorted(name for name in calls(made) if not TABLE[name].deterministic)
+        if unsteady:
+            raise SchemaError(
+                f"the computed field '{field.name}' calls {unsteady[0]}(), which differs at each reading",
+                hint='store it: = "uuid"',
+            )
+
+
+def as_value(expression: plan.Expression) -> plan.Path | plan.Call:
+    """The expression as what a comparison compares."""
+    if isinstance(expression, (plan.Path, plan.Call)):
+        return expression
+    return plan.Call("coalesce", (expression,), type_of(expression))
+
+
+def as_condition(expression: plan.Expression) -> plan.Call:
+    """The truth of the expression."""
+    if isinstance(expression, plan.Call) and expression.type == Type("Boolean"):
+        return expression
+    return plan.Call("and", (expression,), Type("Boolean"))
 
 
 def replaced(

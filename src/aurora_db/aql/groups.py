@@ -8,7 +8,7 @@ from typing import Final
 from aurora_db.aql import aggregates, plan, suggest, syntax, types
 from aurora_db.aql.catalog import Type
 from aurora_db.aql.conditions import stored
-from aurora_db.aql.operands import Operands, type_of
+from aurora_db.aql.operands import ANY, Operands, type_of
 from aurora_db.aql.orders import amount
 from aurora_db.aql.selections import key_of
 from aurora_db.aql.series import interval_of, zone_of
@@ -88,7 +88,8 @@ class GroupBy:
             by = self._several(given)
             single = False
         else:
-            by = (self._operands.of("groupBy", given, "any values", field.name),)
+            name, one = self._operands.of("groupBy", given, ANY, field.name)
+            by = ((name or "key", one),)
             single = True
         self._timed(given, by)
         return by, single

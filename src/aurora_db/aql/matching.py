@@ -25,6 +25,9 @@ def holds(op: str, value: Any, wanted: Any) -> bool:
             return (value is None) == wanted
         case "in":
             return any(equal(value, one) for one in wanted)
+        case "between":
+            low, high = wanted
+            return _ordered("gte", value, low) and _ordered("lte", value, high)
         case "contains":
             return _contains(value, wanted)
         case "containsAny" | "containsAll":

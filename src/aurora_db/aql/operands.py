@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from aurora_db.aql import plan, suggest, syntax, types
+from aurora_db.aql import expressions, plan, suggest, syntax, types
 from aurora_db.aql.catalog import Type
 from aurora_db.aql.conditions import Conditions
+from aurora_db.aql.functions import NULL
 from aurora_db.aql.values import Scope
-from aurora_db.base.errors import MissingArgument, TypeMismatch, UnknownEnum
+from aurora_db.base.errors import DuplicateArgument, MissingArgument, TypeMismatch, UnknownEnum
 
 NUMBERS: Final = frozenset({"Int", "Float"})
 #: Types whose values may be anything: only the numbers among them are aggregated.
@@ -21,14 +22,14 @@ NUMBER, ORDERED, ANY = "numbers", "values that have an order", "any values"
 
 def untyped(type: Type | None) -> bool:
     """Whether values of any type may stand there."""
-    return type is None or type.name in ANYTHING
+    return type is None or type == NULL or type.name in ANYTHING
 
 
 def type_of(expression: plan.Expression | None) -> Type | None:
     """The type of an expression where it is known now."""
-    if isinstance(expression, (plan.Path, plan.Call, plan.Items, plan.Variable)):
-        return expression.type
-    return None
+    if expression is None or isinstance(expression, plan.Path):
+        return None if expression is None else expression.type
+    return expressions.type_of(expression)
 
 
 class Operands:
@@ -52,7 +53,8 @@ class Operands:
                     TypeMismatch, "a field is named by a String", value.span,
                     'write it in quotes: "total"',
                 )  # fmt: skip
-        return name, self._conditions.path(name, syntax.Name(name, span=value.span))
+        path = self._conditions.path(name, syntax.Name(name, span=value.span))
+        return name, self._conditions.expressions().expanded(path)
 
     def fields(self, value: syntax.Value) -> list[tuple[str, plan.Expression]]:
         """One field, or a list of them."""
@@ -66,14 +68,14 @@ class Operands:
     def of(
         self, owner: str, arguments: Mapping[str, syntax.Entry], wants: str, at: syntax.Node
     ) -> tuple[str, plan.Expression]:
-        """What the argument `field` or `expr` says, its type checked.
+        """What the argument `field` or `expr` says, its type checked; an expression has no name.
 
         Raises:
             MissingArgument: neither is there.
             TypeMismatch: the type has no such values.
         """
         if "expr" in arguments:
-            raise self._scope.unsupported("computing by an expression is", arguments["expr"].span)
+            return self._computed(owner, arguments, wants)
         if "field" not in arguments:
             raise self._scope.fail(
                 MissingArgument, f"{owner} needs the argument 'field'", at.span,
@@ -84,13 +86,25 @@ class Operands:
         self.check(owner, name, type_of(path), wants, value)
         return name, path
 
+    def _computed(
+        self, owner: str, arguments: Mapping[str, syntax.Entry], wants: str
+    ) -> tuple[str, plan.Expression]:
+        entry = arguments["expr"]
+        if "field" in arguments:
+            raise self._scope.fail(
+                DuplicateArgument, f"{owner} takes 'field' or 'expr', not both", entry.key.span
+            )
+        made = self._conditions.expressions().of_value(entry.value, "expr")
+        self.check(owner, "", type_of(made), wants, entry.value)
+        return "", made
+
     def check(self, owner: str, name: str, type: Type | None, wants: str, at: syntax.Node) -> None:
         """Refuse a type that `owner` cannot work with."""
         if type is None or untyped(type) or wants == ANY:
             return
         if type.name not in (NUMBERS if wants == NUMBER else types.ORDERED):
             raise self._scope.fail(
-                TypeMismatch, f"{owner} takes {wants}, '{name}' is {types.type_name(type)}", at.span
+                TypeMismatch, f"{owner} takes {wants}, {f"'{name}'" if name else 'this'} is {types.type_name(type)}", at.span
             )
 
     def word(self, entry: syntax.Entry, words: tuple[str, ...]) -> str:

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from aurora_db.aql import directives, handlers, plan, relations, suggest, syntax, system
 from aurora_db.aql.catalog import Catalog, Collection
-from aurora_db.aql.conditions import resolve_where
+from aurora_db.aql.conditions import Conditions, resolve_where
 from aurora_db.aql.define import Definitions
+from aurora_db.aql.expressions import check_computed
 from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.queries import Queries
 from aurora_db.aql.values import Scope, bind, declare, value_of
@@ -305,6 +306,25 @@ class _Resolver:
             if isinstance(statement, syntax.CollectionDefinition) and statement.name.text in made:
                 spans = {field.name.text: field.span for field in statement.fields}
                 relations.check(self._scope, made[statement.name.text], known, spans)
+        self._check_computed(node, made, known)
+
+    def _check_computed(
+        self,
+        node: syntax.SchemaBlock,
+        made: Mapping[str, Collection],
+        known: Mapping[str, Collection],
+    ) -> None:
+        scope = Scope(self._text, {})
+        scope.collections = known
+        for statement in node.statements:
+            if isinstance(statement, syntax.CollectionDefinition) and statement.name.text in made:
+                spans = {
+                    field.name.text: one.positional[0].span
+                    for field in statement.fields
+                    for one in field.directives
+                    if one.name.text == "computed" and one.positional
+                }
+                check_computed(scope, made[statement.name.text], Conditions, spans)
 
 
 def _bare(kind: str, root: plan.Part) -> plan.Operation:

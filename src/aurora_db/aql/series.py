@@ -111,7 +111,7 @@ class Series:
             time=self._time(given.get("time"), field),
             interval=interval_of(interval, scope),
             value=value,
-            keys=self._keys(field, name),
+            keys=self._keys(field, name, valued=value is not None),
             aggregation=word,
             fill=fill,
             timezone=None if "timezone" not in given else zone_of(given["timezone"], scope),
@@ -144,12 +144,15 @@ class Series:
             return f"declare a DateTime in '{self._collection.name}'"
         return f'write time: "{known[0]}"'
 
-    def _keys(self, field: syntax.FieldSelection, name: str) -> tuple[tuple[str, str], ...]:
+    def _keys(
+        self, field: syntax.FieldSelection, name: str, *, valued: bool
+    ) -> tuple[tuple[str, str], ...]:
         """Pairs of a key and what it shows; without a selection all, the value under its field's name."""
         scope = self._scope
         fields = words(self._scope, field.selection)
         if not fields:
             keys = [("timestamp", "timestamp"), ("count", "count")]
+            name = name or ("value" if valued else "")
             if name in ("timestamp", "count"):
                 raise scope.fail(
                     DuplicateAlias, f"two results would have the key '{name}'", field.name.span,
@@ -158,7 +161,7 @@ class Series:
             return tuple(keys + ([(name, "value")] if name else []))
         for one in fields:
             scope.arguments(one.name.text, one.arguments, {})
-            known = (*SHOWN, name) if name else SHOWN[:2]
+            known = ((*SHOWN, name) if name else SHOWN) if valued else SHOWN[:2]
             if one.name.text not in known or one.selection:
                 raise scope.fail(
                     UnknownField, f"no field named '{one.name.text}' in downsample", one.name.span,

@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from aurora_db.aql import plan, types
 from aurora_db.aql.catalog import Collection, Type
 from aurora_db.aql.evaluate_expressions import plain, variable
@@ -45,18 +43,12 @@ def column_value(
     return made.text, made.params
 
 
-def value(expression: plan.Expression, row: str, *, trigger: bool = False) -> Sql:
-    """The value of an expression; `row` is the table and a dot.
+def value(expression: plan.Expression, row: str | None, *, trigger: bool = False) -> Sql:
+    """The value of an expression; `row` is the table and a dot, None for NEW and OLD of a trigger.
 
-    In a trigger there are no parameters: constants become literals, rows are NEW and OLD.
+    In a trigger there are no parameters: constants become literals.
     """
     return forms.finished(_Lowering(row, trigger=trigger).of(expression))
-
-
-def condition(expression: plan.Expression, row: str, *, trigger: bool = False) -> Sql:
-    """The truth of an expression: 0, 1 or null, which counts as 0."""
-    made = value(expression, row, trigger=trigger)
-    return made if made.form == "b" else forms.truth(made)
 
 
 def ordered(expression: plan.Expression, row: str) -> Sql:
@@ -67,23 +59,26 @@ def ordered(expression: plan.Expression, row: str) -> Sql:
 
 def is_pure(expression: plan.Expression) -> bool:
     """Whether its SQL may stand in a stored trigger: any program can run it."""
-    if _has_variable(expression):
+    if _looks_elsewhere(expression):
         return False
-    return _OURS.search(value(expression, "", trigger=True).text) is None
+    return _OURS.search(value(expression, None, trigger=True).text) is None
 
 
-def _has_variable(expression: plan.Expression) -> bool:
+def _looks_elsewhere(expression: plan.Expression) -> bool:
+    """Whether it needs a variable or another document."""
     match expression:
         case plan.Variable():
             return True
         case plan.Call(arguments=parts) | plan.Items(items=parts):
-            return any(map(_has_variable, parts))
-        case plan.Constant() | plan.Path():
+            return any(map(_looks_elsewhere, parts))
+        case plan.Path(hops=hops):
+            return bool(hops)
+        case plan.Constant():
             return False
 
 
 class _Lowering:
-    def __init__(self, row: str, *, trigger: bool) -> None:
+    def __init__(self, row: str | None, *, trigger: bool) -> None:
         self._row = row
         self._trigger = trigger
 
@@ -99,9 +94,7 @@ class _Lowering:
                 parts = [forms.to_json(forms.finished(self.of(one))) for one in items]
                 if not parts:
                     return Sql("'[]'", (), "j", type)
-                holes = " || ',' || ".join(
-                    f"coalesce({{{n}}}, 'null')" for n in range(len(parts))
-                )
+                holes = " || ',' || ".join(f"coalesce({{{n}}}, 'null')" for n in range(len(parts)))
                 return said(f"('[' || {holes} || ']')", *parts, form="j", type=type)
             case plan.Call():
                 return self._call(expression)
@@ -111,7 +104,9 @@ class _Lowering:
         if name == "uuid":
             return Sql(expressions.UUID7 if self._trigger else "aurora_uuid()", (), "n", call.type)
         if name == "now":
-            return Sql(f"({expressions.NOW})" if self._trigger else "aurora_now()", (), "n", call.type)
+            return Sql(
+                f"({expressions.NOW})" if self._trigger else "aurora_now()", (), "n", call.type
+            )
         arguments = [self.of(one) for one in call.arguments]
         form = forms.FORMS.get(name)
         made = None if form is None else form(call, arguments)
@@ -131,7 +126,7 @@ class _Lowering:
 
     def _path(self, path: plan.Path) -> Sql:
         row = self._row
-        if self._trigger:
+        if row is None:
             row = "OLD." if path.row == "old" else "NEW."
         type = type_of(path)
         if type is None or type.name in types.JSON_KINDS:
@@ -167,28 +162,15 @@ def _variable(value: plan.Variable) -> Sql:
 
 # --- conditions on computed values ----------------------------------------------------------
 
-_SYMBOLS: Final = {"eq": "IS", "ne": "IS NOT", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+#: Stands for a computed value in the text of a condition, until `spliced` puts it there.
+PLACE: Final = "\0"
 
 
-class Given(msgspec.Struct, frozen=True):
-    """The other side of a comparison: how it gets its place in the text."""
-
-    text: str
-    params: tuple[Any, ...]
-
-
-def compared(left: Sql, op: str, right: Given) -> Fragment:
-    """A comparison of an SQL value; `right` holds a stored value, or JSON text where `as_json` says so."""
-    given = Sql(right.text, right.params, "n", None)
-    if op in _SYMBOLS and not as_json(left, op):
-        made = said(f"{{0}} {_SYMBOLS[op]} {{1}}", left, given)
-    elif op == "isNull":
-        made = said("({0}) = {1}", forms.is_null(left), given)
-    else:
-        made = said(f"aurora_compare({literal(op)}, '{left.form}', {{0}}, {{1}})", left, given)
-    return made.text, made.params
-
-
-def as_json(left: Sql, op: str) -> bool:
-    """Whether the other side of a comparison is given as JSON text."""
-    return op != "isNull" and (op not in _SYMBOLS or left.form == "j")
+def spliced(condition: Fragment, left: Sql) -> Fragment:
+    """A condition on `PLACE` as one on a value, with the parameters in the order of the text."""
+    text, params = condition
+    given = iter(params)
+    made: list[Any] = []
+    for mark in re.findall(r"[\0?]", text):
+        made += left.params if mark == PLACE else [next(given)]
+    return text.replace(PLACE, left.text), tuple(made)

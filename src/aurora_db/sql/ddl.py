@@ -25,7 +25,7 @@ _UUID = "-".join(_HEX * count for count in (8, 4, 4, 4, 12))
 
 def create_collection(collection: Collection) -> list[str]:
     """The statements that make a collection's table and indexes."""
-    columns = ["_n INTEGER PRIMARY KEY", *(_column(field) for field in collection.fields)]
+    columns = ["_n INTEGER PRIMARY KEY", *(_column(field) for field in collection.stored)]
     columns.insert(2, "_rev INTEGER NOT NULL DEFAULT 1")
     if collection.flexible:
         check = _json("_extra", "json_type(_extra) = 'object'")

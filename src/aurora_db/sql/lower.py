@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from aurora_db.aql import plan
-from aurora_db.aql.catalog import Collection, Field
+from aurora_db.aql.catalog import Catalog, Collection, Field
 from aurora_db.aql.selections import everything
 from aurora_db.aql.values import value_of
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import TypeMismatch, UnknownField
-from aurora_db.sql import expressions, reader, search
+from aurora_db.sql import computed, expressions, reader, search
 from aurora_db.sql.statement import Batch, Bound, Statement, identifier, literal
 from aurora_db.sql.where import has_variable, where
 
@@ -38,13 +38,14 @@ def query(query: plan.Query) -> Lowered:
     """The statement of a query, without its aggregates."""
     collection = query.collection
     condition, params = where(query.where, row=_row(collection))
-    columns = ", ".join(column(output, collection) for output in query.outputs)
+    columns, shown = _columns(query.outputs, collection)
     source, joined = search.source(query)
-    params = joined + params
+    orders, ordering = _orders(query)
+    params = shown + joined + params + ordering
     parts = [f"SELECT {columns} FROM {source}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")
-    parts.append("ORDER BY " + ", ".join(_orders(query)))
+    parts.append("ORDER BY " + orders)
     if query.limit is not None or query.offset is not None:
         parts.append("LIMIT ?")
         params += (amount(query.limit, -1),)
@@ -66,16 +67,28 @@ class Shown(msgspec.Struct, frozen=True):
 
 def shown(outputs: Sequence[plan.Selected], collection: Collection) -> Shown:
     """The columns and the reader of a selection."""
-    columns = tuple(column(output, collection) for output in outputs)
-    return Shown(columns, (), reader.compiled(outputs))
+    made = [_column(output, collection) for output in outputs]
+    params = tuple(p for _, each in made for p in each)
+    return Shown(tuple(text for text, _ in made), params, reader.compiled(outputs))
 
 
 def _row(collection: Collection) -> str:
     return identifier(collection.name) + "."
 
 
-def column(output: plan.Selected, collection: Collection) -> str:
-    """The column of one output."""
+def _columns(outputs: Sequence[plan.Selected], collection: Collection) -> computed.Fragment:
+    """One column for each output."""
+    made = [_column(output, collection) for output in outputs]
+    return ", ".join(text for text, _ in made), tuple(p for _, params in made for p in params)
+
+
+def _column(output: plan.Selected, collection: Collection) -> computed.Fragment:
+    if isinstance(output, plan.Computed):
+        return computed.column_value(output.expression, collection)
+    return _stored_column(output, collection), ()
+
+
+def _stored_column(output: plan.Selected, collection: Collection) -> str:
     match output:
         case plan.Output(path=path):
             if output.extra:
@@ -110,14 +123,16 @@ def amount(value: plan.Value | None, otherwise: int) -> Any:
     return Bound(read)
 
 
-def _orders(query: plan.Query) -> list[str]:
+def _orders(query: plan.Query) -> computed.Fragment:
     collection = query.collection
     last = _row(collection) + _place(collection)
     if query.search is not None and not query.order:
-        return [f"{search.FOUND}._score DESC", last]
+        return f"{search.FOUND}._score DESC, {last}", ()
     if query.order and _has_unique_id(collection):
         last = _row(collection) + identifier("id")
-    return [*(_order(order, collection) for order in query.order), last]
+    made = [_order(order, collection) for order in query.order]
+    texts = [*(text for text, _ in made), last]
+    return ", ".join(texts), tuple(p for _, params in made for p in params)
 
 
 def _has_unique_id(collection: Collection) -> bool:
@@ -129,13 +144,18 @@ def _place(collection: Collection) -> str:
     return "rowid" if collection.system else identifier("_n")
 
 
-def _order(order: plan.Order, collection: Collection) -> str:
+def _order(order: plan.Order, collection: Collection) -> computed.Fragment:
     row = _row(collection)
-    text = expressions.value(order.path, row) + (" DESC" if order.descending else "")
+    if isinstance(order.path, plan.Path):
+        text, params = expressions.value(order.path, row), ()
+    else:
+        made = computed.ordered(order.path, row)
+        text, params = made.text, made.params
+    text += " DESC" if order.descending else ""
     # SQLite's own rule is ours: nulls first ascending, last descending.
     if order.nulls_first is None or order.nulls_first != order.descending:
-        return text
-    return text + (" NULLS FIRST" if order.nulls_first else " NULLS LAST")
+        return text, params
+    return text + (" NULLS FIRST" if order.nulls_first else " NULLS LAST"), params
 
 
 def _is_bounded(query: plan.Query) -> bool:
@@ -204,8 +224,8 @@ def ids(collection: Collection, condition: plan.Where) -> Statement:
     )
 
 
-def get(collection: Collection) -> tuple[str, reader.Reader]:
-    """The text that reads one document by id, and what makes a document of its row.
+def get(collection: Collection, catalog: Catalog) -> Lowered:
+    """The statement that reads one document by id, its last parameter, which is left out.
 
     Raises:
         UnknownField: documents of a system collection have no id of their own.
@@ -215,10 +235,10 @@ def get(collection: Collection) -> tuple[str, reader.Reader]:
             f"documents of '{collection.name}' are not kept by id",
             hint="query them by their fields",
         )
-    outputs = everything(collection)
-    columns = ", ".join(column(output, collection) for output in outputs)
+    outputs = everything(collection, catalog)
+    columns, params = _columns(outputs, collection)
     text = f"SELECT {columns} FROM {identifier(collection.name)} WHERE id = ?"
-    return text, reader.compiled(outputs)
+    return Lowered(Statement(text, params), reader.compiled(outputs), bounded=True)
 
 
 def insert(collection: Collection, names: Sequence[str]) -> Batch:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from aurora_db.aql import types
-from aurora_db.aql.plan import Output, Selected
+from aurora_db.aql.expressions import type_of
+from aurora_db.aql.plan import Computed, Output, Selected
 from aurora_db.base.codec import decode
 
 Document = dict[str, Any]
@@ -22,13 +23,13 @@ def compiled(outputs: Sequence[Selected]) -> Reader:
     names: dict[str, Any] = {"decode": decode}
     parts: list[str] = []
     for n, output in enumerate(outputs):
-        if not isinstance(output, Output):
+        if not isinstance(output, (Output, Computed)):
             parts.append(f"{output.key!r}: r[{n}]")
             continue
-        if output.extra:
+        if isinstance(output, Output) and output.extra:
             parts.append(f"**(decode(r[{n}]) if r[{n}] is not None else {{}})")
             continue
-        load = _load(output)
+        load = _load(output) if isinstance(output, Output) else _computed(output)
         if load is None:
             parts.append(f"{output.key!r}: r[{n}]")
         else:
@@ -36,6 +37,12 @@ def compiled(outputs: Sequence[Selected]) -> Reader:
             parts.append(f"{output.key!r}: None if r[{n}] is None else f{n}(r[{n}])")
     source = "lambda r: {" + ", ".join(parts) + "}"
     return cast("Reader", eval(source, names))  # noqa: S307 - constants and our own functions only
+
+
+def _computed(output: Computed) -> Callable[[Any], Any] | None:
+    type = type_of(output.expression)
+    # What is known at run time only comes as JSON.
+    return decode if type is None else types.load(type)
 
 
 def _load(output: Output) -> Callable[[Any], Any] | None:

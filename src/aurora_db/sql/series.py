@@ -17,7 +17,7 @@ from aurora_db.aql.series import (
 )
 from aurora_db.aql.values import value_of
 from aurora_db.base.errors import TooLarge, TypeMismatch, ValidationError
-from aurora_db.sql import aggregates, expressions, lower, operands, ordering
+from aurora_db.sql import aggregates, lower, operands, ordering
 from aurora_db.sql.buckets import bucket
 from aurora_db.sql.reader import Reader
 from aurora_db.sql.statement import Bound, Statement
@@ -169,7 +169,7 @@ def _function(query: plan.Query, part: plan.Window, order: Fragment) -> tuple[Fr
     size = _size(part)
     match part.function:
         case "lag" | "lead":
-            (text, params), _ = _whole(part.of, row)
+            (text, params), _ = operands.whole(part.of, row)
             read = Type(name="JSON") if untyped(type) else any_value
             return (
                 f"{part.function}({text}, ?) OVER ({over})",
@@ -195,13 +195,6 @@ def _over(part: plan.Window, row: str, order: Fragment) -> Fragment:
     if keys:
         text = f"PARTITION BY {', '.join(one for one, _ in keys)} {text}"
     return text, (*(p for _, each in keys for p in each), *order[1])
-
-
-def _whole(of: plan.Expression, row: str) -> tuple[Fragment, operands.Load | None]:
-    """The value of any type; an untyped one as JSON text."""
-    if isinstance(of, plan.Path) and untyped(of.type):
-        return (expressions.part(of, row), ()), None
-    return operands.fragment(of, row), None
 
 
 def _size(part: plan.Window) -> Any:

@@ -67,7 +67,7 @@ def _name(collection: Collection, op: str) -> str:
 
 
 def _columns(collection: Collection) -> list[str]:
-    names = ["_n", *(field.name for field in collection.fields)]
+    names = ["_n", *(field.name for field in collection.stored)]
     return [*names, "_extra"] if collection.flexible else names
 
 
@@ -93,7 +93,7 @@ def image(collection: Collection, row: str, rev: str) -> str:
     pairs = [("id", f"json_quote({row}id)"), ("_rev", f"json_quote({rev})")]
     pairs += [
         (field.name, expressions.column_as_json(row + identifier(field.name), field.type))
-        for field in collection.fields
+        for field in collection.stored
         if field.name != "id"
     ]
     text = expressions.json_object(pairs)
@@ -175,6 +175,8 @@ def _old(expression: E) -> E:
             return msgspec.structs.replace(expression, row="old")
         case plan.Call(arguments=arguments):
             return msgspec.structs.replace(expression, arguments=tuple(map(_old, arguments)))
+        case plan.Items(items=items):
+            return msgspec.structs.replace(expression, items=tuple(map(_old, items)))
         case _:
             return expression
 

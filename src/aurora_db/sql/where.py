@@ -14,7 +14,7 @@ from aurora_db.aql.operators import SIZE, TEXT_OPS, stored
 from aurora_db.aql.types import JSON_KINDS
 from aurora_db.aql.values import value_of
 from aurora_db.base.codec import decode, encode
-from aurora_db.sql import expressions, texts
+from aurora_db.sql import computed, expressions, forms, texts
 from aurora_db.sql.statement import Bound, identifier, literal
 
 Fragment = tuple[str, tuple[Any, ...]]
@@ -80,6 +80,8 @@ def needs_worker(condition: plan.Where) -> bool:
             return isinstance(over, plan.Link) or bool(over.hops) or needs_worker(inner)
         case plan.Compare(path=plan.Call(function=function, arguments=arguments)):
             of = arguments[0] if function == SIZE else None
+            if of is None:
+                return not computed.is_pure(condition.path)
             return not isinstance(of, plan.Path) or bool(of.hops)
         case plan.Compare(path=path, op=op):
             return op in REGISTERED or bool(path.hops)
@@ -201,6 +203,8 @@ class _Lowering:
     def _compare(self, condition: plan.Compare) -> Fragment:
         path = condition.path
         if isinstance(path, plan.Call):
+            if path.function != SIZE:
+                return self._computed(condition, path)
             of = cast("plan.Path", path.arguments[0])
             return self._plain(condition, expressions.size(of, self._row(of)))
         if path.hops:
@@ -210,6 +214,18 @@ class _Lowering:
         if path.type is None or path.type.name in JSON_KINDS:
             return self._json(condition, path)
         return self._plain(condition, expressions.value(path, self._row(path)))
+
+    def _computed(self, condition: plan.Compare, call: plan.Call) -> Fragment:
+        left = computed.value(call, self._table, trigger=self._trigger)
+        if left.form == "b" and condition.op == "eq" and condition.value == plan.Constant(True):
+            return left.text, left.params
+        if left.form != "j":
+            return computed.spliced(self._plain(condition, computed.PLACE), left)
+        if condition.op == "isNull":
+            return computed.spliced(self._is_null(condition, computed.PLACE), forms.is_null(left))
+        right, params = self._given(condition, encode)
+        text = f"aurora_compare({literal(condition.op)}, 'j', {left.text}, {right})"
+        return text, left.params + params
 
     def _plain(self, condition: plan.Compare, left: str) -> Fragment:
         match condition.op:
