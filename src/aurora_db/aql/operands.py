@@ -103,8 +103,10 @@ class Operands:
         if type is None or untyped(type) or wants == ANY:
             return
         if type.name not in (NUMBERS if wants == NUMBER else types.ORDERED):
+            shown = f"'{name}'" if name else "this"
+            found = types.type_name(type)
             raise self._scope.fail(
-                TypeMismatch, f"{owner} takes {wants}, {f"'{name}'" if name else 'this'} is {types.type_name(type)}", at.span
+                TypeMismatch, f"{owner} takes {wants}, {shown} is {found}", at.span
             )
 
     def word(self, entry: syntax.Entry, words: tuple[str, ...]) -> str:

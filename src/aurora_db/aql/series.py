@@ -7,6 +7,7 @@ from typing import Final
 
 from aurora_db.aql import aggregates, intervals, plan, suggest, syntax
 from aurora_db.aql.catalog import Collection, Type
+from aurora_db.aql.directives import fields_of
 from aurora_db.aql.operands import ANY, NUMBER, ORDERED, Operands, type_of
 from aurora_db.aql.orders import Orders, amount
 from aurora_db.aql.selections import Selections, key_of
@@ -225,21 +226,26 @@ class Series:
 
     def _outputs(self, field: syntax.FieldSelection) -> tuple[tuple[plan.Selected, ...], str, int]:
         """The stored fields that are selected, and the key and place of the value among them."""
-        fields = words(self._scope, field.selection)
+        fields = fields_of(self._scope, field.selection or (), self._collection.name)
         if not fields:
             id = self._collection.fields[0]
             return (plan.Output(id.name, plan.Path(id, (), id.type)),), "value", 1
-        values = [n for n, one in enumerate(fields) if one.name.text == "value"]
+        values = [one for one in fields if _is_value(one)]
         if len(values) != 1:
             raise self._scope.fail(
                 UnknownField, "the selection of windowFunc shows its 'value' once", field.name.span,
                 "write { id value }",
             )  # fmt: skip
-        place = values[0]
-        self._scope.arguments("value", fields[place].arguments, {})
-        rest = tuple(one for one in fields if one.name.text != "value")
+        (value,) = values
+        assert isinstance(value, syntax.FieldSelection)
+        self._scope.arguments("value", value.arguments, {})
+        rest = tuple(one for one in fields if one is not value)
         outputs = self._selections.outputs(rest) if rest else ()
-        return outputs, key_of(fields[place]), place
+        return outputs, key_of(value), fields.index(value)
+
+
+def _is_value(field: syntax.FieldSelection | syntax.Computed) -> bool:
+    return isinstance(field, syntax.FieldSelection) and field.name.text == "value"
 
 
 def result_type(part: plan.Downsample | plan.Window, function: str) -> Type | None:
