@@ -92,7 +92,9 @@ def grouped(documents, field):
     for one in documents:
         value = one[field]
         number = type(value) in (int, float)
-        found.setdefault((value is not None, not number, type(value) is bool, value), []).append(one)
+        found.setdefault((value is not None, not number, type(value) is bool, value), []).append(
+            one
+        )
     return [(place[3], inside) for place, inside in found.items()]
 
 
@@ -102,7 +104,11 @@ GROUPS = """query ($field: String!, $limit: Int) { m { groupBy(field: $field) {
 } } }"""
 
 
-@given(documents=documents, field=st.sampled_from(["i", "f", "s", "b", "x"]), limit=st.none() | st.integers(0, 3))
+@given(
+    documents=documents,
+    field=st.sampled_from(["i", "f", "s", "b", "x"]),
+    limit=st.none() | st.integers(0, 3),
+)
 def test_groups(db, documents, field, limit):
     """Each group has its key as it is stored, its count, its aggregates and its first documents."""
     made = fill(db, documents)
@@ -126,8 +132,12 @@ def test_groups(db, documents, field, limit):
         assert got[0]["key"] is None
 
 
-lengths = st.sampled_from(["7s", "1m", "45m", "1h", "5h", "1d", "3d", "1w", "month", "2month", "year"])
-zones = st.sampled_from(["UTC", "Europe/Paris", "Asia/Kolkata", "America/Havana", "Australia/Lord_Howe"])
+lengths = st.sampled_from(
+    ["7s", "1m", "45m", "1h", "5h", "1d", "3d", "1w", "month", "2month", "year"]
+)
+zones = st.sampled_from(
+    ["UTC", "Europe/Paris", "Asia/Kolkata", "America/Havana", "Australia/Lord_Howe"]
+)
 
 
 @given(documents=documents, length=lengths, zone=zones)
@@ -183,7 +193,9 @@ def test_the_function_keeps_no_wrong_bucket(days, hours, length):
     interval, place = intervals.interval(length), intervals.zone("Europe/Paris")
     function = Buckets()
     for hour in hours:
-        instant = dt.datetime(2024, 6, 1, tzinfo=dt.UTC) + dt.timedelta(days=days, minutes=20 * hour)
+        instant = dt.datetime(2024, 6, 1, tzinfo=dt.UTC) + dt.timedelta(
+            days=days, minutes=20 * hour
+        )
         text = instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         wanted = interval.start(instant, place).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         assert function(text, interval.count, interval.unit, "Europe/Paris") == wanted
@@ -216,7 +228,9 @@ def test_windows(db, documents, size):
         for n in range(len(ordered))
     ]
     assert values["avg"] == [mean(known(part, "i")) for part in parts]
-    assert values["lag"] == [None if n < size else ordered[n - size]["x"] for n in range(len(ordered))]
+    assert values["lag"] == [
+        None if n < size else ordered[n - size]["x"] for n in range(len(ordered))
+    ]
     assert values["lead"] == [one["s"] for one in ordered[1:]] + [None] * bool(ordered)
     by_id = sorted(made, key=lambda one: one["id"], reverse=True)
     row = {one["id"]: [o for o in by_id if o["b"] is one["b"]].index(one) + 1 for one in made}

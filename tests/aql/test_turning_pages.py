@@ -15,15 +15,17 @@ SCHEMA = """schema { define collection p @flexible {
 FIELDS = ("a", "b", "c", "d", "r", "box.n", "free")
 
 documents = st.lists(
-    st.fixed_dictionaries({
-        "a": st.none() | st.integers(0, 3),
-        "b": st.none() | st.sampled_from(["", "x", "X", "é", "xx"]),
-        "c": st.none() | st.sampled_from([0.0, 0.1, 0.30000000000000004, -1e300, 2.0]),
-        "d": st.none() | st.booleans(),
-        "r": st.integers(0, 2),
-        "box": st.none() | st.fixed_dictionaries({"n": st.none() | st.integers(0, 2)}),
-        "free": st.none() | st.integers(0, 2) | st.sampled_from(["0", "y"]),
-    }),
+    st.fixed_dictionaries(
+        {
+            "a": st.none() | st.integers(0, 3),
+            "b": st.none() | st.sampled_from(["", "x", "X", "é", "xx"]),
+            "c": st.none() | st.sampled_from([0.0, 0.1, 0.30000000000000004, -1e300, 2.0]),
+            "d": st.none() | st.booleans(),
+            "r": st.integers(0, 2),
+            "box": st.none() | st.fixed_dictionaries({"n": st.none() | st.integers(0, 2)}),
+            "free": st.none() | st.integers(0, 2) | st.sampled_from(["0", "y"]),
+        }
+    ),
     max_size=14,
 )
 keys = st.tuples(
@@ -175,7 +177,9 @@ def test_what_is_untouched_comes_once_while_others_write(db, documents, more, or
     assert len(seen) == len(set(seen))
 
 
-@given(text=st.text(max_size=40) | st.sampled_from(["W10", "WyJ4Il0", "bnVsbA", "WzEsMl0", "W3RydWVd"]))
+@given(
+    text=st.text(max_size=40) | st.sampled_from(["W10", "WyJ4Il0", "bnVsbA", "WzEsMl0", "W3RydWVd"])
+)
 def test_what_is_no_cursor_is_refused(db, text):
     """Whatever is given as a cursor, it is one or is refused as none."""
     db.execute(SCHEMA)
