@@ -1,6 +1,6 @@
 """Run the benchmarks: floor, ours, ratio, in one run.
 
-    python -m benchmarks.run [documents] [jobs] [million] [weight] [peers]
+    python -m benchmarks.run [documents] [constructs] [jobs] [million] [weight] [peers]
 
 Machines are noisy: read the ratios, not the numbers.
 """
@@ -14,11 +14,12 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import documents, jobs, million, peers, weight
+from benchmarks import constructs, documents, jobs, million, peers, weight
 from benchmarks.measure import Figure, keep, table
 
 QUESTIONS = {
     "documents": documents.figures,
+    "constructs": constructs.figures,
     "jobs": jobs.figures,
     "million": million.figures,
     "weight": weight.figures,
