@@ -193,5 +193,21 @@ class Catalog:
             if handler.enabled and any(event.collection == collection for event in handler.on)
         )
 
+    def reached_by_delete(self, name: str) -> frozenset[str]:
+        """The collections whose documents a delete in the collection `name` may change, itself included."""
+        reached = {name}
+        while True:
+            more = {
+                collection.name
+                for collection in self.collections.values()
+                for field in collection.fields
+                if field.relation is not None
+                and field.relation.on_delete != "RESTRICT"
+                and field.relation.to in reached
+            } - reached
+            if not more:
+                return frozenset(reached)
+            reached |= more
+
     def __repr__(self) -> str:
         return f"Catalog({sorted(self.collections)}, version={self.version})"

@@ -382,7 +382,7 @@ def resolve_where(
     """
     if not isinstance(where, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeMismatch(f"a where is an object of conditions, got {where!r}")
-    scope = Scope("", {}, catalog)
+    scope = Scope("", {}, catalog=catalog)
     return Conditions(collection, scope, over=over).where(
         cast("syntax.ObjectLiteral", syntax_of(where))
     )

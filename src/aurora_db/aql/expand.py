@@ -43,6 +43,44 @@ def expand(
             assert_never(where)
 
 
+def expand_query(query: plan.Query, catalog: Catalog, variables: Mapping[str, Any]) -> plan.Query:
+    """A query with every where of it known, those of nested selections included."""
+    return msgspec.structs.replace(
+        query,
+        where=expand(query.where, catalog, variables),
+        outputs=tuple(_output(one, catalog, variables) for one in query.outputs),
+        parts=tuple(_part(one, catalog, variables) for one in query.parts),
+    )
+
+
+def _part(part: plan.QueryPart, catalog: Catalog, variables: Mapping[str, Any]) -> plan.QueryPart:
+    match part:
+        case plan.Groups(outputs=groups):
+            known = tuple(
+                one
+                if one.nodes is None
+                else msgspec.structs.replace(one, nodes=expand_query(one.nodes, catalog, variables))
+                for one in groups
+            )
+            return msgspec.structs.replace(part, outputs=known)
+        case plan.Window(outputs=outputs):
+            shown = tuple(_output(one, catalog, variables) for one in outputs)
+            return msgspec.structs.replace(part, outputs=shown)
+        case _:
+            return part
+
+
+def _output(output: plan.Selected, catalog: Catalog, variables: Mapping[str, Any]) -> plan.Selected:
+    match output:
+        case plan.One(outputs=outputs):
+            known = tuple(_output(one, catalog, variables) for one in outputs)
+            return msgspec.structs.replace(output, outputs=known)
+        case plan.Many(query=query):
+            return msgspec.structs.replace(output, query=expand_query(query, catalog, variables))
+        case _:
+            return output
+
+
 def expand_for_write(
     where: plan.Where, catalog: Catalog, variables: Mapping[str, Any]
 ) -> plan.Where:

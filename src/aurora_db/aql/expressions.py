@@ -277,9 +277,11 @@ class Expressions:
             # `x == null` asks whether it is there; any other comparison with null is null.
             word = "isNull" if function.name == "eq" else "isNotNull"
             return plan.Call(word, (made[1 if nulls[0] else 0],), Type("Boolean"))
-        for place, other in ((0, 1), (1, 0)):
-            made[place] = self._read(made[place], type_of(made[other]), node.arguments[place].span)
         one, other_type = type_of(made[0]), type_of(made[1])
+        if self._reads(made[1], one, node.arguments[1].span, made, 1):
+            other_type = one
+        elif self._reads(made[0], other_type, node.arguments[0].span, made, 0):
+            one = other_type
         if one is not None and other_type is not None and NULL not in (one, other_type):
             same = _class_of(one) == _class_of(other_type)
             ordered = function.name in _EQUALITY or one.name in types.ORDERED
@@ -291,18 +293,21 @@ class Expressions:
                 )
         return plan.Call(function.name, tuple(made), Type("Boolean"))
 
-    def _read(self, one: plan.Expression, type: Type | None, span: Span) -> plan.Expression:
-        """A constant in the stored form of what it is compared with."""
+    def _reads(
+        self, one: plan.Expression, type: Type | None, span: Span, made: list[plan.Expression], place: int
+    ) -> bool:  # fmt: skip
+        """Bring a constant into the stored form of what it is compared with, where it needs that."""
         if type is None or not isinstance(one, plan.Constant):
-            return one
+            return False
         readable = type.name in _READ and isinstance(one.value, str)
         if not readable and not (type.name == "ID" and isinstance(one.value, int)):
-            return one
+            return False
         try:
-            return plan.Constant(types.store(type, one.value))
+            made[place] = plan.Constant(types.store(type, one.value))
         except AuroraError as error:
             kind = type_of_error(error)
             raise self._scope.fail(kind, error.message, span, error.hint) from None
+        return True
 
 
 def type_of_error(error: AuroraError) -> type[AqlError]:
@@ -442,7 +447,7 @@ def computed(
     scope.collections = outer.collections
     resolver = Expressions(scope, collection, sibling(collection, scope), sibling, (*above, here))
     made = resolver.of(parse_computed(field.computed))
-    return fitted(made, field.type, f"the computed field '{field.name}'")
+    return fitted(made, field.type, "it")
 
 
 def check_computed(

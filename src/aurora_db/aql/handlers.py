@@ -47,7 +47,7 @@ def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.
     Raises:
         AqlError, HandlerInvalid: the definition is refused.
     """
-    scope = Scope(text, {}, catalog)
+    scope = Scope(text, {}, catalog=catalog)
     events = tuple(_event(scope, one, catalog) for one in node.on)
     if len(set(events)) != len(events):
         raise scope.fail(AqlError, "an event stands twice in 'on'", node.span)

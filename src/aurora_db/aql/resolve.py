@@ -174,7 +174,7 @@ class _Resolver:
         self._catalog = catalog
         self._fragments = fragments
         self._known = known
-        self._scope = Scope(text, {}, catalog)
+        self._scope = Scope(text, {}, catalog=catalog)
 
     @property
     def used_fragments(self) -> set[str]:
@@ -217,7 +217,7 @@ class _Resolver:
 
     def _operation(self, node: syntax.Operation) -> plan.Operation:
         declared = declare(node.variables, self._text)
-        self._scope = Scope(self._text, declared, self._catalog, self._fragments, self._known)
+        self._scope = Scope(self._text, declared, self._fragments, self._known, self._catalog)
         explain = directives.of_operation(self._scope, node.directives)
         if node.kind == "query":
             fields = directives.fields_of(self._scope, node.roots, "Query")

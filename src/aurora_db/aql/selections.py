@@ -5,23 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import plan, suggest, syntax, types
+from aurora_db.aql import plan, relations, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.directives import fields_of
+from aurora_db.aql.operators import name_of
+from aurora_db.aql.orders import Orders, amount
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import (
+    TypeMismatch,
+    UnknownCollection,
     UnknownField,
 )
 
 #: Words of queries that this version does not have, in a selection.
 LATER: Final = frozenset({
-    "lookup", "_explain", "_created",
+    "_explain", "_created",
 })  # fmt: skip
 #: Words that stand in the selection of a query, not among the fields of a document.
 OF_QUERIES: Final = frozenset({
     "aggregate", "groupBy", "downsample", "windowFunc", "edges", "nodes", "pageInfo", "totalCount",
 })  # fmt: skip
+#: Arguments of the documents that refer here, every spelling.
+MANY: Final = {
+    "where": "where", "filter": "where", "orderBy": "orderBy", "limit": "limit", "first": "limit",
+    "offset": "offset", "skip": "offset", "via": "via",
+}  # fmt: skip
+LOOKUP: Final = {
+    **{name: meant for name, meant in MANY.items() if name != "via"},
+    "collection": "collection", "localField": "localField", "foreignField": "foreignField",
+}  # fmt: skip
 
 
 def key_of(selection: syntax.FieldSelection) -> str:
@@ -33,7 +46,7 @@ def everything(
     collection: Collection, catalog: Catalog | None = None
 ) -> tuple[plan.Output | plan.Computed, ...]:
     """All declared fields, without `_rev`; `catalog` for computed ones that go over relations."""
-    return _everything(collection, Scope("", {}, catalog))
+    return _everything(collection, Scope("", {}, catalog=catalog))
 
 
 def _everything(collection: Collection, scope: Scope) -> tuple[plan.Output | plan.Computed, ...]:
@@ -50,6 +63,21 @@ def _shown(key: str, path: plan.Path, conditions: Conditions) -> plan.Output | p
     if path.field is None or path.field.computed is None:
         return plan.Output(key, path)
     return plan.Computed(key, conditions.expressions().expanded(path))
+
+
+def _key(scope: Scope, conditions: Conditions, entry: syntax.Entry) -> plan.Path:
+    """A value that documents are looked up by."""
+    path = conditions.path(
+        relations.word(scope, entry), syntax.Name(entry.key.text, span=entry.value.span)
+    )
+    if path.type is not None and path.type.name in types.JSON_KINDS:
+        raise scope.fail(
+            TypeMismatch,
+            f"'{name_of(path)}' is {types.type_name(path.type)}, by which nothing can be looked up",
+            entry.value.span,
+            "use a field of a plain type, or a path into it",
+        )
+    return path
 
 
 class Selections:
@@ -79,6 +107,9 @@ class Selections:
         name = selection.name.text
         if name in ("_score", "_snippet"):
             return self._of_search(selection)
+        related = self._related(self._synonyms.get(name, name), selection)
+        if related is not None:
+            return related
         if name in LATER:
             raise self._scope.unsupported(f"'{name}' is", selection.name.span)
         if name in OF_QUERIES:
@@ -97,6 +128,68 @@ class Selections:
             inner = self._inside(path, selection.selection)
             return plan.Output(key_of(selection), path, inner)
         return shown
+
+    # --- other documents ---
+
+    def _related(self, name: str, selection: syntax.FieldSelection) -> plan.One | plan.Many | None:
+        """The selection on related documents; None where it is not one."""
+        field = self._collection.field(name)
+        if field is not None:
+            hop = relations.hop(self._scope, field) if selection.selection else None
+            if hop is None:
+                return None
+            self._scope.arguments(f"the relation '{name}'", selection.arguments, {})
+            inner = Selections(hop.collection, self._scope)
+            return plan.One(key_of(selection), hop, inner.outputs(selection.selection))
+        if name == "lookup":
+            return self._lookup(selection)
+        via = next((one for one in selection.arguments if one.key.text == "via"), None)
+        link = relations.back(self._scope, self._collection, name, via, selection.name.span)
+        if link is None:
+            return None
+        owner = f"the relation '{name}'"
+        return self._many(selection, link, self._scope.arguments(owner, selection.arguments, MANY))
+
+    def _lookup(self, selection: syntax.FieldSelection) -> plan.Many:
+        given = self._scope.arguments("lookup", selection.arguments, LOOKUP)
+        named = {
+            name: self._scope.needed("lookup", given, name, selection.name.span)
+            for name in ("collection", "localField", "foreignField")
+        }
+        name = relations.word(self._scope, named["collection"])
+        collection = self._scope.collections.get(name)
+        if collection is None:
+            raise self._scope.fail(
+                UnknownCollection, f"no collection named '{name}'", named["collection"].value.span,
+                suggest.hint(name, self._scope.collections),
+            )  # fmt: skip
+        theirs = Conditions(collection, self._scope)
+        local = _key(self._scope, self._conditions, named["localField"])
+        foreign = _key(self._scope, theirs, named["foreignField"])
+        if not relations.comparable(local, foreign):
+            assert local.type is not None
+            assert foreign.type is not None
+            raise self._scope.fail(
+                TypeMismatch,
+                f"'{name_of(local)}' is {types.type_name(local.type)}, but '{name}.{name_of(foreign)}' is {types.type_name(foreign.type)}",
+                named["foreignField"].value.span,
+            )  # fmt: skip
+        return self._many(selection, plan.Link(collection, local, foreign), given)
+
+    def _many(
+        self, selection: syntax.FieldSelection, link: plan.Link, given: Mapping[str, syntax.Entry]
+    ) -> plan.Many:
+        inner = Selections(link.collection, self._scope)
+        query = plan.Query(
+            key=key_of(selection),
+            collection=link.collection,
+            outputs=inner.outputs(selection.selection),
+            where=inner.where(given),
+            order=Orders(link.collection, self._scope).order(given.get("orderBy")),
+            limit=amount(self._scope, given.get("limit")),
+            offset=amount(self._scope, given.get("offset")),
+        )
+        return plan.Many(query.key, link, query)
 
     def _of_search(self, selection: syntax.FieldSelection) -> plan.Score | plan.Snippet:
         scope, name = self._scope, selection.name.text

@@ -11,10 +11,9 @@ import math
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final, cast
 
-from aurora_db.aql import suggest
+from aurora_db.aql import patterns, suggest
 from aurora_db.aql.catalog import Field, Type, Validation
 from aurora_db.base.codec import decode, encode, instant, timestamp
 from aurora_db.base.errors import TypeMismatch, UnknownEnum, UnknownField, ValidationError
@@ -468,7 +467,7 @@ def _rules(rules: Validation, where: str, value: Any) -> None:
         raise _broken(where, "maxLength", f"have at most {rules.max_length} characters", value)
     if rules.enum is not None and value not in rules.enum:
         raise _broken(where, "enum", f"be one of {', '.join(rules.enum)}", value)
-    if rules.pattern is not None and not _compiled(rules.pattern).search(value):
+    if rules.pattern is not None and not patterns.search(rules.pattern, value):
         raise _broken(where, "pattern", f"match {rules.pattern}", value)
     if rules.format is not None and not FORMATS[rules.format].fullmatch(value):
         raise _broken(where, "format", f"be a valid {rules.format}", value)
@@ -478,8 +477,3 @@ def _broken(where: str, rule: str, wanted: str, value: object) -> ValidationErro
     return ValidationError(
         f"field '{where}' must {wanted}, got {_shown(value)}", field=where, rule=rule, value=value
     )
-
-
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)

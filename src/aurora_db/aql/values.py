@@ -34,16 +34,16 @@ class Scope:
         self,
         text: str,
         declared: Mapping[str, plan.VariableDeclaration],
-        catalog: Catalog | None = None,
         fragments: Mapping[str, syntax.FragmentDefinition] = MappingProxyType({}),
         known: Mapping[str, Any] | None = None,
+        catalog: Catalog | None = None,
     ) -> None:
         self.text = text
         self.declared = declared
-        #: What relations lead to.
-        self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
         self.fragments = fragments
         self.known = known
+        #: What relations lead to.
+        self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
         self.used: set[str] = set()
         self.used_fragments: set[str] = set()
         #: Keys of earlier parts of the mutation, which `$key.field` may read.

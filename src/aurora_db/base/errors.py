@@ -11,6 +11,7 @@
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
     ├── UniqueViolation              a unique value exists already
+    ├── ForeignKeyViolation          a relation would lead nowhere
     ├── NotFound                     (LookupError) what must be there is not
     ├── SchemaError                  a definition is refused
     │   └── HandlerInvalid           … of an event handler
@@ -253,6 +254,24 @@ class UniqueViolation(AuroraError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.fields = fields
+
+
+class ForeignKeyViolation(AuroraError):
+    """A relation would lead nowhere: `fields` hold it, `value` is what they would refer to."""
+
+    code = "foreign_key_violation"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        fields: tuple[str, ...] = (),
+        value: object = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.fields = fields
+        self.value = value
 
 
 class NotFound(AuroraError, LookupError):

@@ -84,6 +84,14 @@ def value(path: Path, row: str = "") -> str:
     return f"{base} ->> {labels}"
 
 
+def link(path: Path, row: str) -> str:
+    """The value that documents are linked by: of an undeclared field only a text or a number."""
+    if path.type is not None:
+        return value(path, row)
+    json_type, found = as_value(path, row)
+    return f"CASE WHEN {json_type} IN ('text', 'integer', 'real') THEN {found} END"
+
+
 def part(path: Path, row: str = "") -> str:
     """The JSON text of a place in JSON; SQL's null where there is none."""
     base, labels = located(path, row)

@@ -26,26 +26,27 @@ has_where_variable = has_variable
 class Lowered(msgspec.Struct, frozen=True):
     """A query as a statement, with what makes documents of its rows.
 
-    `bounded`: it reads few rows, by an index.
+    `bounded`: it reads few rows, by an index. `alone`: the query is this statement and no other.
     """
 
     statement: Statement
     reader: reader.Reader
     bounded: bool
+    alone: bool = True
 
 
 def query(query: plan.Query) -> Lowered:
     """The statement of a query, without its aggregates."""
     collection = query.collection
     condition, params = where(query.where, row=_row(collection))
-    columns, shown = _columns(query.outputs, collection)
+    columns, shown = columns_of(query.outputs, collection)
     source, joined = search.source(query)
-    orders, ordering = _orders(query)
+    terms, ordering = orders(query)
     params = shown + joined + params + ordering
     parts = [f"SELECT {columns} FROM {source}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")
-    parts.append("ORDER BY " + orders)
+    parts.append("ORDER BY " + terms)
     if query.limit is not None or query.offset is not None:
         parts.append("LIMIT ?")
         params += (amount(query.limit, -1),)
@@ -57,32 +58,18 @@ def query(query: plan.Query) -> Lowered:
     )
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """What documents show: columns with their parameters, and what makes a document of a row of them."""
-
-    columns: tuple[str, ...]
-    params: tuple[Any, ...]
-    read: reader.Reader
-
-
-def shown(outputs: Sequence[plan.Selected], collection: Collection) -> Shown:
-    """The columns and the reader of a selection."""
-    made = [_column(output, collection) for output in outputs]
-    params = tuple(p for _, each in made for p in each)
-    return Shown(tuple(text for text, _ in made), params, reader.compiled(outputs))
-
-
 def _row(collection: Collection) -> str:
     return identifier(collection.name) + "."
 
 
-def _columns(outputs: Sequence[plan.Selected], collection: Collection) -> computed.Fragment:
-    """One column for each output."""
-    made = [_column(output, collection) for output in outputs]
+def columns_of(outputs: Sequence[plan.Selected], collection: Collection) -> computed.Fragment:
+    """One column for each output, and their parameters."""
+    made = [column(output, collection) for output in outputs]
     return ", ".join(text for text, _ in made), tuple(p for _, params in made for p in params)
 
 
-def _column(output: plan.Selected, collection: Collection) -> computed.Fragment:
+def column(output: plan.Selected, collection: Collection) -> computed.Fragment:
+    """The column of one output; of a nested selection, the value that links."""
     if isinstance(output, plan.Computed):
         return computed.column_value(output.expression, collection)
     return _stored_column(output, collection), ()
@@ -96,12 +83,16 @@ def _stored_column(output: plan.Selected, collection: Collection) -> str:
             if path.keys:
                 return expressions.part(path, _row(collection))
             return expressions.column(path, "")
+        case plan.One(hop=hop):
+            return _row(collection) + identifier(hop.field.name)
+        case plan.Many(link=link):
+            return expressions.link(link.local, _row(collection))
         case plan.Score():
             return f"{search.FOUND}._score"
         case plan.Snippet():
             # Replaced by the snippet, which is made for the documents that are shown only.
             return f"{_row(collection)}_n"
-        case plan.Computed() | plan.One() | plan.Many():
+        case plan.Computed():
             raise AssertionError(f"not read by this statement: {output}")
 
 
@@ -113,17 +104,18 @@ def amount(value: plan.Value | None, otherwise: int) -> Any:
         return value.value
 
     def read(variables: Mapping[str, Any]) -> int:
-        amount = value_of(value, variables)
-        if amount is None:
+        found = value_of(value, variables)
+        if found is None:
             return otherwise
-        if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
-            raise TypeMismatch(f"a limit or offset is a whole number from 0, got {amount!r}")
-        return amount
+        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+            raise TypeMismatch(f"a limit or offset is a whole number from 0, got {found!r}")
+        return found
 
     return Bound(read)
 
 
-def _orders(query: plan.Query) -> computed.Fragment:
+def orders(query: plan.Query) -> computed.Fragment:
+    """The terms of the order, the last one unique, and their parameters."""
     collection = query.collection
     last = _row(collection) + _place(collection)
     if query.search is not None and not query.order:
@@ -224,7 +216,7 @@ def ids(collection: Collection, condition: plan.Where) -> Statement:
     )
 
 
-def get(collection: Collection, catalog: Catalog) -> Lowered:
+def get(collection: Collection, catalog: Catalog | None = None) -> Lowered:
     """The statement that reads one document by id, its last parameter, which is left out.
 
     Raises:
@@ -236,7 +228,7 @@ def get(collection: Collection, catalog: Catalog) -> Lowered:
             hint="query them by their fields",
         )
     outputs = everything(collection, catalog)
-    columns, params = _columns(outputs, collection)
+    columns, params = columns_of(outputs, collection)
     text = f"SELECT {columns} FROM {identifier(collection.name)} WHERE id = ?"
     return Lowered(Statement(text, params), reader.compiled(outputs), bounded=True)
 

@@ -105,9 +105,16 @@ async def insert_many(port: Port, name: str, documents: Iterable[Mapping[str, An
     return ids
 
 
-def touch_handlers(port: Port, collection: Collection) -> None:
-    """Wake the workers after the commit if event handlers wait for `collection`."""
-    if port.catalog.handlers_of(collection.name):
+def touch_handlers(port: Port, collection: Collection, *, deleted: bool = False) -> None:
+    """Wake the workers after the commit if event handlers wait for `collection`.
+
+    A delete reaches over relations.
+    """
+    catalog = port.catalog
+    if not catalog.handlers:
+        return
+    names = catalog.reached_by_delete(collection.name) if deleted else (collection.name,)
+    if any(map(catalog.handlers_of, names)):
         port.touch("jobs")
 
 
@@ -165,7 +172,7 @@ async def delete(port: Port, name: str, target: Target, *, all: bool = False) ->
     statement = lower.delete(collection, condition)
     rows = await port.rows(statement.text, statement.bind({}))
     if rows:
-        touch_handlers(port, collection)
+        touch_handlers(port, collection, deleted=True)
     return len(rows)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aurora_db.aql import plan, system
 from aurora_db.aql.catalog import Collection
-from aurora_db.aql.expand import expand_for_write
+from aurora_db.aql.expand import expand_for_write, expand_query
 from aurora_db.base.errors import TypeMismatch
 from aurora_db.sql import lower
 from aurora_db.store import documents, queries
@@ -26,7 +26,7 @@ async def insert(part: plan.Insert, port: Port, scope: Scope) -> Document:
     """Insert one document; it by the outputs."""
     document = _as_document(scope.value(part.data), "'data'")
     ids = await documents.insert_many(port, part.collection.name, [document])
-    return (await queries.by_ids(port, part.collection, part.outputs, ids))[0]
+    return (await queries.by_ids(port, part.collection, part.outputs, ids, scope.variables))[0]
 
 
 async def insert_many(part: plan.InsertMany, port: Port, scope: Scope) -> Document:
@@ -36,7 +36,7 @@ async def insert_many(part: plan.InsertMany, port: Port, scope: Scope) -> Docume
         raise TypeMismatch(f"'data' is a list of objects, got {given!r}")
     rows = [_as_document(one, "each element of 'data'") for one in given]
     ids = await documents.insert_many(port, part.collection.name, rows)
-    nodes = await _nodes(port, part.collection, part.result, ids)
+    nodes = await _nodes(port, part.collection, part.result, ids, scope)
     return _affected(part.result, ids, nodes)
 
 
@@ -45,7 +45,7 @@ async def update(part: plan.Update, port: Port, scope: Scope) -> Document:
     changes = _as_document(scope.value(part.data), "'data'")
     where = expand_for_write(part.where, port.catalog, scope.variables)
     ids = await documents.update_where(port, part.collection, where, changes, scope.variables)
-    nodes = await _nodes(port, part.collection, part.result, ids)
+    nodes = await _nodes(port, part.collection, part.result, ids, scope)
     return _affected(part.result, ids, nodes)
 
 
@@ -57,20 +57,21 @@ async def delete(part: plan.Delete, port: Port, scope: Scope) -> Document:
         before = plan.Query(
             key="", collection=part.collection, outputs=part.result.nodes, where=where
         )
-        nodes = await queries.read(lower.query(before), port, scope)
+        known = expand_query(before, port.catalog, scope.variables)
+        nodes = await queries.documents_of(known, port, scope)
     statement = lower.delete(part.collection, where)
     rows = await port.rows(statement.text, statement.bind(scope.variables))
     if rows:
-        documents.touch_handlers(port, part.collection)
+        documents.touch_handlers(port, part.collection, deleted=True)
     return _affected(part.result, [row[0] for row in rows], nodes)
 
 
 async def _nodes(
-    port: Port, collection: Collection, result: plan.Affected, ids: Sequence[str]
+    port: Port, collection: Collection, result: plan.Affected, ids: Sequence[str], scope: Scope
 ) -> list[Document]:
     if not result.nodes:
         return []
-    return await queries.by_ids(port, collection, result.nodes, ids)
+    return await queries.by_ids(port, collection, result.nodes, ids, scope.variables)
 
 
 def _affected(result: plan.Affected, ids: list[str], nodes: list[Document]) -> Document:
@@ -84,4 +85,6 @@ async def enqueue_job(
     """Put a job into the queue; it by the outputs."""
     options = {name: scope.value(value) for name, value in part.options}
     id = await enqueue(port, options)
-    return (await queries.by_ids(port, system.SYSTEM["_jobs"], part.outputs, [id]))[0]
+    return (
+        await queries.by_ids(port, system.SYSTEM["_jobs"], part.outputs, [id], scope.variables)
+    )[0]

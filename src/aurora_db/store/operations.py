@@ -119,7 +119,7 @@ class Plans:
             operation=operation,
             runners=runners,
             bounded=simple and all(one.bounded for one in lowered),
-            single=simple and len(lowered) == 1,
+            single=simple and len(lowered) == 1 and lowered[0].alone,
         )
 
     def _runner(self, part: plan.Part, lowered: list[lower.Lowered]) -> Runner:

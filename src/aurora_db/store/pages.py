@@ -16,7 +16,7 @@ from aurora_db.aql import page_cursors, plan
 from aurora_db.base.errors import TypeMismatch
 from aurora_db.sql import operands, pages
 from aurora_db.sql.statement import Statement
-from aurora_db.store import search
+from aurora_db.store import nested, search
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port, Row
 from aurora_db.store.scope import Scope
@@ -60,6 +60,14 @@ class PageRunner:
         self._shows = bool(words & {"node", "nodes"})
         self._looks_back = "hasPreviousPage" in words
         self._looks_on = "hasNextPage" in words
+        #: Whether it is one statement: nothing is asked for that needs another.
+        self.single = not (
+            self._counts
+            or (self._looks_back and page.after is not None)
+            or (self._looks_on and page.before is not None)
+            or self._pages.shown.children
+            or query.search is not None
+        )
 
     async def run(self, port: Port, scope: Scope, parts: Mapping[str, Any]) -> Document:
         """The page's object; `parts` are the values of its other keys.
@@ -72,7 +80,11 @@ class PageRunner:
         if self._reads:
             await self._read(found, places, port, scope)
         if self._shows:
-            found.documents = list(map(self._pages.read, found.rows))
+            shown = self._pages.shown
+            read = await nested.reader(
+                shown.read, shown.children, found.rows, port, scope.variables
+            )
+            found.documents = list(map(read, found.rows))
             await search.put_snippets(self._query, found.documents, port, scope)
         if self._counts:
             count = self._count

@@ -23,6 +23,7 @@ from aurora_db.base.errors import (
     Busy,
     DatabaseCorrupt,
     DiskFull,
+    ForeignKeyViolation,
     ReadOnly,
     TooLarge,
     UniqueViolation,
@@ -30,7 +31,7 @@ from aurora_db.base.errors import (
 )
 from aurora_db.sql.buckets import FUNCTION
 from aurora_db.sql.statement import Batch
-from aurora_db.store import functions
+from aurora_db.store import foreign_keys, functions
 from aurora_db.store.port import Params, Row
 from aurora_db.store.timezones import Buckets
 
@@ -187,6 +188,8 @@ def _constraint(text: str) -> AuroraError:
     if stored := _STORE.search(text):
         kind, column, _, name = stored.groups()
         return ValidationError(f"field '{name}' is {column}, got {kind}", field=name, rule="type")
+    if foreign_keys.FAILED in text:
+        return ForeignKeyViolation("Foreign key violation: a relation would lead nowhere")
     return ValidationError(f"the database refused the document: {text}", rule="constraint")
 
 
@@ -235,7 +238,7 @@ class SqlitePort:
         try:
             return self._execute(sql, params).fetchall()
         except DriverError as error:
-            raise translated(error) from error
+            raise self._refused(error, lambda: self._execute(sql, params).fetchall()) from error
 
     async def row(self, sql: str, params: Params = ()) -> Row | None:
         """The first row of one statement, or None."""
@@ -244,7 +247,7 @@ class SqlitePort:
         try:
             rows = self._execute(sql, params).fetchall()
         except DriverError as error:
-            raise translated(error) from error
+            raise self._refused(error, lambda: self._execute(sql, params).fetchall()) from error
         return rows[0] if rows else None
 
     async def measured(self, sql: str, params: Params = ()) -> tuple[list[Row], int]:
@@ -269,19 +272,21 @@ class SqlitePort:
             self._execute(sql, params).fetchall()
             return self.connection.changes()
         except DriverError as error:
-            raise translated(error) from error
+            raise self._refused(error, lambda: self._execute(sql, params).fetchall()) from error
 
     async def batch(self, statement: Batch, rows: Sequence[Sequence[Any]]) -> int:
         """How many rows one statement over many rows of parameters changed itself."""
         if self.guard is not None:
             self.guard()
         changed = 0
+        text, params = "", []
         try:
             for text, params in statement.pieces(rows):
                 self._execute(text, params)
                 changed += self.connection.changes()
         except DriverError as error:
-            raise translated(error) from error
+            piece = (text, params)
+            raise self._refused(error, lambda: self._execute(*piece)) from error
         return changed
 
     async def many(self, sql: str, params: Iterable[Params]) -> list[Row]:
@@ -301,6 +306,12 @@ class SqlitePort:
             self._execute(sql).fetchall()
         except DriverError as error:
             raise translated(error) from error
+
+    def _refused(self, error: Exception, again: Callable[[], object]) -> AuroraError:
+        """Our error for one of the driver; `again` runs the statement once more."""
+        if foreign_keys.FAILED in str(error):
+            return foreign_keys.explain(self.connection, self.catalog, again)
+        return translated(error)
 
     def touch(self, topic: str, urgency: int = 0) -> None:
         """Wake whoever waits for `topic` after the commit."""
