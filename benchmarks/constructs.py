@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from statistics import median
 from time import perf_counter
 from typing import Any
 
 import apsw
 
 from aurora_db import Aurora
-from benchmarks.measure import Figure, database, median
+from benchmarks.measure import RUNS, Figure, database
 
 COUNT = 20_000
 CITIES = ("Accra", "Cork", "Hanoi", "Lisbon", "Oslo", "Perth", "Quito", "Turin")
@@ -221,15 +223,21 @@ def both() -> Iterator[tuple[Aurora, apsw.Connection]]:
             connection.close()
 
 
-def timed(run: Callable[[], object]) -> float:
-    """Microseconds of one run, over as many as a fifth of a second holds."""
+def timed(run: Callable[[], object], seconds: float = 0.1) -> float:
+    """Microseconds of one run, over as many as a tenth of a second holds."""
     start = perf_counter()
     run()
-    times = max(1, min(2_000, int(0.2 / max(perf_counter() - start, 1e-6))))
+    times = max(1, min(1_000, int(seconds / max(perf_counter() - start, 1e-6))))
     start = perf_counter()
     for _ in range(times):
         run()
     return (perf_counter() - start) / times * 1e6
+
+
+def beside(name: str, hand: Callable[[], object], ours: Callable[[], object]) -> Figure:
+    """Both in turns, so that they share what else the machine does; medians."""
+    pairs = [(timed(hand), timed(ours)) for _ in range(RUNS)]
+    return Figure(name, "µs", median(one for one, _ in pairs), median(one for _, one in pairs))
 
 
 def figures() -> list[Figure]:
@@ -238,7 +246,6 @@ def figures() -> list[Figure]:
         made: list[Figure] = []
         for one in CONSTRUCTS:
             params = one.params(db)
-            hand = median(lambda one=one, p=params: timed(lambda: one.hand(connection, p)))
-            ours = median(lambda one=one, p=params: timed(lambda: db.execute(one.text, p)))
-            made.append(Figure(one.name, "µs", hand, ours))
+            hand = partial(one.hand, connection, params)
+            made.append(beside(one.name, hand, partial(db.execute, one.text, params)))
         return made

@@ -156,8 +156,13 @@ class PageRunner:
             found.documents if what == "node" else [self._written(row) for row in found.rows]
             for _, what in key.parts
         ]
-        names = [name for name, _ in key.parts]
-        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        match [name for name, _ in key.parts]:
+            case [name]:
+                return [{name: one} for one in columns[0]]
+            case [name, second]:
+                return [{name: a, second: b} for a, b in zip(*columns, strict=True)]
+            case names:
+                return [dict(zip(names, each, strict=True)) for each in zip(*columns, strict=True)]
 
     def _info(self, what: str, found: Found) -> Any:
         match what:
