@@ -100,9 +100,12 @@ ONE_KEY = by_hand(
     "SELECT id, n, city, v, n, id FROM metrics WHERE (n, id) > (?, ?) ORDER BY n, id LIMIT 21",
     "SELECT n, id FROM metrics ORDER BY n, id LIMIT 1 OFFSET 8999", 2,
 )  # fmt: skip
+#: Nulls come last: a range of the index, then its nulls. One condition for both would sort them all.
 DESCENDING = by_hand(
-    "SELECT id, n, city, v, rank, id FROM metrics WHERE rank <= ?1 AND (rank < ?1 OR id > ?2) "
-    "ORDER BY rank DESC, id LIMIT 21",
+    "SELECT * FROM (SELECT id, n, city, v, rank, id FROM metrics "
+    "WHERE rank <= ?1 AND (rank < ?1 OR id > ?2) ORDER BY rank DESC, id LIMIT 21) "
+    "UNION ALL SELECT * FROM (SELECT id, n, city, v, rank, id FROM metrics "
+    "WHERE rank IS NULL ORDER BY id LIMIT 21) LIMIT 21",
     "SELECT rank, id FROM metrics ORDER BY rank DESC, id LIMIT 1 OFFSET 8999", 2,
 )  # fmt: skip
 
