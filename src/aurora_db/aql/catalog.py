@@ -77,6 +77,10 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     #: `@computed("…")`: the template or expression as typed; such a field has no column.
     computed: str | None = None
 
+    def __hash__(self) -> int:
+        # A default may be a list or an object, which have no hash.
+        return hash((self.name, self.type, self.required))
+
 
 class Index(msgspec.Struct, frozen=True, omit_defaults=True):
     """A `@@index` or `@@unique` over several fields."""

@@ -7,7 +7,8 @@ from typing import Any, Final, cast
 
 from aurora_db.aql import plan, relations, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
-from aurora_db.aql.expressions import Expressions, as_condition, as_value
+from aurora_db.aql.expression_types import as_condition, as_value
+from aurora_db.aql.expressions import Expressions
 from aurora_db.aql.operators import (
     COMPARED,
     COUNTED,

@@ -168,8 +168,13 @@ def _no_old_value(scope: Scope, expression: plan.Expression, op: str, span: Span
 def _field(scope: Scope, collection: Collection, node: syntax.Value) -> Field:
     name = literal(node)
     field = collection.field(name) if isinstance(name, str) else None
+    if field is not None and field.computed is not None:
+        raise scope.fail(
+            HandlerSyntax, f"the field '{name}' is computed, so no write changes it", node.span,
+            "name the fields that it is made of",
+        )  # fmt: skip
     if field is None:
-        known = [one.name for one in collection.fields]
+        known = [one.name for one in collection.stored]
         raise scope.fail(
             UnknownField,
             f"no field named '{name}' in collection '{collection.name}'",
@@ -256,7 +261,10 @@ class _Action:
             raise self._scope.fail(
                 HandlerSyntax, "an insert has no values before it", node.span, "leave out 'old.'"
             )
-        return self._paths.path(name, node)
+        path = self._paths.path(name, node)
+        if path.field is not None and path.field.computed is not None:
+            raise self._scope.unsupported(f"the computed field '{name}' in an action is", node.span)
+        return path
 
 
 def job_option(scope: Scope, name: str, entry: syntax.Entry) -> plan.Value:

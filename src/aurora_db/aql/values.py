@@ -108,6 +108,11 @@ class Scope:
                         {name: cast("plan.Constant", one).value for name, one in pairs}
                     )
                 return plan.ObjectValue(pairs)
+            case syntax.ExpressionLiteral():
+                raise self.fail(
+                    TypeMismatch, "an expression cannot stand here", value.span,
+                    "expressions are values in the data of an update",
+                )  # fmt: skip
             case _:
                 return plan.Constant(literal(value))
 
@@ -210,6 +215,8 @@ def literal(value: syntax.Value) -> Any:
             return {entry.key.text: literal(entry.value) for entry in entries}
         case syntax.VariableRef(name=name):
             raise UndefinedVariable(f"the variable '${name}' cannot stand here")
+        case syntax.ExpressionLiteral(text=text):
+            raise TypeMismatch(f"the expression '{text}' cannot stand here")
 
 
 def syntax_of(value: Any) -> syntax.Value:
@@ -255,6 +262,8 @@ def value_of(
             return [value_of(item, variables, results) for item in items]
         case plan.ObjectValue(items=pairs):
             return {name: value_of(one, variables, results) for name, one in pairs}
+        case plan.Computation():
+            raise AssertionError("an expression has a value for a document only")
 
 
 # --- variables ------------------------------------------------------------------------------

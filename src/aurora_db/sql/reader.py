@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from aurora_db.aql import types
-from aurora_db.aql.expressions import type_of
+from aurora_db.aql.expression_types import type_of
 from aurora_db.aql.plan import Computed, Many, One, Output, Selected
 from aurora_db.base.codec import decode
 

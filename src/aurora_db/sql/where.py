@@ -78,15 +78,20 @@ def needs_worker(condition: plan.Where) -> bool:
             return needs_worker(part)
         case plan.Quantified(over=over, where=inner):
             return isinstance(over, plan.Link) or bool(over.hops) or needs_worker(inner)
-        case plan.Compare(path=plan.Call(function=function, arguments=arguments)):
-            of = arguments[0] if function == SIZE else None
-            if of is None:
-                return not computed.is_pure(condition.path)
-            return not isinstance(of, plan.Path) or bool(of.hops)
         case plan.Compare(path=path, op=op):
-            return op in REGISTERED or bool(path.hops)
+            if isinstance(path, plan.Path):
+                return op in REGISTERED or bool(path.hops)
+            return op in REGISTERED or _calls_ours(path)
         case _:
             assert_never(condition)
+
+
+def _calls_ours(call: plan.Call) -> bool:
+    """Whether the comparison of a computed value needs functions of ours, or other documents."""
+    if call.function == SIZE:
+        of = call.arguments[0]
+        return not isinstance(of, plan.Path) or bool(of.hops)
+    return call.type is None or not computed.is_pure(call)
 
 
 class _Lowering:
