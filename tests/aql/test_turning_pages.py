@@ -185,3 +185,18 @@ def test_what_is_no_cursor_is_refused(db, text):
     db.execute(SCHEMA)
     with pytest.raises(TypeMismatch, match="cursor"):
         page(db, [("a", "ASC", None)], first=1, after=text)
+
+
+def test_the_number_of_statements_does_not_depend_on_the_data(db):
+    """A page, its two ends, its total, all aggregates, groups and their documents: each is one statement."""
+    db.execute(SCHEMA)
+    text = """query ($after: String) { p(first: 2, after: $after) {
+      edges { node { id } } pageInfo { hasPreviousPage hasNextPage } totalCount
+      one: aggregate { count } two: aggregate { sum(field: "r") }
+      groupBy(field: "b") { key nodes(limit: 1) { id } }
+    } }"""
+    fill(db, [{"r": 1}] * 2)
+    after = page(db, [], first=1)["pageInfo"]["endCursor"]
+    few = len(db.explain(text, {"after": after}).sql)
+    fill(db, [{"r": n % 3, "b": str(n)} for n in range(500)])
+    assert (few, len(db.explain(text, {"after": after}).sql)) == (6, 6)

@@ -114,8 +114,9 @@ class Selections:
             raise self._scope.unsupported(f"'{name}' is", selection.name.span)
         if name in OF_QUERIES:
             raise self._scope.fail(
-                UnknownField, f"'{name}' stands in a query only", selection.name.span
-            )
+                UnknownField, f"'{name}' stands in a query only", selection.name.span,
+                f"select it in a query of its own: {{ {self._collection.name} {{ {name} … }} }}",
+            )  # fmt: skip
         self._scope.arguments(f"the field '{name}'", selection.arguments, {})
         path = self._conditions.path(self._synonyms.get(name, name), selection.name)
         shown = _shown(key_of(selection), path, self._conditions)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from aurora_db.aql import plan
 from aurora_db.aql.aggregates import INT, result_type
 from aurora_db.aql.catalog import Type
-from aurora_db.aql.groups import having_value
+from aurora_db.aql.having import having_value
 from aurora_db.aql.intervals import interval
 from aurora_db.aql.operands import type_of
 from aurora_db.aql.values import value_of
@@ -206,7 +206,9 @@ class _Lowering:
             keys = ", ".join(text for text, _ in self._keys)
             columns.append(f"row_number() OVER (PARTITION BY {keys} ORDER BY {order[0]}) AS _rank")
             params += [p for _, each in self._keys for p in each] + list(order[1])
-        both = plan.And((self._query.where, nodes.where))
+        both = self._query.where
+        if nodes.where != plan.ALWAYS:
+            both = plan.And((both, nodes.where))
         source, more = operands.source(replace(self._query, where=both))
         return f"SELECT {', '.join(columns)} {source}", [*params, *more]
 
