@@ -5,11 +5,10 @@ The same code resolves a definition when it is typed and again when triggers are
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any, Final, cast
 
-from aurora_db.aql import parser, plan, suggest, syntax
+from aurora_db.aql import plan, suggest, syntax
 from aurora_db.aql.catalog import Catalog, Collection, Field, Handler, HandlerEvent
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.values import Scope, literal
@@ -52,6 +51,8 @@ def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.
     if len(set(events)) != len(events):
         raise scope.fail(AqlError, "an event stands twice in 'on'", node.span)
     made = _triggers(scope, node, events, catalog)
+    import hashlib  # noqa: PLC0415 - for definitions only
+
     digest = hashlib.sha256(
         repr((node.on, node.fields, node.where, node.action)).encode()
     ).hexdigest()
@@ -63,6 +64,8 @@ def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.
 
 def triggers_of(handler: Handler, catalog: Catalog) -> tuple[plan.HandlerTrigger, ...]:
     """What the triggers of a stored event handler do, against the catalog of now."""
+    from aurora_db.aql import parser  # noqa: PLC0415 - programs without AQL texts do without
+
     (node,) = parser.parse(handler.text).definitions
     return define(cast("syntax.HandlerDefinition", node), handler.text, catalog).triggers
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aurora_db.aql.catalog import Catalog
 from aurora_db.base.clock import Clock
@@ -26,6 +22,10 @@ from aurora_db.store.held import DEADLINE, Held
 from aurora_db.store.port import Verb, finish
 from aurora_db.store.sqlite import Connection, DriverError, Execute, SqlitePort, connect, translated
 from aurora_db.store.writer import Single, Writer, closed
+
+if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -121,6 +121,8 @@ class Engine:
         )
         private = None
         if path == ":memory:":
+            import tempfile  # noqa: PLC0415 - files do without
+
             private = tempfile.mkdtemp(prefix="aurora-")
             path, durability = str(Path(private, "memory.db")), "none"
         else:
@@ -194,6 +196,9 @@ class Engine:
         if bounded:
             return self.read(verb)
         self._check()
+        import asyncio  # noqa: PLC0415 - a blocking program does without
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - the same
+
         if self._pool is None:
             self._pool = ThreadPoolExecutor(READERS, "aurora-reader")
         return await asyncio.get_running_loop().run_in_executor(self._pool, self.read, verb)
@@ -220,11 +225,13 @@ class Engine:
         self._check(writing=True)
         return self._writer.run(verb, durable=durable)
 
-    def submit(self, verb: Verb[T] | Single[T]) -> asyncio.Future[T]:
-        """The same for tasks: a future of the running event loop, resolved after the commit."""
+    def submit(
+        self, verb: Verb[T] | Single[T], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Future[T]:
+        """The same for tasks: a future of their event loop, resolved after the commit."""
         if self.foreign or self._closed or self._read_only:
             self._check(writing=True)
-        return self._writer.submit(verb)
+        return self._writer.submit(verb, loop)
 
     def _refresh(self) -> bool:
         """Inside a write transaction: notice definitions that another process made.
@@ -266,6 +273,8 @@ class Engine:
     @asynccontextmanager
     async def transaction_async(self, deadline: float = DEADLINE) -> AsyncIterator[Held]:
         """The same for tasks; waiting for the writer and for the disk happens on threads."""
+        import asyncio  # noqa: PLC0415 - a blocking program does without
+
         self._check(writing=True)
         self._writer.refuse_holder()
         held = await asyncio.to_thread(self._writer.hold, deadline)
@@ -350,6 +359,8 @@ class Engine:
                 # The last one folds the log into the file; without room it does that next time.
                 logger.warning("the log stays beside the database", exc_info=translated(error))
         if self._private is not None:
+            import shutil  # noqa: PLC0415 - files do without
+
             shutil.rmtree(self._private, ignore_errors=True)
 
     def __repr__(self) -> str:

@@ -7,7 +7,6 @@ façade generated from the other differs by the gate's name only.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -49,7 +48,11 @@ class AsyncGate:
     """Each verb is a transaction of its own; the event loop goes on meanwhile."""
 
     def __init__(self, engine: Engine) -> None:
+        import asyncio  # noqa: PLC0415 - a blocking program does without
+
         self._engine = engine
+        self._running_loop = asyncio.get_running_loop
+        self._to_thread = asyncio.to_thread
 
     @property
     def catalog(self) -> Catalog:
@@ -66,11 +69,11 @@ class AsyncGate:
     def write(self, verb: Verb[T] | Single[T]) -> Awaitable[T]:
         """Run a writing verb; when it was awaited, its effects are on disk."""
         # A coroutine around the future would cost each write another hop.
-        return self._engine.submit(verb)
+        return self._engine.submit(verb, self._running_loop())
 
     async def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks on a thread of its own."""
-        return await asyncio.to_thread(work)
+        return await self._to_thread(work)
 
 
 class HeldGate:

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from aurora_db.aql import parser, plan, resolve, system
+from aurora_db.aql import plan, resolve, system
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.base.errors import NotFound, TypeMismatch, UnusedVariable
 from aurora_db.sql import lower
@@ -80,6 +80,8 @@ class Plans:
         kept = self._kept.get(text)
         if kept is not None and kept[0] == catalog.version:
             return kept[1]
+        from aurora_db.aql import parser  # noqa: PLC0415 - programs without AQL texts do without
+
         meant = resolve.resolve(parser.parse(text), text, catalog)
         prepared = tuple(self._operation(operation) for operation in meant.operations)
         while len(self._kept) >= KEPT:

@@ -8,12 +8,11 @@ failed COMMIT fails all of them with the same error. Nothing is acknowledged bef
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -22,6 +21,9 @@ from aurora_db.sql.statement import Batch
 from aurora_db.store.held import DEADLINE, Held, caller, last_position, mark_operation
 from aurora_db.store.port import Verb, finish
 from aurora_db.store.sqlite import SYNCHRONOUS, SqlitePort
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -163,12 +165,14 @@ class Writer:
 
     # --- asynchronous callers ---------------------------------------------------------------
 
-    def submit(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> asyncio.Future[T]:
-        """Hand an operation to the writer thread; the future is resolved after its commit."""
+    def submit(
+        self, verb: Verb[T] | Single[T], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Future[T]:
+        """Hand an operation to the writer thread; a future of `loop`, resolved after its commit."""
         if self._closed or self._held is not None:
             self.refuse_holder()
-        waiting = _Waiting(verb, durable)
-        waiting.loop = loop = asyncio.get_running_loop()
+        waiting = _Waiting(verb, durable=True)
+        waiting.loop = loop
         waiting.future = future = loop.create_future()
         self._queue.append(waiting)
         if self._thread is None:
