@@ -19,7 +19,7 @@ from aurora_db.base.errors import AccessDenied, MissingWhere, UnknownCollection
 from aurora_db.sql import lower
 from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port, Row
-from aurora_db.store.writer import Single
+from aurora_db.store.waiting import Single
 
 Document = dict[str, Any]
 

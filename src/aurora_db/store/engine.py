@@ -21,7 +21,8 @@ from aurora_db.store.doorbell import Doorbell, Ringer
 from aurora_db.store.held import DEADLINE, Held
 from aurora_db.store.port import Verb, finish
 from aurora_db.store.sqlite import Connection, DriverError, Execute, SqlitePort, connect, translated
-from aurora_db.store.writer import Single, Writer, closed
+from aurora_db.store.waiting import Single
+from aurora_db.store.writer import Writer, closed
 
 if TYPE_CHECKING:
     import asyncio

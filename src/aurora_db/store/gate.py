@@ -14,7 +14,7 @@ from aurora_db.aql.catalog import Catalog
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
 from aurora_db.store.port import Port, Verb, finish
-from aurora_db.store.writer import Single
+from aurora_db.store.waiting import Single
 
 T = TypeVar("T")
 
