@@ -187,3 +187,26 @@ def test_a_read_only_folder(tmp_path):
         check=False,
     )
     assert done.stdout.split() == ["read_only", "True"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("tags", "kept"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (("a",), ["a"]),
+        ([], []),
+        ([1], "field 'tags'[0] is String, got Int 1"),
+        (["a", None], "field 'tags'[1] is required"),
+        (["a", "\ud800"], "field 'tags'[1] holds half of a surrogate pair"),
+        ("a", "field 'tags' is [String!], got String 'a'"),
+    ],
+)
+def test_a_list_of_texts_is_stored_or_refused_at_its_element(db, tags, kept):
+    """What is no text is named by its place."""
+    db.execute("schema { define collection u { tags: [String!] } }")
+    if isinstance(kept, list):
+        assert db["u"].get(db["u"].insert({"tags": tags}))["tags"] == kept
+        return
+    with pytest.raises(AuroraError) as refused:
+        db["u"].insert({"tags": tags})
+    assert refused.value.message == kept
