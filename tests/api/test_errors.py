@@ -6,6 +6,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -173,19 +175,19 @@ except ReadOnly as error:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")
-def test_a_read_only_folder(tmp_path):
+def test_a_read_only_folder():
     """Who may not write the folder is told so."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o555)
-    done = subprocess.run(
-        [sys.executable, "-c", READ_ONLY, locked / "a.db"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Not in `tmp_path`: pytest closes its folders to other users whenever a run begins.
+    with tempfile.TemporaryDirectory() as outside:
+        Path(outside).chmod(0o755)
+        locked = Path(outside, "locked")
+        locked.mkdir(mode=0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, locked / "a.db"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.stdout.split() == ["read_only", "True"], done.stderr
 
 

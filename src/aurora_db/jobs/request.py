@@ -50,7 +50,7 @@ def request(
     """
     if not isinstance(type, str) or not type:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise _refused("type", type, "a text that is not empty")
-    if priority.__class__ is Priority and (
+    if isinstance(priority, Priority) and (
         retries is delay is run_at is queue is timeout is backoff is None and tags == ()
     ):
         # As most are.
