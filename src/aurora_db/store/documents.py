@@ -29,7 +29,7 @@ from aurora_db.base.errors import (
 from aurora_db.sql import lower
 from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port
-from aurora_db.store.writer import Single
+from aurora_db.store.waiting import Single
 
 Document = dict[str, Any]
 

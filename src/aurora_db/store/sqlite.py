@@ -53,9 +53,13 @@ class Patience:
 
     SQLite's own sleeps longer the longer it has waited, up to 100 ms, so that whoever came late
     goes first: beside four busy processes one waited more than a second for each write.
+
+    Args:
+        before: called before the first wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[], None] | None = None) -> None:
+        self._before = before
         self._since = 0.0
 
     def __call__(self, tries: int) -> bool:
@@ -63,6 +67,8 @@ class Patience:
         now = time.monotonic()
         if tries == 0:
             self._since = now
+            if self._before is not None:
+                self._before()
         waited = now - self._since
         if waited * 1_000 > BUSY_TIMEOUT_MS:
             return False
