@@ -68,7 +68,7 @@ def _version(node: syntax.MigrationVersion, text: str, file: str | None) -> plan
 
 def checksum(text: str) -> str:
     """A digest of what is meant to be typed: white space, commas and comments do not matter."""
-    typed = "\0".join(tokens.tokenize(text).texts)
+    typed = "\0".join(filter(None, tokens.tokenize(text).texts))
     return hashlib.sha256(typed.encode()).hexdigest()
 
 
