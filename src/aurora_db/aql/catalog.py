@@ -103,6 +103,10 @@ class Collection(msgspec.Struct, frozen=True, omit_defaults=True):
     system: bool = False
     indexes: tuple[Index, ...] = ()
 
+    def __hash__(self) -> int:
+        # Each insert looks its statement up by it: walking all fields would cost more than the check.
+        return hash((self.name, len(self.fields)))
+
     @property
     def stored(self) -> tuple[Field, ...]:
         """The fields that have a column: all but computed ones."""
