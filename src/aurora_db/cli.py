@@ -225,6 +225,29 @@ def _where(text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
+@_command("migrate", "aurora migrate shop.db migrations --dry-run")
+def migrate(
+    file: File,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder of *.aql files, run in natural order.")
+    ],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run all of it and undo it.")] = False,
+    machine: Machine = False,
+) -> None:
+    """Apply the migrations that are not applied yet; the file is made if it does not exist."""
+    with Aurora(file) as db:
+        results = db.migrate(folder, dry_run=dry_run)
+    if machine:
+        _say(results, machine=True)
+        return
+    for one in results:
+        steps = f" ({one.steps} steps)" if one.status == "applied" else ""
+        sys.stdout.write(f"{one.version}: {one.status}{steps}\n")
+    if dry_run:
+        sys.stdout.write("a dry run: nothing of it was kept\n")
+
+
 @_command("check", "aurora check shop.db")
 def check(file: File, *, machine: Machine = False) -> None:
     """Read the whole file and say what is wrong with it; exit code 1 if anything is."""

@@ -191,3 +191,24 @@ def test_a_bar_on_a_terminal_only(aurora, tmp_path):
     os.close(master)
     assert done.stdout == b"p: 5,000 imported, 0 skipped, 0 failed\n"
     assert "100%" in shown
+
+
+def test_migrate_applies_a_folder(aurora, tmp_path):
+    """A dry run tells what would come; then each version is applied once."""
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    (folder / "1_p.aql").write_text("define collection p { name: String }")
+    (folder / "2_price.aql").write_text("alter collection p { add price: Float }")
+    assert aurora("migrate", "shop.db", "migrations", "--dry-run") == (
+        0,
+        "1_p: applied (1 steps)\n2_price: applied (1 steps)\na dry run: nothing of it was kept\n",
+        "",
+    )
+    code, out, _ = aurora("migrate", "shop.db", "migrations", "--json")
+    assert code == 0
+    assert [one["status"] for one in json.loads(out)] == ["applied", "applied"]
+    assert aurora("migrate", "shop.db", "migrations")[1] == "1_p: skipped\n2_price: skipped\n"
+    (folder / "1_p.aql").write_text("define collection p { name: Int }")
+    code, _, error = aurora("migrate", "shop.db", "migrations")
+    assert code == 1
+    assert "version '1_p' was applied with another text" in error
