@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,24 @@ class Independent:
                 self._db.executemany(f"INSERT INTO {table} VALUES ({holes})", cells)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What a statement gives."""
         return self._db.execute(sql).fetchall()
 
     def close(self) -> None:
+        """Forget it."""
         self._db.close()
+
+
+#: The database, the other one, and the months that both have.
+Both = tuple[Aurora, Independent, int]
 
 
 @pytest.fixture(
     scope="module", params=[1, pytest.param(12, marks=pytest.mark.long)], ids=["January", "2013"]
 )
-def both(request, tmp_path_factory):
+def both(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Both]:
     """The database, and the other one."""
     folder = tmp_path_factory.mktemp("flights")
     files = load.load(folder / "flights.db", folder, request.param)
@@ -61,7 +70,7 @@ def close(value: float | None) -> Any:
     return None if value is None else pytest.approx(value, rel=1e-9)
 
 
-def test_everything_is_imported(both):
+def test_everything_is_imported(both: Both) -> None:
     """Each line of the five files is a document, and each relation holds."""
     db, other, months = both
     for table, count in {**ROWS, **SIZES[months]}.items():
@@ -70,13 +79,13 @@ def test_everything_is_imported(both):
     assert missing == other.rows("SELECT count(*) FROM flights WHERE dep_time IS NULL")[0][0]
 
 
-def test_the_questions_are_ten():
+def test_the_questions_are_ten() -> None:
     """Every question has its sentence and its test below."""
     assert len(ask.QUESTIONS) == 10
     assert {f"test_{name}" for name in ask.QUESTIONS} <= set(globals())
 
 
-def test_busiest_airlines(both):
+def test_busiest_airlines(both: Both) -> None:
     db, other, _ = both
     wanted = other.rows(
         "SELECT carrier, count(*) AS n, avg(dep_delay) FROM flights GROUP BY carrier ORDER BY n DESC LIMIT 5"
@@ -86,7 +95,7 @@ def test_busiest_airlines(both):
     ]
 
 
-def test_airports_by_delay(both):
+def test_airports_by_delay(both: Both) -> None:
     db, other, _ = both
     wanted = other.rows(
         "SELECT origin, count(*), avg(dep_delay), max(dep_delay) FROM flights "
@@ -98,7 +107,7 @@ def test_airports_by_delay(both):
     ]
 
 
-def test_cancelled(both):
+def test_cancelled(both: Both) -> None:
     db, other, _ = both
     (wanted,) = other.rows(
         "SELECT count(*), count(DISTINCT carrier) FROM flights WHERE dep_time IS NULL"
@@ -106,7 +115,7 @@ def test_cancelled(both):
     assert asked(db, "cancelled") == {"aggregate": {"count": wanted[0], "airlines": wanted[1]}}
 
 
-def test_latest_arrivals(both):
+def test_latest_arrivals(both: Both) -> None:
     db, other, _ = both
     wanted = other.rows(
         "SELECT f.month, f.day, f.flight, o.name, f.dest, f.arr_delay, a.name FROM flights AS f "
@@ -122,7 +131,7 @@ def test_latest_arrivals(both):
     ]  # fmt: skip
 
 
-def test_from_jfk(both):
+def test_from_jfk(both: Both) -> None:
     db, other, _ = both
     wanted = other.rows(
         "SELECT dest, count(*) AS n FROM flights WHERE origin = 'JFK' GROUP BY dest ORDER BY n DESC, dest LIMIT 5"
@@ -130,7 +139,7 @@ def test_from_jfk(both):
     assert asked(db, "from_jfk")["groupBy"] == [{"key": key, "count": n} for key, n in wanted]
 
 
-def test_by_month(both):
+def test_by_month(both: Both) -> None:
     db, other, _ = both
     wanted = other.rows(
         "SELECT month, count(*), avg(arr_delay) FROM flights GROUP BY month ORDER BY month"
@@ -140,7 +149,7 @@ def test_by_month(both):
     ]
 
 
-def test_longest_routes(both):
+def test_longest_routes(both: Both) -> None:
     db, other, _ = both
     wanted = other.rows(
         "SELECT carrier, max(distance) FROM flights GROUP BY carrier ORDER BY carrier"
@@ -150,7 +159,7 @@ def test_longest_routes(both):
     ]
 
 
-def test_made_up_time(both):
+def test_made_up_time(both: Both) -> None:
     db, other, _ = both
     wanted = other.rows(
         "SELECT flight, dest, dep_delay - arr_delay FROM flights WHERE dep_delay - arr_delay >= 60 "
@@ -161,7 +170,7 @@ def test_made_up_time(both):
     ]
 
 
-def test_largest_planes(both):
+def test_largest_planes(both: Both) -> None:
     db, other, _ = both
     planes = other.rows(
         "SELECT tailnum, model, seats FROM planes WHERE seats >= 400 ORDER BY seats DESC, tailnum"
@@ -177,7 +186,7 @@ def test_largest_planes(both):
     assert wanted
 
 
-def test_windiest(both):
+def test_windiest(both: Both) -> None:
     db, other, _ = both
     wanted = other.rows(
         "SELECT origin, time_hour, wind_speed FROM weather WHERE wind_speed BETWEEN 35 AND 200 "

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
 from aurora_db.aio_collection import AsyncCollection
+from aurora_db.aio_files import AsyncFiles
 from aurora_db.aio_query import AsyncQuery
 from aurora_db.aql import access, spelling
 from aurora_db.aql.builder import Chain
@@ -23,7 +24,6 @@ from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
 from aurora_db.base.records import (
     Explanation,
-    ImportReport,
     Job,
     MigrationResult,
     Priority,
@@ -34,7 +34,7 @@ from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import alter, documents, exclusive, migration_files, operations, transfer
+from aurora_db.store import alter, documents, exclusive, migration_files, operations
 from aurora_db.store import check as checking
 from aurora_db.store import explain as explaining
 from aurora_db.store.documents import Document
@@ -50,7 +50,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _AsyncVerbs:
+class _AsyncVerbs(AsyncFiles):
     """The verbs that a database and an open transaction share."""
 
     def __init__(
@@ -304,71 +304,6 @@ class _AsyncVerbs:
         """
         return await self._gate.write(lambda port: job_verbs.retry_one(port, id))
 
-    async def import_file(
-        self,
-        name: str,
-        path: str | os.PathLike[str],
-        format: str | None = None,
-        on_conflict: str = "error",
-        progress: transfer.Progress | None = None,
-        null_values: Iterable[str] | None = None,
-    ) -> ImportReport:
-        """Insert the documents of a file into a collection, in bounded memory.
-
-        Batches are transactions of their own: a document that is refused is in the report with its
-        line, the others are imported.
-
-        Args:
-            name: the collection.
-            path: the file.
-            format: "json", "ndjson", "csv" or "parquet"; what the file's name says when absent.
-            on_conflict: for a document with the id or a unique value of another one: "error" counts it
-                as failed, "skip" as skipped, "replace" puts it in the place of the other one.
-            progress: called after each batch with bytes done and bytes in all.
-            null_values: texts of a CSV file that mean null, besides the empty one, in every column;
-                when absent NA, NaN and null, where the field is no text.
-
-        Raises:
-            ValidationError: the file cannot be read as its format; what was imported before stays.
-            UnknownField: a column of a CSV file is no field.
-            NotFound: there is no such file.
-            MissingDependency: "parquet" without pyarrow.
-        """
-        collection = documents.writable(self._gate.catalog, name)
-        file = os.fspath(path)
-        work = transfer.Importing(collection, file, format, on_conflict, null_values)
-        while (batch := await self._gate.offload(work.batch)) is not None:
-            work.took(await self._gate.write(partial(work.write, batch=batch)), progress)
-        return work.tally.report()
-
-    async def export_file(
-        self,
-        name: str,
-        path: str | os.PathLike[str],
-        format: str | None = None,
-        where: Mapping[str, Any] | None = None,
-        progress: transfer.Progress | None = None,
-    ) -> int:
-        """Write the documents that match into a file; returns how many those were.
-
-        It is one snapshot, in order of insertion, and appears under its name when it is whole.
-
-        Args:
-            name: the collection.
-            path: the file; one that exists is replaced.
-            format: "json", "ndjson", "csv" or "parquet"; what the file's name says when absent.
-            where: a where-object; everything without it.
-            progress: called after each page with documents done and documents in all.
-
-        Raises:
-            ReadOnly: the file cannot be written.
-            MissingDependency: "parquet" without pyarrow.
-        """
-        file = os.fspath(path)
-        return await self._gate.read(
-            lambda port: transfer.export_file(port, name, file, format, where, progress)
-        )
-
 
 class AsyncTransaction(_AsyncVerbs):
     """An open transaction: the verbs of the database, committed together at its end."""
@@ -477,6 +412,10 @@ class AsyncAurora(_AsyncVerbs):
         async with self._engine.transaction_async() as held:
             yield AsyncTransaction(self._engine, held, self._plans, self._jobs)
 
+    async def check(self) -> list[Problem]:
+        """Read the whole file; what is damaged or breaks a constraint, nothing when all is well."""
+        return await self._gate.read(checking.check)
+
     async def migrate(
         self, source: str | os.PathLike[str], *, dry_run: bool = False
     ) -> list[MigrationResult]:
@@ -494,10 +433,6 @@ class AsyncAurora(_AsyncVerbs):
         stages = self._plans.migration(await AsyncGate(self._engine).offload(gather))
         await self._stages(stages)
         return stages.results
-
-    async def check(self) -> list[Problem]:
-        """Read the whole file; what is damaged or breaks a constraint, nothing when all is well."""
-        return await self._gate.read(checking.check)
 
     async def close(self, timeout: Duration | None = None) -> None:  # noqa: ASYNC109
         """Stop taking jobs, wait for the running ones, close the file. Twice is no error.

@@ -225,27 +225,27 @@ def _where(text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
-@_command("migrate", "aurora migrate shop.db migrations --dry-run")
+@_command("migrate", "aurora migrate shop.db migrations/ --dry-run")
 def migrate(
     file: File,
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder of *.aql files, run in natural order.")
+    source: Annotated[
+        str, typer.Argument(metavar="DIR|FILE.aql", help="A folder of *.aql files, or one of them.")
     ],
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run all of it and undo it.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run all, then undo it.")] = False,
     machine: Machine = False,
 ) -> None:
-    """Apply the migrations that are not applied yet; the file is made if it does not exist."""
+    """Apply the versions that are not applied yet; the file is made if it does not exist."""
+    text = source if os.path.isdir(source) else _text_of(source)
     with Aurora(file) as db:
-        results = db.migrate(folder, dry_run=dry_run)
+        results = db.migrate(text, dry_run=dry_run)
     if machine:
         _say(results, machine=True)
         return
     for one in results:
-        steps = f" ({one.steps} steps)" if one.status == "applied" else ""
-        sys.stdout.write(f"{one.version}: {one.status}{steps}\n")
+        sys.stdout.write(f"{one.version}: {one.status}\n")
     if dry_run:
-        sys.stdout.write("a dry run: nothing of it was kept\n")
+        sys.stdout.write("nothing was kept\n")
 
 
 @_command("check", "aurora check shop.db")

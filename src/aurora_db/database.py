@@ -20,7 +20,6 @@ from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
 from aurora_db.base.records import (
     Explanation,
-    ImportReport,
     Job,
     MigrationResult,
     Priority,
@@ -29,11 +28,12 @@ from aurora_db.base.records import (
 from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.database_query import Query
+from aurora_db.files import Files
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import alter, documents, exclusive, migration_files, operations, transfer
+from aurora_db.store import alter, documents, exclusive, migration_files, operations
 from aurora_db.store import check as checking
 from aurora_db.store import explain as explaining
 from aurora_db.store.documents import Document
@@ -49,7 +49,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Verbs:
+class _Verbs(Files):
     """The verbs that a database and an open transaction share."""
 
     def __init__(self, engine: Engine, gate: Gate | HeldGate, plans: Plans, jobs: Jobs) -> None:
@@ -299,71 +299,6 @@ class _Verbs:
         """
         return self._gate.write(lambda port: job_verbs.retry_one(port, id))
 
-    def import_file(
-        self,
-        name: str,
-        path: str | os.PathLike[str],
-        format: str | None = None,
-        on_conflict: str = "error",
-        progress: transfer.Progress | None = None,
-        null_values: Iterable[str] | None = None,
-    ) -> ImportReport:
-        """Insert the documents of a file into a collection, in bounded memory.
-
-        Batches are transactions of their own: a document that is refused is in the report with its
-        line, the others are imported.
-
-        Args:
-            name: the collection.
-            path: the file.
-            format: "json", "ndjson", "csv" or "parquet"; what the file's name says when absent.
-            on_conflict: for a document with the id or a unique value of another one: "error" counts it
-                as failed, "skip" as skipped, "replace" puts it in the place of the other one.
-            progress: called after each batch with bytes done and bytes in all.
-            null_values: texts of a CSV file that mean null, besides the empty one, in every column;
-                when absent NA, NaN and null, where the field is no text.
-
-        Raises:
-            ValidationError: the file cannot be read as its format; what was imported before stays.
-            UnknownField: a column of a CSV file is no field.
-            NotFound: there is no such file.
-            MissingDependency: "parquet" without pyarrow.
-        """
-        collection = documents.writable(self._gate.catalog, name)
-        file = os.fspath(path)
-        work = transfer.Importing(collection, file, format, on_conflict, null_values)
-        while (batch := self._gate.offload(work.batch)) is not None:
-            work.took(self._gate.write(partial(work.write, batch=batch)), progress)
-        return work.tally.report()
-
-    def export_file(
-        self,
-        name: str,
-        path: str | os.PathLike[str],
-        format: str | None = None,
-        where: Mapping[str, Any] | None = None,
-        progress: transfer.Progress | None = None,
-    ) -> int:
-        """Write the documents that match into a file; returns how many those were.
-
-        It is one snapshot, in order of insertion, and appears under its name when it is whole.
-
-        Args:
-            name: the collection.
-            path: the file; one that exists is replaced.
-            format: "json", "ndjson", "csv" or "parquet"; what the file's name says when absent.
-            where: a where-object; everything without it.
-            progress: called after each page with documents done and documents in all.
-
-        Raises:
-            ReadOnly: the file cannot be written.
-            MissingDependency: "parquet" without pyarrow.
-        """
-        file = os.fspath(path)
-        return self._gate.read(
-            lambda port: transfer.export_file(port, name, file, format, where, progress)
-        )
-
 
 class Transaction(_Verbs):
     """An open transaction: the verbs of the database, committed together at its end."""
@@ -472,6 +407,10 @@ class Aurora(_Verbs):
         with self._engine.transaction() as held:
             yield Transaction(self._engine, held, self._plans, self._jobs)
 
+    def check(self) -> list[Problem]:
+        """Read the whole file; what is damaged or breaks a constraint, nothing when all is well."""
+        return self._gate.read(checking.check)
+
     def migrate(
         self, source: str | os.PathLike[str], *, dry_run: bool = False
     ) -> list[MigrationResult]:
@@ -489,10 +428,6 @@ class Aurora(_Verbs):
         stages = self._plans.migration(Gate(self._engine).offload(gather))
         self._stages(stages)
         return stages.results
-
-    def check(self) -> list[Problem]:
-        """Read the whole file; what is damaged or breaks a constraint, nothing when all is well."""
-        return self._gate.read(checking.check)
 
     def close(self, timeout: Duration | None = None) -> None:  # noqa: ASYNC109
         """Stop taking jobs, wait for the running ones, close the file. Twice is no error.

@@ -125,6 +125,25 @@ def test_check_finds_nothing_or_what_is_wrong(aurora, tmp_path):
     assert (code, out) == (1, "file: CHECK constraint failed in p\n")
 
 
+def test_migrate_applies_each_version_once(aurora, tmp_path):
+    """A folder of files, in their natural order; a dry run keeps nothing."""
+    (tmp_path / "steps").mkdir()
+    (tmp_path / "steps" / "1.aql").write_text(
+        'migrate { "v1": { define collection p { name: String } } }'
+    )
+    (tmp_path / "steps" / "2.aql").write_text(
+        'migrate { "v2": { alter collection p { add n: Int = 7 } } }'
+    )
+    assert aurora("migrate", "shop.db", "steps", "--dry-run")[:2] == (
+        0,
+        "v1: applied\nv2: applied\nnothing was kept\n",
+    )
+    assert aurora("migrate", "shop.db", "steps")[:2] == (0, "v1: applied\nv2: applied\n")
+    code, out, _ = aurora("migrate", "shop.db", "steps/2.aql", "--json")
+    assert (code, json.loads(out)) == (0, [{"version": "v2", "status": "skipped"}])
+    assert aurora("migrate", "shop.db", "none.aql")[0] == 1
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -155,7 +174,7 @@ def test_a_file_that_does_not_exist_is_not_made(aurora, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["run", "import", "export", "check"])
+@pytest.mark.parametrize("command", ["run", "import", "export", "migrate", "check"])
 def test_every_help_has_an_example(aurora, command):
     """`--help` shows how it is typed."""
     code, out, _ = aurora(command, "--help", COLUMNS="200")
@@ -191,24 +210,3 @@ def test_a_bar_on_a_terminal_only(aurora, tmp_path):
     os.close(master)
     assert done.stdout == b"p: 5,000 imported, 0 skipped, 0 failed\n"
     assert "100%" in shown
-
-
-def test_migrate_applies_a_folder(aurora, tmp_path):
-    """A dry run tells what would come; then each version is applied once."""
-    folder = tmp_path / "migrations"
-    folder.mkdir()
-    (folder / "1_p.aql").write_text("define collection p { name: String }")
-    (folder / "2_price.aql").write_text("alter collection p { add price: Float }")
-    assert aurora("migrate", "shop.db", "migrations", "--dry-run") == (
-        0,
-        "1_p: applied (1 steps)\n2_price: applied (1 steps)\na dry run: nothing of it was kept\n",
-        "",
-    )
-    code, out, _ = aurora("migrate", "shop.db", "migrations", "--json")
-    assert code == 0
-    assert [one["status"] for one in json.loads(out)] == ["applied", "applied"]
-    assert aurora("migrate", "shop.db", "migrations")[1] == "1_p: skipped\n2_price: skipped\n"
-    (folder / "1_p.aql").write_text("define collection p { name: Int }")
-    code, _, error = aurora("migrate", "shop.db", "migrations")
-    assert code == 1
-    assert "version '1_p' was applied with another text" in error

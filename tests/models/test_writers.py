@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aurora_db import Aurora
+from aurora_db import Aurora, ForeignKeyViolation
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -55,6 +55,40 @@ def test_eight_threads(path):
         for thread in threads:
             thread.join(120)
         agree(db, seeds, won)
+
+
+def test_relations_hold_under_threads(path):
+    """Half delete parents, half give them children: no child is left without."""
+    with Aurora(path) as db:
+        db.execute("""schema {
+            define collection parents { n: Int }
+            define collection children { parent: ID! @relation(to: "parents")  n: Int }
+        }""")
+        db["parents"].insert_many([{"id": str(n)} for n in range(60)])
+        together = threading.Barrier(8)
+        refused: list[str] = []
+
+        def write(worker):
+            together.wait(30)
+            for n in range(60):
+                try:
+                    if worker % 2:
+                        db["children"].upsert({"id": f"{worker}-{n}"}, {"parent": str(n)})
+                    elif n % 3 == worker // 2:
+                        db["parents"].delete(str(n))
+                except ForeignKeyViolation as error:
+                    refused.append(error.code)
+
+        threads = [threading.Thread(target=write, args=(worker,)) for worker in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        orphans = db.execute("{ children { id parent { id } } }")["children"]
+        assert [one for one in orphans if one["parent"] is None] == []
+        assert db.check() == []
+        # Whatever came first: of 240 children each is there or was refused.
+        assert 240 <= len(orphans) + len(refused) <= 240 + 60
 
 
 @pytest.mark.crash

@@ -22,6 +22,7 @@ from aurora_db.aql import checks, plan, suggest, syntax, types
 from aurora_db.aql.catalog import Collection, Field, Type
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.values import Scope
+from aurora_db.base.codec import encode
 from aurora_db.base.errors import (
     DuplicateArgument,
     TypeMismatch,
@@ -39,17 +40,26 @@ OPERATORS: Final = frozenset((*NUMBER, *LIST, *ALWAYS))
 HOLDS_OBJECTS: Final = frozenset({"JSON", "Object", "Any", "Inline"})
 
 
+#: Stands for the present where a text is only checked.
+EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+#: Collections, and names in each, whose paths are kept.
+KEPT: Final = 1_000
+_paths: dict[int, tuple[Collection, dict[str, plan.Path]]] = {}
+
+
 class Change(msgspec.Struct, frozen=True):
     """One change of one stored value.
 
     `value` is what the column holds where a whole declared field is set, the expression of
-    `expr`, else a plain JSON value. `given` is the operand as it came.
+    `expr`, else a plain JSON value. `given` is the operand as it came. `begun` are the JSON texts that the
+    objects on the way begin with where there are none yet, the outermost first.
     """
 
     path: plan.Path
     op: str
     value: Any = None
     given: Any = None
+    begun: tuple[str, ...] = ()
 
     @property
     def column(self) -> str:
@@ -63,11 +73,9 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def resolve_changes(
-    collection: Collection, data: Mapping[str, Any], now: dt.datetime | None = None
+    collection: Collection, data: Mapping[str, Any], now: dt.datetime
 ) -> tuple[Change, ...]:
-    """The changes that `data` means, in its order, then those of fields with `@updated`.
-
-    Without `now`, which is what these become, `data` is only checked.
+    """The changes that `data` means, in its order; `now` is what the word "now" stands for in it.
 
     Raises:
         UnknownField, UnknownOperator, TypeMismatch, ValidationError: a value is refused.
@@ -77,33 +85,52 @@ def resolve_changes(
         raise types.mismatch(f"the changes of '{collection.name}'", "Object", data)
     changes = tuple([change_of(collection, name, value, now) for name, value in data.items()])
     _refuse_overlap(changes)
-    if now is None or all(change.op == "setOnInsert" for change in changes):
-        return changes
-    given = {change.column for change in changes}
-    stamped = (one for one in collection.fields if one.updated and one.name not in given)
-    return (*changes, *(_stamp(field, now) for field in stamped))
+    return changes
 
 
-def _stamp(field: Field, now: dt.datetime) -> Change:
-    return Change(plan.Path(field, (), field.type), "set", checks.present(field, now))
+def stamped(
+    collection: Collection, changes: Sequence[Change], now: dt.datetime
+) -> tuple[Change, ...]:
+    """The changes and those of fields with `@updated`, where the write says nothing of them."""
+    named = {change.column for change in changes}
+    fields = [one for one in collection.fields if one.updated and one.name not in named]
+    present = [
+        Change(plan.Path(one, (), one.type), "set", checks.present(one, now)) for one in fields
+    ]
+    return (*changes, *present)
 
 
-def change_of(
-    collection: Collection, name: str, value: Any, now: dt.datetime | None = None
-) -> Change:
+def change_of(collection: Collection, name: str, value: Any, now: dt.datetime = EPOCH) -> Change:
     """One entry of `data`; errors as of `resolve_changes`."""
     path = path_of(collection, name)
     op, operand = operation(path, value)
-    if now is not None and op in ("set", "setOnInsert") and operand is not None:
-        operand = _filled(path.type, operand, now)
-    return Change(path, op, _prepared(path, op, operand), operand)
+    return Change(path, op, _prepared(path, op, operand, now), operand, _begun_with(path, now))
 
 
-def _filled(type: Type | None, value: Any, now: dt.datetime) -> Any:
-    """A value with the defaults "now" and "uuid" of the objects in it."""
-    if type is None or not types.has_special(type):
+def _begun_with(path: plan.Path, now: dt.datetime) -> tuple[str, ...]:
+    """What the objects on the way of a path begin with: the defaults of their declared fields."""
+    if not path.keys:
+        return ()
+    texts: list[str] = []
+    type = None if path.field is None else path.field.type
+    for key in path.keys:
+        fields = type.fields if type is not None and type.name == "Inline" else ()
+        texts.append(encode({one.name: _default(one, now) for one in fields if one.has_default}))
+        type = next((one.type for one in fields if one.name == key), None)
+    return tuple(texts)
+
+
+def _default(field: Field, now: dt.datetime) -> Any:
+    if types.is_special(field.type, field.default):
+        return checks.special_default(field, now)
+    return types.deep(field.type, _filled(field.type, field.default, now), field.name)
+
+
+def _filled(type: Type, value: Any, now: dt.datetime) -> Any:
+    """A value with the words "now" and "uuid" of its inline objects' defaults replaced."""
+    if value is None or not types.has_special(type):
         return value
-    return types.filled(type, value, lambda field: checks.special_default(field, now))
+    return types.filled(type, value, lambda inner: checks.special_default(inner, now))
 
 
 def path_of(collection: Collection, name: str) -> plan.Path:
@@ -114,6 +141,21 @@ def path_of(collection: Collection, name: str) -> plan.Path:
     """
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeMismatch(f"the name of a field is a String, got {name!r}")
+    # Hashing a collection walks all its fields; its identity is known at once.
+    kept = _paths.get(id(collection))
+    if kept is None or kept[0] is not collection:
+        if len(_paths) > KEPT:
+            _paths.clear()
+        kept = _paths[id(collection)] = (collection, {})
+    known = kept[1].get(name)
+    if known is None:
+        known = _found(collection, name)
+        if len(kept[1]) < KEPT:
+            kept[1][name] = known
+    return known
+
+
+def _found(collection: Collection, name: str) -> plan.Path:
     if name.startswith("_") and name != "_sid":
         known = [field.name for field in collection.fields]
         raise UnknownField(
@@ -188,7 +230,7 @@ def _applicable(type: Type) -> tuple[str, ...]:
             return ALWAYS
 
 
-def _prepared(path: plan.Path, op: str, operand: Any) -> Any:
+def _prepared(path: plan.Path, op: str, operand: Any, now: dt.datetime) -> Any:
     where = f"field '{written(path)}'"
     if path.field is not None and path.field.name == "id" and op != "setOnInsert":
         raise ValidationError(
@@ -199,7 +241,7 @@ def _prepared(path: plan.Path, op: str, operand: Any) -> Any:
         )
     match op:
         case "set" | "setOnInsert":
-            return _set(path, operand, where)
+            return _set(path, operand, where, now)
         case "unset":
             return _unset(path, operand, where)
         case "expr":
@@ -207,11 +249,11 @@ def _prepared(path: plan.Path, op: str, operand: Any) -> Any:
         case "removeAt":
             return types.store(_INT, _some(operand, op, where), f"'{op}' of {where}")
         case "push" | "addToSet" | "pull":
-            return _elements(path, op, [operand], where)[0]
+            return _elements(path, op, [operand], where, now)[0]
         case "pushAll":
             if not isinstance(operand, (list, tuple)):
                 raise types.mismatch(f"'{op}' of {where}", "list", operand)
-            return _elements(path, op, cast("Sequence[Any]", operand), where)
+            return _elements(path, op, cast("Sequence[Any]", operand), where, now)
         case _:
             given = _some(operand, op, where)
             return types.store(cast("Type", path.type), given, f"'{op}' of {where}")
@@ -226,7 +268,7 @@ def _some(operand: Any, op: str, where: str) -> Any:
     return operand
 
 
-def _set(path: plan.Path, value: Any, where: str) -> Any:
+def _set(path: plan.Path, value: Any, where: str, now: dt.datetime) -> Any:
     leaf = _leaf(path)
     if value is None:
         if leaf is not None and leaf.required and leaf.name != "id":
@@ -234,12 +276,11 @@ def _set(path: plan.Path, value: Any, where: str) -> Any:
         return None
     if path.type is None:
         return value
-    if path.keys:
-        checked = types.deep(path.type, value, where)
-    else:
-        checked = types.store(path.type, value, where)
+    if not path.keys and path.field is not None:
+        return checks.column_value(path.field, value, now)
+    checked = types.deep(path.type, _filled(path.type, value, now), where)
     if leaf is not None and leaf.validate is not None:
-        types.validate(leaf, written(path), value)
+        types.validate(leaf, written(path), checked)
     return checked
 
 
@@ -259,18 +300,20 @@ def _expression(path: plan.Path, operand: Any) -> plan.Expression:
     raise Unsupported(f"computing '{written(path)}' is not supported by this version")
 
 
-def _elements(path: plan.Path, op: str, values: Sequence[Any], where: str) -> list[Any]:
+def _elements(
+    path: plan.Path, op: str, values: Sequence[Any], where: str, now: dt.datetime
+) -> list[Any]:
     type = cast("Type", path.type)
     if op == "pull" and type.item is not None and type.item.required:
         # Taking away what cannot be there changes nothing.
         type = msgspec.structs.replace(
             type, item=msgspec.structs.replace(type.item, required=False)
         )
-    checked = types.deep(type, list(values), f"'{op}' of {where}")
+    checked = types.deep(type, _filled(type, list(values), now), f"'{op}' of {where}")
     leaf = _leaf(path)
     if op != "pull" and leaf is not None and leaf.validate is not None:
         rules = msgspec.structs.replace(leaf.validate, min_items=None, max_items=None)
-        types.validate(msgspec.structs.replace(leaf, validate=rules), written(path), values)
+        types.validate(msgspec.structs.replace(leaf, validate=rules), written(path), checked)
     return checked
 
 

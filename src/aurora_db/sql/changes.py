@@ -164,16 +164,18 @@ class _Chain:
 def _inside(changes: Sequence[Change], row: str) -> Fragment:
     stored = f"coalesce({row}{identifier(changes[0].column)}, '{{}}')"
     chain = _Chain(f"CASE json_type({stored}) WHEN 'object' THEN {stored} END")
-    field = changes[0].path.field
-    if field is not None:
-        _completed(chain, field, changes, stored, row)
+    field, begun = changes[0].path.field, changes[0].begun[0]
+    if begun != "{}":
+        # An inline object that was null begins with its defaults.
+        missing = f"{row}{identifier(changes[0].column)} IS NULL"
+        chain.then(f"CASE WHEN {missing} THEN json(?) ELSE _d END", [begun])
     opened: set[tuple[str, ...]] = set()
     for change in changes:
         keys = change.path.keys
         for length in range(1, len(keys)):
             if change.op != "unset" and keys[:length] not in opened:
                 opened.add(keys[:length])
-                _open(chain, field, keys[:length])
+                _open(chain, keys[:length], change.begun[length])
     _apply(chain, changes, row)
     for place, name in _required(field, changes):
         where = _label((*place, name))
@@ -181,26 +183,13 @@ def _inside(changes: Sequence[Change], row: str) -> Fragment:
     return chain.ended()
 
 
-def _completed(
-    chain: _Chain, field: Field, changes: Sequence[Change], stored: str, row: str
-) -> None:
-    """An inline object that was null begins with its defaults."""
-    del changes, stored
-    begun = _defaults(field.type)
-    if begun != "{}":
-        chain.then(
-            f"CASE WHEN {row}{identifier(field.name)} IS NULL THEN json(?) ELSE _d END", [begun]
-        )
-
-
-def _open(chain: _Chain, field: Field | None, keys: tuple[str, ...]) -> None:
+def _open(chain: _Chain, keys: tuple[str, ...], begun: str) -> None:
     """What a path leads through is an object; null becomes one, anything else is refused."""
     place = _label(keys)
-    type = _container(field, keys)
     chain.then(
         f"CASE coalesce(json_type(_d, {place}), 'null') WHEN 'null' THEN json_set(_d, {place}, json(?)) "
         "WHEN 'object' THEN _d END",
-        ["{}" if type is None else _defaults(type)],
+        [begun],
     )
 
 
@@ -265,10 +254,6 @@ def _container(field: Field | None, keys: tuple[str, ...]) -> Type | None:
     """The inline type at a place; None where nothing is declared."""
     found = _declared(field, keys)
     return found.type if found is not None and found.type.name == "Inline" else None
-
-
-def _defaults(type: Type) -> str:
-    return encode({one.name: one.default for one in type.fields if one.has_default})
 
 
 def _label(keys: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ the table, so that another program obeys it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aurora_db.aql import checks, plan, resolve, suggest
 from aurora_db.aql.catalog import Catalog, Collection
-from aurora_db.aql.changes import Change, resolve_changes
+from aurora_db.aql.changes import Change, resolve_changes, stamped
 from aurora_db.aql.changes import written as path_written
 from aurora_db.base.errors import (
     AccessDenied,
@@ -231,10 +231,11 @@ async def update_where(
     """
     resolved = resolve_changes(collection, changes, port.now())
     await _demand_rev(port, collection, where, variables, if_rev)
-    wanted = [change for change in resolved if change.op != "setOnInsert"]
+    wanted = tuple(change for change in resolved if change.op != "setOnInsert")
     if not wanted:
         statement = lower.ids(collection, where)
     else:
+        wanted = stamped(collection, wanted, port.now())
         statement = lower.update(collection, where, wanted)
     try:
         rows = await port.rows(statement.text, statement.bind(variables))

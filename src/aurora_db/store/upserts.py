@@ -30,7 +30,7 @@ async def upsert_one(
     if "id" in key and given.get("id") == key["id"]:
         del given["id"]
     id = given.pop("id", None) if not isinstance(given.get("id"), Mapping) else None
-    changes = resolve_changes(collection, given)
+    changes = resolve_changes(collection, given, port.now())
     condition = resolve.resolve_where(collection, key, port.catalog)
     statement = lower.another_rev(collection, condition, -1)
     row = await port.row(statement.text, statement.bind({}))
@@ -41,7 +41,7 @@ async def upsert_one(
         document = inserted(changes, key if id is None else {**key, "id": id})
         return (await documents.insert_many(port, collection.name, [document]))[0], True
     if id is not None and id != row[0]:
-        resolve_changes(collection, {"id": id})
+        resolve_changes(collection, {"id": id}, port.now())
     await documents.update_where(port, collection, condition, given)
     return row[0], False
 
