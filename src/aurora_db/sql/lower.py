@@ -220,19 +220,15 @@ def get(collection: Collection) -> tuple[str, reader.Reader]:
     return text, reader.compiled(outputs)
 
 
-def page(
-    collection: Collection, condition: plan.Where, size: int
-) -> tuple[Statement, reader.Reader]:
-    """What reads the next `size` matching documents after a place, its last parameter and last column."""
-    outputs = everything(collection)
+def places(collection: Collection, condition: plan.Where, size: int) -> Statement:
+    """The places and ids of the next `size` documents that match, after a place: the last parameter."""
     place = _place(collection)
-    columns = ", ".join([*(column(output, collection) for output in outputs), place])
     text, params = where(condition, row=_row(collection))
     return Statement(
-        f"SELECT {columns} FROM {identifier(collection.name)} WHERE ({text}) AND {place} > ? "
+        f"SELECT {place}, id FROM {identifier(collection.name)} WHERE ({text}) AND {place} > ? "
         f"ORDER BY {place} LIMIT {size}",
         (*params, 0),
-    ), reader.compiled(outputs)
+    )
 
 
 def undeclared(collection: Collection) -> str:
