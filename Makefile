@@ -34,6 +34,7 @@ lint: $(READY) ## style, types, floors, generated files, house rules
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/unasync.py --check
 	$(BIN)/python tools/house.py
+	$(BIN)/python tools/docs.py --check
 	$(BIN)/lint-imports
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --warnings
 

@@ -103,7 +103,7 @@ class _AsyncVerbs(AsyncFiles):
         ready = await self._ready(text, variables, operation, None)
         index, one, values = operations.only(ready)
 
-        async def verb(port: Port) -> Explanation:
+        async def verb(port: Port) -> Any:
             return await explaining.explain(
                 self._plans.ready(text, index, port.catalog, values), port, values
             )
@@ -184,18 +184,13 @@ class _AsyncVerbs(AsyncFiles):
         *,
         flexible: bool = False,
     ) -> Document:
-        """Define a collection: `db.define("notes", {"title": "String! @unique", "tags": "[String]"})`.
+        """Define a collection: `db.define("notes", {"title": "String! @unique"}, ["@@index(…)"])`.
 
-        Returns the result of the definition; defining the same again changes nothing.
-
-        Args:
-            name: the collection's.
-            fields: by name the type, default and directives, as in AQL after the colon.
-            rules: `"@@index(fields: [a, b])"` and `"@@unique(fields: [a, b])"`.
-            flexible: keep fields that are not declared.
+        `fields` says by name what stands in AQL after the colon; `flexible` keeps undeclared ones.
+        Returns the result of the definition; the same again changes nothing.
 
         Raises:
-            SchemaError: it is refused, or a collection of this name differs; the hint is the `alter`.
+            SchemaError: it is refused, or another one exists; then the hint is the `alter`.
             AqlError: a part of it is not understood.
         """
         return await self.execute(spelling.definition(name, fields, rules, flexible=flexible))

@@ -27,8 +27,9 @@ NARROWER = """
     (* as in GraphQL, no fragment is named 'on' *)
     FragmentSpread = "..." FragmentName { Directive } ;
     FragmentDef = "fragment" FragmentName "on" Name { Directive } SelectionSet ;
-    (* one alias is enough *)
-    MutationField = [ Name ":" ] "transaction" MutationSet | Field ;
+    (* one alias is enough; 'transaction {' and 'schema {' begin their blocks *)
+    MutationField = [ Name ":" ] "transaction" MutationSet
+        | [ Name ":" ] Verb [ Arguments ] { Directive } [ SelectionSet ] ;
     (* only an Enum takes words *)
     FieldType = ( Name | "Enum" "(" { Constant }- ")" | "[" FieldType "]" | "{" { FieldDef } "}" ) [ "!" ] ;
     (* a schema block is about collections *)
@@ -192,6 +193,7 @@ LEXICAL = {
     "Int": st.sampled_from(["0", "7", "-7", "9223372036854775807"]),
     "Float": st.sampled_from(["0.5", "-1.25e3", "1E+2"]),
     "Number": _NUMBERS,
+    "Verb": _NAMES.filter(lambda name: name not in ("transaction", "schema")),
     "FragmentName": _NAMES.filter(lambda name: name != "on"),
     "Character": st.sampled_from(["x ", " ", "é", "$ ", "}"]),
 }

@@ -139,6 +139,11 @@ def test_a_handler_that_causes_itself_is_stopped(working):
         "event handlers cause each other, more than 16 in a chain: ping → pong → ping"
     )
     assert last.count("ping") == 9
+    counted = working.execute("{ _handlers { name fired failed } }")["_handlers"]
+    assert counted == [
+        {"name": "ping", "fired": 9, "failed": 1},
+        {"name": "pong", "fired": 8, "failed": 0},
+    ]
 
 
 def test_a_job_that_ends_enqueues_itself_no_more_than_so_often(working):

@@ -262,3 +262,31 @@ def test_a_killed_migration_goes_on_where_it_was(filled, path):
     assert touched(filled) == {applied}
     assert filled.execute(MANY)["stepsApplied"] == 40 - applied
     assert touched(filled) == {40}
+
+
+def test_a_migration_in_a_transaction_goes_with_it(db):
+    """Rolled back with everything else, its versions are not applied."""
+    text = 'migrate { "1": { define collection a { x: Int } } "2": { alter collection a { add y: Int } } }'
+    with db.transaction() as tx:
+        assert tx.execute(text)["stepsApplied"] == 2
+        tx["a"].insert({"x": 1, "y": 2})
+        tx.rollback()
+    assert db.execute("{ _migrations { version } }") == {"_migrations": []}
+    assert db.execute(text)["stepsApplied"] == 2
+
+
+def test_a_dry_run_with_relations(db):
+    """Tables that others relate to are made anew, and all of it is undone."""
+    define(db, "name: String", "teams")
+    define(db, 'team: ID @relation(to: "teams")')
+    db.insert_into("teams", {"id": "t", "name": "A"})
+    db.insert_into("users", {"id": "u", "team": "t"})
+    done = db.execute(
+        'migrate { dryRun: true "1": { alter collection teams { modify name: String! } } }'
+    )
+    assert done["stepsApplied"] == 1
+    db.insert_into("teams", {"id": "s"})
+    assert db.execute("{ users { team { name } } _migrations { version } }") == {
+        "users": [{"team": {"name": "A"}}],
+        "_migrations": [],
+    }

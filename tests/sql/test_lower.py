@@ -141,7 +141,8 @@ def test_values_come_back_as_python(users):
 
 def test_all_fields_of_a_flexible_document(users):
     """Undeclared fields stand beside the declared ones."""
-    text, read = lower.get(C)
+    ready = lower.get(C)
+    text, read = ready.statement.text, ready.reader
 
     (row,) = users.rows(text, ("d",))
 
@@ -170,7 +171,8 @@ def test_an_update_merges_and_raises_the_revision(users):
 
     assert write(users, statement) == [("d",)]
 
-    text, read = lower.get(C)
+    ready = lower.get(C)
+    text, read = ready.statement.text, ready.reader
     (row,) = users.rows(text, ("d",))
     assert read(row) == {
         "id": "d", "name": None, "age": 3, "on": False, "at": None, "box": None, "boxes": None,
@@ -242,7 +244,8 @@ def test_jobs_read_as_words_and_by_place(world):
         {"id": "b", "priority": "CRITICAL", "status": "PENDING", "payload": None},
         {"id": "a", "priority": "LOW", "status": "PENDING", "payload": None},
     ]
-    text, read = lower.get(jobs)
+    ready = lower.get(jobs)
+    text, read = ready.statement.text, ready.reader
     assert read(world.rows(text, ("a",))[0])["priority"] == "LOW"
 
 

@@ -103,6 +103,11 @@ class Collection(msgspec.Struct, frozen=True, omit_defaults=True):
     system: bool = False
     indexes: tuple[Index, ...] = ()
 
+    @property
+    def stored(self) -> tuple[Field, ...]:
+        """The fields that have a column: all but computed ones."""
+        return tuple([field for field in self.fields if field.computed is None])
+
     def field(self, name: str) -> Field | None:
         """The declared field of this name, or None."""
         # A loop is twice as fast as `next` over a generator, and every name of a query passes here.

@@ -126,11 +126,11 @@ def _default(field: Field, now: dt.datetime) -> Any:
     return types.deep(field.type, _filled(field.type, field.default, now), field.name)
 
 
-def _filled(type: Type, value: Any, now: dt.datetime) -> Any:
-    """A value with the words "now" and "uuid" of its inline objects' defaults replaced."""
-    if value is None or not types.has_special(type):
+def _filled(type: Type | None, value: Any, now: dt.datetime) -> Any:
+    """A value with the defaults "now" and "uuid" of the objects in it."""
+    if value is None or type is None or not types.has_special(type):
         return value
-    return types.filled(type, value, lambda inner: checks.special_default(inner, now))
+    return types.filled(type, value, lambda field: checks.special_default(field, now))
 
 
 def path_of(collection: Collection, name: str) -> plan.Path:

@@ -28,16 +28,16 @@ class _Checker:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self._flexible = collection.flexible
-        self._known = {field.name: field for field in collection.fields}
+        self._known = {field.name: field for field in collection.stored}
         #: Fields whose value is what the column holds, by the Python type it must have.
         self._plain = {
             f.name: _PLAIN[f.type.name]
-            for f in collection.fields
+            for f in collection.stored
             if f.validate is None and f.type.name in _PLAIN
         }
-        self._slow = {f.name: types.STORES[f.type.name](f.type) for f in collection.fields}
+        self._slow = {f.name: types.STORES[f.type.name](f.type) for f in collection.stored}
         #: Types with objects inside that have the present or a new UUID as a default.
-        self._special = {f.name: f.type for f in collection.fields if types.has_special(f.type)}
+        self._special = {f.name: f.type for f in collection.stored if types.has_special(f.type)}
         self._updated = tuple(f for f in collection.fields if f.updated)
         self._required = tuple(f.name for f in collection.fields if f.required and f.name != "id")
         self._defaults = tuple(f for f in collection.fields if f.has_default)
@@ -90,6 +90,14 @@ class _Checker:
         if name == "_sid":
             self._one("id", value, stored, now)
             return
+        if self._collection.field(name) is not None:
+            raise ValidationError(
+                f"field '{name}' is computed, so it cannot be written",
+                hint="write the fields that it is made of",
+                field=name,
+                rule="computed",
+                value=value,
+            )
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeMismatch(f"the name of a field is a String, got {name!r}")
         if not self._flexible or name.startswith("_"):

@@ -7,6 +7,8 @@ from typing import Any, Final, cast
 
 from aurora_db.aql import plan, relations, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
+from aurora_db.aql.expression_types import as_condition, as_value
+from aurora_db.aql.expressions import Expressions
 from aurora_db.aql.operators import (
     COMPARED,
     COUNTED,
@@ -17,9 +19,11 @@ from aurora_db.aql.operators import (
     name_of,
     stored,
 )
+from aurora_db.aql.tokens import MAX_NESTING
 from aurora_db.aql.values import Scope, literal, syntax_of
 from aurora_db.base.errors import (
     AqlError,
+    AqlSyntaxError,
     Span,
     TypeMismatch,
     UnknownField,
@@ -28,6 +32,8 @@ from aurora_db.base.errors import (
 )
 
 ID: Final = Field(name="id", type=Type(name="ID"))
+#: Comparisons of one operation: each has up to four parameters, and a statement 32,766 at most.
+MOST: Final = 8_000
 
 
 class Conditions:
@@ -71,11 +77,16 @@ class Conditions:
         if name == "not":
             return plan.Not(self.where(entry.value))
         if name == "expr":
-            raise self._scope.unsupported("computed conditions are", entry.key.span)
+            made = self.expressions().of_value(entry.value, "expr")
+            return plan.Compare(as_condition(made), "eq", plan.Constant(True))
         found = self._target(name, entry)
         if isinstance(found, plan.Link):
             return self._linked(found, entry)
         return self._on(found, entry.value)
+
+    def expressions(self) -> Expressions:
+        """What resolves expressions over the same documents."""
+        return Expressions(self._scope, self._collection, self, Conditions)
 
     # --- paths ------------------------------------------------------------------------------
 
@@ -167,13 +178,19 @@ class Conditions:
     # --- on one path ------------------------------------------------------------------------
 
     def _on(self, path: plan.Path | plan.Call, value: syntax.Value) -> plan.Where:
+        if (
+            isinstance(path, plan.Path)
+            and path.field is not None
+            and path.field.computed is not None
+        ):
+            path = as_value(self.expressions().expanded(path))
         if not isinstance(value, syntax.ObjectLiteral):
             return self._compare(path, "eq", value)
         return plan.And(tuple(self._applied(path, entry) for entry in value.entries))
 
     def _applied(self, path: plan.Path | plan.Call, entry: syntax.Entry) -> plan.Where:
         name, value = entry.key.text, entry.value
-        if isinstance(path, plan.Call) and name not in COUNTED:
+        if isinstance(path, plan.Call) and path.function == SIZE and name not in COUNTED:
             raise self._scope.fail(
                 UnknownOperator, f"no operator named '{name}' for 'size'", entry.key.span,
                 suggest.hint(name, COUNTED, f"operators are {', '.join(sorted(COUNTED))}"),
@@ -192,7 +209,8 @@ class Conditions:
             case _ if name in COMPARED:
                 return self._compare(path, name, value, entry)
             case _:
-                assert isinstance(path, plan.Path), "a size has comparisons only"
+                if isinstance(path, plan.Call):
+                    return self._into_computed(path, name, entry)
                 return self._into(path, name, entry)
 
     def _into(self, path: plan.Path, name: str, entry: syntax.Entry) -> plan.Where:
@@ -212,6 +230,18 @@ class Conditions:
         if link is not None:
             return self._linked(link, entry)
         return self._on(self._below(above, last, entry), entry.value)
+
+    def _into_computed(self, call: plan.Call, name: str, entry: syntax.Entry) -> plan.Where:
+        """`size` of a computed list, or a name below a computed object."""
+        type = call.type
+        if name == "size" and (type is None or type.name in types.JSON_KINDS):
+            return self._on(plan.Call("length", (call,), types.INT), entry.value)
+        if name in OPERATORS or (type is not None and type.name not in types.JSON_KINDS):
+            raise self._scope.fail(
+                UnknownOperator, f"no operator named '{name}' for a computed value", entry.key.span,
+                suggest.hint(name, OPERATORS, f"operators are {', '.join(sorted(OPERATORS))}"),
+            )  # fmt: skip
+        return self._on(plan.Call("get", (call, plan.Constant(name))), entry.value)
 
     def _refuse_unless_list(self, path: plan.Path, op: str, entry: syntax.Entry) -> None:
         type = path.type
@@ -302,9 +332,21 @@ class Conditions:
         value: syntax.Value,
         at: syntax.Entry | None = None,
     ) -> plan.Where:
+        self._scope.comparisons += 1
+        if self._scope.comparisons > MOST:
+            raise self._scope.fail(
+                AqlSyntaxError, f"more than {MOST} conditions in one operation", value.span,
+                "write a list of values: {field: {in: [...]}}",
+            )  # fmt: skip
         path = _compared(path)
         if path.type is not None and not applies(path.type, op):
             raise self._not_for(op, path, value.span if at is None else at.key.span)
+        if (
+            isinstance(path, plan.Call)
+            and path.type is not None
+            and path.type.name in types.JSON_KINDS
+        ):
+            path = plan.Call(path.function, path.arguments)
         if isinstance(value, syntax.ExpressionLiteral):
             raise self._scope.fail(
                 TypeMismatch, f"'{op}' compares with a value, not with an expression", value.span,
@@ -342,6 +384,25 @@ def _junction(word: str, parts: tuple[plan.Where, ...]) -> plan.Where:
     return plan.And(parts) if word == "and" else plan.Or(parts)
 
 
+def _refuse_deep(where: object) -> None:
+    """The limit to the nesting of a text holds for objects of Python too.
+
+    Raises:
+        AqlSyntaxError: it is exceeded.
+    """
+    level: list[object] = [where]
+    for _ in range(MAX_NESTING):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, Mapping) else cast("list[object]", one))
+            if isinstance(inner, (Mapping, list, tuple))
+        ]
+        if not level:
+            return
+    raise AqlSyntaxError(f"a where is nested more than {MAX_NESTING} deep")
+
+
 def resolve_where(
     collection: Collection,
     where: Mapping[str, Any],
@@ -355,6 +416,7 @@ def resolve_where(
     """
     if not isinstance(where, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeMismatch(f"a where is an object of conditions, got {where!r}")
+    _refuse_deep(where)
     scope = Scope("", {}, catalog=catalog)
     return Conditions(collection, scope, over=over).where(
         cast("syntax.ObjectLiteral", syntax_of(where))

@@ -30,7 +30,6 @@ RESERVED: Final = frozenset({
     "and", "or", "not", "aggregate", "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup",
     "downsample", "windowFunc",
 })  # fmt: skip
-LATER_DIRECTIVES: Final = frozenset({"computed"})
 #: Directives of a field without arguments, by the attribute of its record.
 FLAGS: Final = ("primary", "unique", "indexed", "search", "private", "updated")
 #: What stands for "now" and "uuid" inside an object while its default is checked.
@@ -182,17 +181,17 @@ class Definitions:
             word = directive.name.text
             if word in changes:
                 raise refused(self._scope, f"'@{word}' stands twice", directive.span)
-            if word in LATER_DIRECTIVES:
-                raise self._scope.unsupported(f"the directive '@{word}' is", directive.span)
             if word == "validate":
                 changes[word] = self._validate(directive, field.type)
+            elif word == "computed":
+                changes[word] = self._computed(directive, node)
             elif word == "relation":
                 changes[word] = relations.relation(self._scope, directive)
             elif word in FLAGS:
                 self._plain_directive(directive)
                 changes[word] = True
             else:
-                known = (*FLAGS, "validate", "relation", *LATER_DIRECTIVES)
+                known = (*FLAGS, "validate", "relation", "computed")
                 raise self._scope.fail(
                     UnknownDirective,
                     f"no directive named '@{word}' on a field",
@@ -218,6 +217,30 @@ class Definitions:
         return msgspec.structs.replace(
             field, required=True, primary=True, unique=False, indexed=False
         )
+
+    def _computed(self, directive: syntax.Directive, node: syntax.FieldDefinition) -> str:
+        """The text of `@computed("…")`; what it means is checked when all fields are known."""
+        scope, name = self._scope, node.name.text
+        scope.arguments("@computed", directive.arguments, {})
+        values = directive.positional
+        if len(values) != 1 or not isinstance(values[0], syntax.StringLiteral):
+            raise refused(
+                scope, "@computed takes an expression in quotes", directive.span,
+                'write @computed("price * qty")',
+            )  # fmt: skip
+        others = [
+            one.name.text for one in node.directives if one.name.text not in ("computed", "private")
+        ]
+        wrong = (
+            "is 'id', which is stored" if name == "id"
+            else "has a default" if node.default is not None
+            else "is required, but its value may be null" if node.type.required
+            else f"has @{others[0]}, which is for stored fields" if others
+            else None
+        )  # fmt: skip
+        if wrong is not None:
+            raise refused(scope, f"the computed field '{name}' {wrong}", node.span)
+        return values[0].value
 
     def _with_default(self, field: Field, node: syntax.Value) -> Field:
         value = literal(node)

@@ -8,7 +8,10 @@ from typing import Any, cast
 import msgspec
 
 from aurora_db.aql import handlers, parser, parser_expressions, plan, rules, schedules, syntax
-from aurora_db.aql.catalog import Catalog, Collection
+from aurora_db.aql.catalog import Catalog, Collection, Field
+from aurora_db.aql.conditions import Conditions
+from aurora_db.aql.expressions import computed
+from aurora_db.aql.values import Scope
 from aurora_db.base.errors import AuroraError
 
 
@@ -123,16 +126,30 @@ def _rules(before: Catalog, after: Catalog) -> Iterator[str]:
 
 
 def _computed(before: Catalog, after: Catalog) -> Iterator[str]:
-    for name, collection in after.collections.items():
+    for name, collection in sorted(after.collections.items()):
         old = before.collections.get(name)
-        if old is None or old is collection:
+        if old is None:
             continue
         for field in collection.fields:
-            if field.computed is None:
+            # A new or a changed one has its place in the text.
+            if field.computed is None or old.field(field.name) != field:
                 continue
+            what = f"the computed field '{name}.{field.name}'"
+            if _worked(lambda one=field, old=old: _meaning(old, one, before)) is None:
+                continue
+            try:
+                _meaning(collection, field, after)
+            except AuroraError as error:
+                yield f"{what}: {error.message}"
+                continue
+            # A flexible collection understands any name, and would then find nothing.
             for used in sorted(_used(field.computed)):
                 if old.field(used) is not None and collection.field(used) is None:
-                    yield f"the computed field '{name}.{field.name}': it reads '{used}'"
+                    yield f"{what}: it reads '{used}'"
+
+
+def _meaning(collection: Collection, field: Field, catalog: Catalog) -> object:
+    return computed(Scope("", {}, catalog=catalog), collection, field, Conditions)
 
 
 def _used(computed: str) -> set[str]:

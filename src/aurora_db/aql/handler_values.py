@@ -76,7 +76,10 @@ class Values:
             raise self._scope.fail(
                 HandlerSyntax, "an insert has no values before it", node.span, "leave out 'old.'"
             )
-        return self._paths.path(name, node)
+        path = self._paths.path(name, node)
+        if path.field is not None and path.field.computed is not None:
+            raise self._scope.unsupported(f"the computed field '{name}' in an action is", node.span)
+        return path
 
 
 def is_own(node: syntax.VariableRef) -> bool:

@@ -44,10 +44,7 @@ def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.
     scope = Scope(text, {}, catalog=catalog)
     events = handler_events.events(scope, node.on, catalog)
     _check_parts(scope, node, events)
-    made: list[plan.HandlerTrigger] = []
-    for event in events:
-        for collection in handler_events.collections(event, catalog):
-            made.append(_Event(scope, node, event, collection, catalog).trigger())
+    made = _triggers(scope, node, events, catalog)
     if not made:
         # An event of all collections before there is one: at least the text must be understood.
         _Event(scope, node, events[0], Collection(name="*", fields=(_ID,)), catalog).trigger()
@@ -57,12 +54,35 @@ def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.
     handler = Handler(
         name=node.name.value, on=events, text=text[node.span.start : node.span.end], digest=digest
     )
-    return plan.DefineHandler(handler, tuple(made), node.if_not_exists, node.or_replace)
+    return plan.DefineHandler(handler, made, node.if_not_exists, node.or_replace)
 
 
-def triggers_of(handler: Handler, catalog: Catalog) -> tuple[plan.HandlerTrigger, ...]:
-    """What the triggers of a stored event handler do, against the catalog of now."""
-    return define(_node(handler), handler.text, catalog).triggers
+def triggers_of(
+    handler: Handler, catalog: Catalog, collection: str | None = None
+) -> tuple[plan.HandlerTrigger, ...]:
+    """What the triggers of a stored event handler do, against the catalog of now.
+
+    With `collection` those of one collection only: a handler of all has one for each.
+    """
+    scope, node = Scope(handler.text, {}, catalog=catalog), _node(handler)
+    # Asked for all of them, the collections that it names must be there.
+    events = handler_events.events(scope, node.on, catalog) if collection is None else handler.on
+    return _triggers(scope, node, events, catalog, collection)
+
+
+def _triggers(
+    scope: Scope,
+    node: syntax.HandlerDefinition,
+    events: Iterable[HandlerEvent],
+    catalog: Catalog,
+    only: str | None = None,
+) -> tuple[plan.HandlerTrigger, ...]:
+    return tuple(
+        _Event(scope, node, event, collection, catalog).trigger()
+        for event in events
+        for collection in handler_events.collections(event, catalog)
+        if only is None or collection.name == only
+    )
 
 
 def reaction_of(handler: Handler, op: str, collection: str, catalog: Catalog) -> plan.Reaction:
@@ -140,8 +160,13 @@ def _no_old_value(scope: Scope, expression: plan.Expression, op: str, span: Span
 def _field(scope: Scope, collection: Collection, node: syntax.Value) -> Field:
     name = literal(node)
     field = collection.field(name) if isinstance(name, str) else None
+    if field is not None and field.computed is not None:
+        raise scope.fail(
+            HandlerSyntax, f"the field '{name}' is computed, so no write changes it", node.span,
+            "name the fields that it is made of",
+        )  # fmt: skip
     if field is None:
-        known = [one.name for one in collection.fields]
+        known = [one.name for one in collection.stored]
         raise scope.fail(
             UnknownField,
             f"no field named '{name}' in collection '{collection.name}'",

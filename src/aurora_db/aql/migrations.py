@@ -42,7 +42,7 @@ def file(text: str, name: str, version: str) -> tuple[tuple[plan.MigrateVersion,
     Raises:
         AqlSyntaxError: the text is no migration.
     """
-    first = [token.text for token in tokens.tokenize(text)[:2]]
+    first = tokens.tokenize(text).texts[:2]
     if not (first and first[0] in _BLOCK and first[1:] == ["{"]):
         # On the first line, so that the numbers of lines stay.
         text = f"migrate {{ {tokens_of(version)}: {{ {text}\n}} }}"
@@ -68,7 +68,7 @@ def _version(node: syntax.MigrationVersion, text: str, file: str | None) -> plan
 
 def checksum(text: str) -> str:
     """A digest of what is meant to be typed: white space, commas and comments do not matter."""
-    typed = "\0".join(token.text for token in tokens.tokenize(text))
+    typed = "\0".join(tokens.tokenize(text).texts)
     return hashlib.sha256(typed.encode()).hexdigest()
 
 

@@ -13,7 +13,7 @@ from aurora_db.base.errors import TypeMismatch, UnknownArgument, UnknownEnum
 
 DIRECTIONS: Final = ("ASC", "DESC")
 #: The keys of an order that is spelled out.
-SPELLED: Final = ("field", "direction", "nulls")
+SPELLED: Final = ("field", "expr", "direction", "nulls")
 
 
 class Orders:
@@ -29,6 +29,8 @@ class Orders:
         if entry is None:
             return ()
         value = self._scope.shape(entry.value)
+        if value is None or isinstance(value, syntax.NullLiteral):
+            return ()
         items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
         return tuple(order for item in items for order in self._orders(item))
 
@@ -45,8 +47,6 @@ class Orders:
                 keys = {entry.key.text: entry for entry in entries}
                 if self._is_spelled_out(keys):
                     return [self._spelled_out(keys)]
-                if "expr" in keys:
-                    raise self._scope.unsupported("ordering by an expression is", keys["expr"].span)
                 return [one for entry in entries for one in self._below(entry.key.text, entry)]
             case _:
                 raise self._scope.fail(
@@ -64,6 +64,8 @@ class Orders:
         return [one for part in inner for one in self._below(f"{name}.{part.key.text}", part)]
 
     def _is_spelled_out(self, keys: Mapping[str, syntax.Entry]) -> bool:
+        if "expr" in keys:
+            return True
         entry = keys.get("field")
         if entry is None:
             return False
@@ -79,26 +81,41 @@ class Orders:
                     UnknownArgument, f"an order has no '{name}'", entry.key.span,
                     suggest.hint(name, SPELLED, f"it has {', '.join(SPELLED)}"),
                 )  # fmt: skip
-        field = cast("syntax.StringLiteral | syntax.Word", keys["field"].value)
-        name = field.value if isinstance(field, syntax.StringLiteral) else field.text
         direction = keys["direction"].value if "direction" in keys else syntax.Word("ASC")
         nulls = None
         if "nulls" in keys:
             nulls = self._word(keys["nulls"].value, ("FIRST", "LAST")) == "FIRST"
+        if "expr" in keys:
+            entry = keys["expr"]
+            if "field" in keys:
+                raise self._scope.fail(
+                    TypeMismatch, "an order is by a field or by an expression", entry.key.span
+                )
+            made = self._conditions.expressions().of_value(entry.value, "expr")
+            return self._of(made, entry.value, direction, "the expression", nulls=nulls)
+        field = cast("syntax.StringLiteral | syntax.Word", keys["field"].value)
+        name = field.value if isinstance(field, syntax.StringLiteral) else field.text
         return self._by(name, field, direction, nulls=nulls)
 
     def _by(
         self, name: str, at: syntax.Node, direction: syntax.Value, *, nulls: bool | None = None
     ) -> plan.Order:
         path = self._conditions.path(name, syntax.Name(name, span=at.span))
-        if path.type is not None and path.type.name not in types.ORDERED:
+        made = self._conditions.expressions().expanded(path)
+        return self._of(made, at, direction, f"'{name}'", nulls=nulls)
+
+    def _of(
+        self, made: plan.Expression, at: syntax.Node, direction: syntax.Value, shown: str, *, nulls: bool | None
+    ) -> plan.Order:  # fmt: skip
+        type = None if isinstance(made, plan.Constant) else made.type
+        if type is not None and type.name not in types.ORDERED:
             raise self._scope.fail(
                 TypeMismatch,
-                f"{types.type_name(path.type)} '{name}' has no order",
+                f"{types.type_name(type)} {shown} has no order",
                 at.span,
                 "order by a path into it",
             )
-        return plan.Order(path, self._word(direction, DIRECTIONS) == "DESC", nulls)
+        return plan.Order(made, self._word(direction, DIRECTIONS) == "DESC", nulls)
 
     def _word(self, value: syntax.Value, words: tuple[str, ...]) -> str:
         known = self._scope.shape(value)

@@ -7,7 +7,9 @@ from typing import assert_never
 
 from aurora_db.aql import alter, dependents, plan, relations, syntax, written
 from aurora_db.aql.catalog import Catalog, Collection, Handler
+from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.define import Definitions, refused
+from aurora_db.aql.expressions import check_computed
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import AqlError, DuplicateAlias
 
@@ -93,6 +95,12 @@ class Schemas:
             case syntax.CollectionAlteration():
                 made = alter.alteration(self._scope, self._catalog, node)
                 self._unbroken(made, node.name, "change")
+                fields = [
+                    one.field
+                    for one in node.actions
+                    if isinstance(one, (syntax.AddField, syntax.ModifyField))
+                ]
+                self._check_computed(made.collection, after(self._catalog, made), fields)
                 return made
             case syntax.CollectionDrop():
                 return self._drop(node)
@@ -111,6 +119,19 @@ class Schemas:
             if known.get(one.name.text) == statement.collection:
                 spans = {field.name.text: field.span for field in one.fields}
                 relations.check(self._scope, statement.collection, known, spans)
+                self._check_computed(statement.collection, self._catalog, one.fields)
+
+    def _check_computed(
+        self, made: Collection, catalog: Catalog, fields: Sequence[syntax.FieldDefinition]
+    ) -> None:
+        scope = Scope(self._scope.text, {}, catalog=catalog)
+        spans = {
+            field.name.text: one.positional[0].span
+            for field in fields
+            for one in field.directives
+            if one.name.text == "computed" and one.positional
+        }
+        check_computed(scope, made, Conditions, spans)
 
     def _define(self, node: syntax.CollectionDefinition) -> plan.DefineCollection:
         name = node.name.text

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aurora_db.aql import plan, relations, suggest, syntax, types
-from aurora_db.aql.catalog import Collection
+from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.directives import fields_of
 from aurora_db.aql.operators import name_of
@@ -39,14 +39,32 @@ def key_of(selection: syntax.FieldSelection) -> str:
     return (selection.alias or selection.name).text
 
 
-def everything(collection: Collection) -> tuple[plan.Output, ...]:
-    """All stored fields, without `_rev` and without those that are `@private`."""
+def everything(
+    collection: Collection, catalog: Catalog | None = None
+) -> tuple[plan.Output | plan.Computed, ...]:
+    """All declared fields, without `_rev` and without those that are `@private`.
+
+    `catalog` is for computed ones that go over relations.
+    """
+    return _everything(collection, Scope("", {}, catalog=catalog))
+
+
+def _everything(collection: Collection, scope: Scope) -> tuple[plan.Output | plan.Computed, ...]:
+    conditions = Conditions(collection, scope)
     declared = tuple(
-        plan.Output(f.name, plan.Path(f, (), f.type)) for f in collection.fields if not f.private
+        _shown(f.name, plan.Path(f, (), f.type), conditions)
+        for f in collection.fields
+        if not f.private
     )
     if not collection.flexible:
         return declared
     return (*declared, plan.Output("", plan.Path(None, ("",)), extra=True))
+
+
+def _shown(key: str, path: plan.Path, conditions: Conditions) -> plan.Output | plan.Computed:
+    if path.field is None or path.field.computed is None:
+        return plan.Output(key, path)
+    return plan.Computed(key, conditions.expressions().expanded(path))
 
 
 def _key(scope: Scope, conditions: Conditions, entry: syntax.Entry) -> plan.Path:
@@ -80,13 +98,14 @@ class Selections:
     def outputs(self, selection: Sequence[syntax.Selection] | None) -> tuple[plan.Selected, ...]:
         """The outputs of a selection; all stored fields when it is empty or absent."""
         if not selection:
-            return everything(self._collection)
+            return _everything(self._collection, self._scope)
         fields = fields_of(self._scope, selection, self._collection.name)
         return tuple(self._output(one) for one in fields)
 
     def _output(self, selection: syntax.FieldSelection | syntax.Computed) -> plan.Selected:
         if isinstance(selection, syntax.Computed):
-            raise self._scope.unsupported("computed fields are", selection.span)
+            made = self._conditions.expressions().of(selection.expression)
+            return plan.Computed(selection.alias.text, made)
         name = selection.name.text
         if name in ("_score", "_snippet"):
             return self._of_search(selection)
@@ -102,10 +121,16 @@ class Selections:
         if selection.arguments:
             self._scope.arguments(f"the field '{name}'", selection.arguments, {})
         path = self._conditions.path(self._synonyms.get(name, name), selection.name)
-        inner: tuple[plan.Output, ...] = ()
+        shown = _shown(key_of(selection), path, self._conditions)
         if selection.selection:
+            if isinstance(shown, plan.Computed):
+                raise self._scope.fail(
+                    UnknownField, f"no fields to select in the computed field '{name}'", selection.span,
+                    f"write part: {name}.part",
+                )  # fmt: skip
             inner = self._inside(path, selection.selection)
-        return plan.Output(key_of(selection), path, inner)
+            return plan.Output(key_of(selection), path, inner)
+        return shown
 
     # --- other documents ---
 

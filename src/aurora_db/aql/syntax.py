@@ -1,8 +1,7 @@
 """What was typed: the first tree. Every node keeps its span; trees compare without spans.
 
-Constructs of the language that this version does not have are refused by the parser and have no
-node. Nothing here is checked against a catalog. Values are typed literals, not Python values, so
-that an error can still point at them.
+Every construct of the grammar has its node. Nothing here is checked against a catalog. Values are
+typed literals, not Python values, so that an error can still point at them.
 """
 
 from __future__ import annotations
@@ -140,8 +139,9 @@ class CallExpression(Node, frozen=True, gc=False):
     """A function of arguments.
 
     Operators and pipes are calls too: `a + b` is `add(a, b)`, `x | f(a)` is `f(x, a)`, `c ? a : b`
-    is `if(c, a, b)`, `-x` is `negate(x)`. `function.text` is the function's name, its span that of the
-    operator; `written` is the operator as typed, empty for calls and pipes.
+    is `if(c, a, b)`, `-x` is `negate(x)`. A row `a && b && c` is one `and(a, b, c)`, and so for `||`;
+    every other operator has two operands. `function.text` is the function's name, its span that of
+    the operator; `written` is the operator as typed, empty for calls and pipes.
     """
 
     function: Name

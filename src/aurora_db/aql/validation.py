@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from typing import Any, cast
 
+from aurora_db.aql import patterns
 from aurora_db.aql.catalog import Field, Validation
 from aurora_db.aql.formats import FORMATS
 from aurora_db.base.errors import ValidationError
@@ -46,7 +45,7 @@ def _rules(rules: Validation, where: str, value: Any) -> None:
         raise _broken(where, "maxLength", f"have at most {rules.max_length} characters", value)
     if rules.enum is not None and value not in rules.enum:
         raise _broken(where, "enum", f"be one of {', '.join(rules.enum)}", value)
-    if rules.pattern is not None and not _compiled(rules.pattern).search(value):
+    if rules.pattern is not None and not patterns.search(rules.pattern, value):
         raise _broken(where, "pattern", f"match {rules.pattern}", value)
     if rules.format is not None and not FORMATS[rules.format](value):
         raise _broken(where, "format", f"be a valid {rules.format}", value)
@@ -56,11 +55,6 @@ def _broken(where: str, rule: str, wanted: str, value: object) -> ValidationErro
     return ValidationError(
         f"field '{where}' must {wanted}, got {shown(value)}", field=where, rule=rule, value=value
     )
-
-
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
 
 
 def shown(value: object) -> str:

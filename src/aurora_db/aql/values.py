@@ -50,6 +50,8 @@ class Scope:
         self.known = known
         #: What relations lead to.
         self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
+        #: How many conditions there are so far.
+        self.comparisons = 0
         self.used: set[str] = set()
         self.used_fragments: set[str] = set()
         #: Earlier parts of the mutation, by their key, which `$key.field` may read: what is
@@ -118,6 +120,11 @@ class Scope:
                         {name: cast("plan.Constant", one).value for name, one in pairs}
                     )
                 return plan.ObjectValue(pairs)
+            case syntax.ExpressionLiteral():
+                raise self.fail(
+                    TypeMismatch, "an expression cannot stand here", value.span,
+                    "expressions are values in the data of an update",
+                )  # fmt: skip
             case _:
                 return plan.Constant(literal(value))
 
@@ -240,6 +247,8 @@ def literal(value: syntax.Value) -> Any:
             return {entry.key.text: literal(entry.value) for entry in entries}
         case syntax.VariableRef(name=name):
             raise UndefinedVariable(f"the variable '${name}' cannot stand here")
+        case syntax.ExpressionLiteral(text=text):
+            raise TypeMismatch(f"the expression '{text}' cannot stand here")
 
 
 def syntax_of(value: Any) -> syntax.Value:

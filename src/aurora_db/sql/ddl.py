@@ -28,7 +28,7 @@ def create_collection(collection: Collection) -> list[str]:
 
 def create_table(collection: Collection, name: str) -> str:
     """The statement that makes the table of a collection, under a name that may be another one."""
-    columns = ["_n INTEGER PRIMARY KEY", *(column(field) for field in collection.fields)]
+    columns = ["_n INTEGER PRIMARY KEY", *(column(field) for field in collection.stored)]
     columns.insert(2, "_rev INTEGER NOT NULL DEFAULT 1")
     if collection.flexible:
         check = _json("_extra", "json_type(_extra) = 'object'")

@@ -30,7 +30,7 @@ def image(collection: Collection, row: str, rev: str | None, *, stamped: bool = 
                 _type(field),
             ),
         )
-        for field in collection.fields
+        for field in collection.stored
         if field.name != "id"
     ]
     text = expressions.json_object(pairs)
@@ -52,10 +52,10 @@ def stamp(field: Field, row: str) -> str:
 
 def columns_of(collection: Collection, place: str) -> str:
     """The columns of a document, read from its image at a parameter."""
-    paths = ["$." + encode(field.name) for field in collection.fields]
+    paths = ["$." + encode(field.name) for field in collection.stored]
     columns = [
         f"{_read(place, literal(path), field.type)} AS {identifier(field.name)}"
-        for path, field in zip(paths, collection.fields, strict=True)
+        for path, field in zip(paths, collection.stored, strict=True)
     ]
     if not collection.system:
         columns.append(f"json_extract({place}, '$._rev') AS _rev")

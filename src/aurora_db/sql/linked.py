@@ -57,27 +57,31 @@ def _statement(query: plan.Query, foreign: plan.Path, *, ordered: bool) -> State
     collection = query.collection
     row = identifier(collection.name) + "."
     link = expressions.link(foreign, row)
-    columns = [lower.column(output, collection) for output in query.outputs]
+    shown = [lower.column(output, collection) for output in query.outputs]
+    columns = [text for text, _ in shown]
+    before = tuple(one for _, given in shown for one in given)
     condition, params = where(query.where, row=row)
     source = (
         f"FROM {identifier(collection.name)} WHERE {link} IN (SELECT value FROM json_each(?))"
         + ("" if condition == "1" else f" AND {condition}")
     )
     params = (Bound(_links), *params)
-    orders = ", ".join(lower.orders(query))
+    orders, ordering = lower.orders(query)
     if query.limit is None and query.offset is None:
         text = f"SELECT {', '.join([*columns, link])} {source}"
+        if not ordered:
+            return Statement(text, before + params)
         if not query.order and foreign.field is not None and foreign.field.indexed:
             # The index has them in this order, which is right within each parent.
             orders = f"{link}, {orders}"
-        return Statement(f"{text} ORDER BY {orders}" if ordered else text, params)
+        return Statement(f"{text} ORDER BY {orders}", before + params + ordering)
     names = [f"_c{n}" for n in range(len(columns))]
     named = ", ".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True))
     rank = f"row_number() OVER (PARTITION BY {link} ORDER BY {orders})"
     return Statement(
         f"SELECT {', '.join([*names, '_link'])} FROM (SELECT {named}, {link} AS _link, {rank} AS _rank {source}) "
         "WHERE _rank > ? AND _rank <= ? ORDER BY _link, _rank",
-        (*params, lower.amount(query.offset, 0), Bound(_last(query))),
+        (*before, *ordering, *params, lower.amount(query.offset, 0), Bound(_last(query))),
     )
 
 

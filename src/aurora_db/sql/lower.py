@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from aurora_db.aql import changes, plan
-from aurora_db.aql.catalog import Collection, Field
+from aurora_db.aql.catalog import Catalog, Collection, Field
 from aurora_db.aql.selections import everything
 from aurora_db.aql.values import value_of
 from aurora_db.base.errors import TypeMismatch, UnknownField
 from aurora_db.sql import changes as set_clause
-from aurora_db.sql import expressions, reader, search
+from aurora_db.sql import computed, expressions, reader, search
 from aurora_db.sql.statement import Batch, Bound, Statement, identifier
 from aurora_db.sql.where import has_variable, where
 
@@ -39,13 +39,14 @@ def query(query: plan.Query) -> Lowered:
     """The statement of a query, without its aggregates."""
     collection = query.collection
     condition, params = where(query.where, row=_row(collection))
-    columns = ", ".join(column(output, collection) for output in query.outputs)
+    columns, shown = columns_of(query.outputs, collection)
     source, joined = search.source(query)
-    params = joined + params
+    terms, ordering = orders(query)
+    params = shown + joined + params + ordering
     parts = [f"SELECT {columns} FROM {source}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")
-    parts.append("ORDER BY " + ", ".join(orders(query)))
+    parts.append("ORDER BY " + terms)
     if query.limit is not None or query.offset is not None:
         parts.append("LIMIT ?")
         params += (amount(query.limit, -1),)
@@ -61,8 +62,20 @@ def _row(collection: Collection) -> str:
     return identifier(collection.name) + "."
 
 
-def column(output: plan.Selected, collection: Collection) -> str:
+def columns_of(outputs: Sequence[plan.Selected], collection: Collection) -> computed.Fragment:
+    """One column for each output, and their parameters."""
+    made = [column(output, collection) for output in outputs]
+    return ", ".join(text for text, _ in made), tuple(p for _, params in made for p in params)
+
+
+def column(output: plan.Selected, collection: Collection) -> computed.Fragment:
     """The column of one output; of a nested selection, the value that links."""
+    if isinstance(output, plan.Computed):
+        return computed.column_value(output.expression, collection)
+    return _stored_column(output, collection), ()
+
+
+def _stored_column(output: plan.Selected, collection: Collection) -> str:
     match output:
         case plan.Output(path=path):
             if output.extra:
@@ -101,15 +114,17 @@ def amount(value: plan.Value | None, otherwise: int) -> Any:
     return Bound(read)
 
 
-def orders(query: plan.Query) -> list[str]:
-    """The terms of the order, the last one unique."""
+def orders(query: plan.Query) -> computed.Fragment:
+    """The terms of the order, the last one unique, and their parameters."""
     collection = query.collection
     last = _row(collection) + _place(collection)
     if query.search is not None and not query.order:
-        return [f"{search.FOUND}._score DESC", last]
+        return f"{search.FOUND}._score DESC, {last}", ()
     if query.order and _has_unique_id(collection):
         last = _row(collection) + identifier("id")
-    return [*(_order(order, collection) for order in query.order), last]
+    made = [_order(order, collection) for order in query.order]
+    texts = [*(text for text, _ in made), last]
+    return ", ".join(texts), tuple(p for _, params in made for p in params)
 
 
 def _has_unique_id(collection: Collection) -> bool:
@@ -121,13 +136,18 @@ def _place(collection: Collection) -> str:
     return "rowid" if collection.system else identifier("_n")
 
 
-def _order(order: plan.Order, collection: Collection) -> str:
+def _order(order: plan.Order, collection: Collection) -> computed.Fragment:
     row = _row(collection)
-    text = expressions.value(order.path, row) + (" DESC" if order.descending else "")
+    if isinstance(order.path, plan.Path):
+        text, params = expressions.value(order.path, row), ()
+    else:
+        made = computed.ordered(order.path, row)
+        text, params = made.text, made.params
+    text += " DESC" if order.descending else ""
     # SQLite's own rule is ours: nulls first ascending, last descending.
     if order.nulls_first is None or order.nulls_first != order.descending:
-        return text
-    return text + (" NULLS FIRST" if order.nulls_first else " NULLS LAST")
+        return text, params
+    return text + (" NULLS FIRST" if order.nulls_first else " NULLS LAST"), params
 
 
 def _is_bounded(query: plan.Query) -> bool:
@@ -203,8 +223,8 @@ def ids(collection: Collection, condition: plan.Where) -> Statement:
     )
 
 
-def get(collection: Collection) -> tuple[str, reader.Reader]:
-    """The text that reads one document by id, and what makes a document of its row.
+def get(collection: Collection, catalog: Catalog | None = None) -> Lowered:
+    """The statement that reads one document by id, its last parameter, which is left out.
 
     Raises:
         UnknownField: documents of a system collection have no id of their own.
@@ -214,10 +234,10 @@ def get(collection: Collection) -> tuple[str, reader.Reader]:
             f"documents of '{collection.name}' are not kept by id",
             hint="query them by their fields",
         )
-    outputs = everything(collection)
-    columns = ", ".join(column(output, collection) for output in outputs)
+    outputs = everything(collection, catalog)
+    columns, params = columns_of(outputs, collection)
     text = f"SELECT {columns} FROM {identifier(collection.name)} WHERE id = ?"
-    return text, reader.compiled(outputs)
+    return Lowered(Statement(text, params), reader.compiled(outputs), bounded=True)
 
 
 def places(collection: Collection, condition: plan.Where, size: int) -> Statement:

@@ -8,7 +8,8 @@ from types import CodeType
 from typing import Any, cast
 
 from aurora_db.aql import types
-from aurora_db.aql.plan import Many, One, Output, Selected
+from aurora_db.aql.expression_types import type_of
+from aurora_db.aql.plan import Computed, Many, One, Output, Selected
 from aurora_db.base.codec import decode
 
 Document = dict[str, Any]
@@ -33,13 +34,13 @@ def compiled(outputs: Sequence[Selected]) -> Reader:
             parts.append(f"{output.key!r}: m[{nested}](r[{n}])")
             nested += 1
             continue
-        if not isinstance(output, Output):
+        if not isinstance(output, (Output, Computed)):
             parts.append(f"{output.key!r}: r[{n}]")
             continue
-        if output.extra:
+        if isinstance(output, Output) and output.extra:
             parts.append(f"**(decode(r[{n}]) if r[{n}] is not None else {{}})")
             continue
-        load = _load(output)
+        load = _load(output) if isinstance(output, Output) else _computed(output)
         if load is None:
             parts.append(f"{output.key!r}: r[{n}]")
         else:
@@ -53,6 +54,12 @@ def compiled(outputs: Sequence[Selected]) -> Reader:
 def _code(source: str) -> CodeType:
     """The compiled function of this text: queries that differ by values share it."""
     return compile(source, "<reader>", "eval")
+
+
+def _computed(output: Computed) -> Callable[[Any], Any] | None:
+    type = type_of(output.expression)
+    # What is known at run time only comes as JSON.
+    return decode if type is None else types.load(type)
 
 
 def _load(output: Output) -> Callable[[Any], Any] | None:

@@ -45,23 +45,23 @@ class Rebuild(msgspec.Struct, frozen=True):
     def dropped(self) -> list[str]:
         """Fields that nothing takes over."""
         kept = set(self.sources.values())
-        return [field.name for field in self.before.fields if field.name not in kept]
+        return [field.name for field in self.before.stored if field.name not in kept]
 
     @property
     def taken(self) -> list[str]:
         """New fields whose values stand among the undeclared ones."""
         if not self.before.flexible:
             return []
-        return [name for name, source in self.sources.items() if source is None]
+        return [f.name for f in self.after.stored if self.sources[f.name] is None]
 
 
 def in_place(work: Rebuild) -> list[str] | None:
     """The statements where the table can stay as it is; None where it cannot."""
-    before = {field.name: field for field in work.before.fields}
+    before = {field.name: field for field in work.before.stored}
     made: list[str] = []
     if work.dropped or work.taken:
         return None
-    for field in work.after.fields:
+    for field in work.after.stored:
         source = work.sources[field.name]
         if source is None:
             if not _adds_nothing(field):
@@ -88,7 +88,7 @@ def source(work: Rebuild) -> tuple[str, dict[str, Any]]:
     """The rows as they become, `_n`, `_rev` and a column for each field, with named parameters."""
     params: dict[str, Any] = {}
     columns = ["o._n AS _n", "o._rev AS _rev"]
-    for number, field in enumerate(work.after.fields):
+    for number, field in enumerate(work.after.stored):
         columns.append(f"{_value(work, field, f'd{number}', params)} AS {identifier(field.name)}")
     if work.after.flexible:
         paths = ", ".join(literal(f'$."{name}"') for name in work.taken)
@@ -159,7 +159,7 @@ def fill(work: Rebuild) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
     """
     new, old = identifier(work.table), identifier(work.before.name)
     rows, params = source(work)
-    columns = ", ".join(("_n", "_rev", *(identifier(f.name) for f in work.after.fields)))
+    columns = ", ".join(("_n", "_rev", *(identifier(f.name) for f in work.after.stored)))
     columns += ", _extra" if work.after.flexible else ""
     statements: list[tuple[str, dict[str, Any]]] = [
         (ddl.create_table(work.after, work.table), {}),
@@ -180,7 +180,7 @@ def fill(work: Rebuild) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
 def _differs(work: Rebuild) -> list[str]:
     """Conditions under which a document is another one than before."""
     found = [f"o.{identifier(name)} IS NOT NULL" for name in work.dropped]
-    for field in work.after.fields:
+    for field in work.after.stored:
         taken, name = work.sources[field.name], f"n.{identifier(field.name)}"
         if taken is None or taken != field.name:
             found.append(f"{name} IS NOT NULL")

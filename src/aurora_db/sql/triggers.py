@@ -102,7 +102,7 @@ def _name(collection: Collection, op: str) -> str:
 
 
 def _columns(collection: Collection) -> list[str]:
-    names = ["_n", *(field.name for field in collection.fields)]
+    names = ["_n", *(field.name for field in collection.stored)]
     return [*names, "_extra"] if collection.flexible else names
 
 

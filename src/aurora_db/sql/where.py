@@ -6,7 +6,7 @@ under a `not` every comparison is closed by `IS TRUE`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, assert_never, cast
 
 from aurora_db.aql import plan
@@ -14,7 +14,7 @@ from aurora_db.aql.operators import SIZE, TEXT_OPS, stored
 from aurora_db.aql.types import JSON_KINDS
 from aurora_db.aql.values import value_of
 from aurora_db.base.codec import decode, encode
-from aurora_db.sql import expressions, texts
+from aurora_db.sql import computed, expressions, forms, texts
 from aurora_db.sql.statement import Bound, identifier, literal
 
 Fragment = tuple[str, tuple[Any, ...]]
@@ -24,6 +24,9 @@ _SYMBOLS = {"eq": "IS", "ne": "IS NOT", "gt": ">", "gte": ">=", "lt": "<", "lte"
 
 #: The given value as a row of `json_each`.
 _WANT = ("_want.type", "_want.value")
+
+#: Terms of `and` and `or` that stand beside each other.
+FLAT: Final = 32
 
 #: Operators that only our own connections can say.
 REGISTERED: Final = frozenset({"ieq", "icontains", "istartsWith", "iendsWith", "matches"})
@@ -84,13 +87,20 @@ def needs_worker(condition: plan.Where) -> bool:
             return needs_worker(part)
         case plan.Quantified(over=over, where=inner):
             return isinstance(over, plan.Link) or bool(over.hops) or needs_worker(inner)
-        case plan.Compare(path=plan.Call(function=function, arguments=arguments)):
-            of = arguments[0] if function == SIZE else None
-            return not isinstance(of, plan.Path) or bool(of.hops)
         case plan.Compare(path=path, op=op):
-            return op in REGISTERED or (isinstance(path, plan.Path) and bool(path.hops))
+            if isinstance(path, plan.Path):
+                return op in REGISTERED or bool(path.hops)
+            return op in REGISTERED or _calls_ours(path)
         case _:
             assert_never(condition)
+
+
+def _calls_ours(call: plan.Call) -> bool:
+    """Whether the comparison of a computed value needs functions of ours, or other documents."""
+    if call.function == SIZE:
+        of = call.arguments[0]
+        return not isinstance(of, plan.Path) or bool(of.hops)
+    return call.type is None or not computed.is_pure(call)
 
 
 class _Lowering:
@@ -129,9 +139,8 @@ class _Lowering:
         lowered = [self.where(part, negated=negated) for part in parts]
         if len(lowered) == 1:
             return lowered[0]
-        return "(" + word.join(text for text, _ in lowered) + ")", tuple(
-            p for _, params in lowered for p in params
-        )
+        joined = _joined([text for text, _ in lowered], word)
+        return joined, tuple(p for _, params in lowered for p in params)
 
     # --- other documents and elements of lists ----------------------------------------------
 
@@ -207,6 +216,8 @@ class _Lowering:
     def _compare(self, condition: plan.Compare) -> Fragment:
         path = condition.path
         if isinstance(path, plan.Call):
+            if path.function != SIZE:
+                return self._computed(condition, path)
             of = cast("plan.Path", path.arguments[0])
             return self._plain(condition, expressions.size(of, self._row(of)))
         if path.hops:
@@ -216,6 +227,18 @@ class _Lowering:
         if path.type is None or path.type.name in JSON_KINDS:
             return self._json(condition, path)
         return self._plain(condition, expressions.value(path, self._row(path)))
+
+    def _computed(self, condition: plan.Compare, call: plan.Call) -> Fragment:
+        left = computed.value(call, self._table, trigger=self._trigger)
+        if left.form == "b" and condition.op == "eq" and condition.value == plan.Constant(True):
+            return left.text, left.params
+        if left.form != "j":
+            return computed.spliced(self._plain(condition, computed.PLACE), left)
+        if condition.op == "isNull":
+            return computed.spliced(self._is_null(condition, computed.PLACE), forms.is_null(left))
+        right, params = self._given(condition, encode)
+        text = f"aurora_compare({literal(condition.op)}, 'j', {left.text}, {right})"
+        return text, left.params + params
 
     def _plain(self, condition: plan.Compare, left: str) -> Fragment:
         match condition.op:
@@ -322,6 +345,15 @@ class _Lowering:
 
         right, params = self._given(condition, listed)
         return f"EXISTS (SELECT 1 FROM json_each({right}) AS _want WHERE {test})", params
+
+
+def _joined(texts: Sequence[str], word: str) -> str:
+    """Terms between parentheses, nested where they are many: a statement is at most 1,000 deep."""
+    if len(texts) <= FLAT:
+        return "(" + word.join(texts) + ")"
+    step = -(-len(texts) // FLAT)
+    groups = [_joined(texts[n : n + step], word) for n in range(0, len(texts), step)]
+    return "(" + word.join(groups) + ")"
 
 
 def is_led(condition: plan.Where) -> bool:

@@ -119,7 +119,7 @@ def _defaults(port: Port, statement: plan.AlterCollection) -> dict[str, Any]:
     """What fields get where documents say nothing: new ones, and those that are required now."""
     found = alter.sources(statement.before, statement.actions)
     values: dict[str, Any] = {}
-    for field in statement.collection.fields:
+    for field in statement.collection.stored:
         source = found[field.name]
         old = None if source is None else statement.before.field(source)
         if old is not None and (old.required or not field.required):
@@ -134,7 +134,7 @@ def _defaults(port: Port, statement: plan.AlterCollection) -> dict[str, Any]:
 def _required_now(work: Rebuild) -> list[Field]:
     return [
         f
-        for f in work.after.fields
+        for f in work.after.stored
         if f.required and f.name not in work.defaults and work.sources[f.name] is None
     ]
 
@@ -177,11 +177,9 @@ def _example(field: Field) -> Any:
 def _to_check(work: Rebuild) -> dict[str, Callable[[Any], Any]]:
     """For each field whose stored values must pass a check, what reads the value as it was."""
     found: dict[str, Callable[[Any], Any]] = {}
-    for field in work.after.fields:
+    for field in work.after.stored:
         source = work.sources[field.name]
         old = None if source is None else work.before.field(source)
-        if field.computed is not None:
-            continue
         if old is None:
             if field.name in work.taken:
                 found[field.name] = decode
@@ -202,7 +200,7 @@ async def _convert(
     Raises:
         SchemaError: some do not convert.
     """
-    after = {field.name: field for field in work.after.fields}
+    after = {field.name: field for field in work.after.stored}
     fields = [after[name] for name in readers]
     columns = ", ".join(_read_from(work, field) for field in fields)
     text = f"SELECT o._n, o.id, {columns} FROM {identifier(work.before.name)} AS o WHERE o._n > ? ORDER BY o._n LIMIT {PAGE}"
@@ -269,9 +267,9 @@ async def _refuse_rows(port: Port, work: Rebuild) -> None:
     Raises:
         SchemaError: naming the field and the documents.
     """
-    before = {field.name: field for field in work.before.fields}
+    before = {field.name: field for field in work.before.stored}
     _, params = rebuild.source(work)
-    for field in work.after.fields:
+    for field in work.after.stored:
         taken = work.sources[field.name]
         old = None if taken is None else before[taken]
         touched = old is None or field.name in work.converted
@@ -349,7 +347,7 @@ async def _keep(port: Port, collection: Collection, renewed: set[str]) -> None:
 async def _follow(port: Port, follower: Collection) -> None:
     """A collection whose relation leads to a field that got another name."""
     before = port.catalog.collections[follower.name]
-    same: dict[str, str | None] = {field.name: field.name for field in before.fields}
+    same: dict[str, str | None] = {field.name: field.name for field in before.stored}
     await _make_anew(port, Rebuild(before, follower, same))
 
 

@@ -13,7 +13,7 @@ import msgspec
 from aurora_db.aql import handlers, plan, system, written
 from aurora_db.aql.catalog import Catalog, Collection, Handler, Rules, Schedule
 from aurora_db.base.codec import timestamp
-from aurora_db.base.errors import SchemaError
+from aurora_db.base.errors import AqlError, SchemaError
 from aurora_db.sql import ddl, search, triggers
 from aurora_db.store.port import Port
 
@@ -98,12 +98,15 @@ async def _make_triggers(port: Port, collection: Collection) -> None:
     if collection.name not in known.collections:
         collections = {**known.collections, collection.name: collection}
         known = Catalog(collections, known.handlers, known.version, known.schedules, known.rules)
-    meant = [
-        trigger
-        for handler in known.handlers_of(collection.name)
-        for trigger in handlers.triggers_of(handler, known)
-        if trigger.collection.name == collection.name
-    ]
+    meant: list[plan.HandlerTrigger] = []
+    for handler in known.handlers_of(collection.name):
+        try:
+            meant += handlers.triggers_of(handler, known, collection.name)
+        except AqlError as error:
+            raise SchemaError(
+                f"collection '{collection.name}' lacks what the event handler '{handler.name}' needs: {error.message}",
+                hint="a handler of all collections may use what each of them has",
+            ) from error
     made = (
         triggers.of_jobs(meant) if collection.name == "_jobs" else triggers.feed(collection, meant)
     )

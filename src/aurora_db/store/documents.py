@@ -7,7 +7,7 @@ the table, so that another program obeys it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -28,7 +28,7 @@ from aurora_db.base.errors import (
 )
 from aurora_db.sql import lower
 from aurora_db.sql.statement import Batch
-from aurora_db.store.port import Port, Row
+from aurora_db.store.port import Port
 from aurora_db.store.writer import Single
 
 Document = dict[str, Any]
@@ -43,7 +43,7 @@ Target = str | Mapping[str, Any]
 @lru_cache(maxsize=512)
 def columns(collection: Collection) -> tuple[str, ...]:
     """The columns that an insert names: the id, every declared field, the undeclared ones' place."""
-    names = ("id", *(field.name for field in collection.fields if field.name != "id"))
+    names = ("id", *(field.name for field in collection.stored if field.name != "id"))
     return (*names, "_extra") if collection.flexible else names
 
 
@@ -54,8 +54,8 @@ def inserting(collection: Collection, on_conflict: str = "ERROR") -> Batch:
 
 
 @lru_cache(maxsize=512)
-def _get(collection: Collection) -> tuple[str, Callable[[Row], Document]]:
-    return lower.get(collection)
+def _get(collection: Collection, catalog: Catalog) -> lower.Lowered:
+    return lower.get(collection, catalog)
 
 
 def writable(catalog: Catalog, name: str) -> Collection:
@@ -184,9 +184,9 @@ def touch_handlers(port: Port, collection: Collection, *, deleted: bool = False)
 async def get(port: Port, name: str, id: str) -> Document | None:
     """The document of this id with all its fields, or None."""
     collection = readable(port.catalog, name)
-    text, read = _get(collection)
-    row = await port.row(text, (id,))
-    return None if row is None else read(row)
+    ready = _get(collection, port.catalog)
+    row = await port.row(ready.statement.text, (*ready.statement.params, id))
+    return None if row is None else ready.reader(row)
 
 
 async def count(port: Port, name: str, where: Mapping[str, Any] | None) -> int:

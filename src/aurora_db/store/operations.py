@@ -1,7 +1,7 @@
 """Running plans: each root of an operation becomes a runner, made once and kept with the text.
 
 A runner is a core verb over a `Port` that gives the root's own result. What a plan means for
-jobs is not known on this floor: `enqueue` is handed in by the façade.
+jobs is not known on this floor: the verbs on jobs are handed in by the façade.
 """
 
 from __future__ import annotations

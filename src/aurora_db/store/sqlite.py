@@ -17,6 +17,7 @@ import apsw
 
 from aurora_db.aql.catalog import Catalog
 from aurora_db.base.clock import Clock
+from aurora_db.base.codec import timestamp
 from aurora_db.base.errors import (
     AuroraError,
     Busy,
@@ -209,6 +210,7 @@ class SqlitePort:
         self._executemany: Execute = connection.executemany
         self._clock = clock
         self._now: datetime | None = None
+        functions.register_now(connection, lambda: timestamp(self.now()))
 
     def begin(self) -> None:
         """Forget the present: the next operation begins."""

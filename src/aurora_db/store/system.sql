@@ -158,6 +158,12 @@ CREATE TRIGGER _jobs_failed AFTER UPDATE OF status ON _jobs
     UPDATE _handlers SET failed = failed + 1 WHERE name = json_extract(NEW.cause, '$.handler');
 END;
 
+-- A job that would only continue a chain without end is born FAILED.
+CREATE TRIGGER _jobs_refused AFTER INSERT ON _jobs
+    WHEN NEW.status = 'FAILED' AND NEW.cause IS NOT NULL BEGIN
+    UPDATE _handlers SET failed = failed + 1 WHERE name = json_extract(NEW.cause, '$.handler');
+END;
+
 CREATE TABLE _job_errors (
     job_id           TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
     attempt          INTEGER NOT NULL,
