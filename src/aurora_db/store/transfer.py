@@ -176,7 +176,7 @@ def _pages(port: Port, collection: Collection, condition: plan.Where, variables:
 
 def _shown(collection: Collection) -> tuple[plan.Output, ...]:
     """What is written: what could be read in again, so no computed fields."""
-    outputs: Sequence[plan.Selected] = selections.everything(collection)
+    outputs = selections.everything(collection)
     return tuple(one for one in outputs if isinstance(one, plan.Output))
 
 
