@@ -21,7 +21,6 @@ import msgspec
 from aurora_db.aql import checks, plan, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
 from aurora_db.aql.conditions import Conditions
-from aurora_db.aql.evaluate_expressions import evaluate
 from aurora_db.aql.values import Scope, syntax_of
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import (
@@ -378,61 +377,3 @@ def _refuse_overlap(changes: Sequence[Change]) -> None:
                     f"'{written(other.path)}' and '{written(one.path)}' change the same value",
                     hint="change it once",
                 )
-
-
-# --- inserting ------------------------------------------------------------------------------
-
-
-def inserted(
-    changes: Sequence[Change],
-    equalities: Mapping[str, Any],
-    variables: Mapping[str, Any],
-    now: dt.datetime,
-) -> dict[str, Any]:
-    """The document that an upsert inserts: operators count from 0 and [], expressions see the others."""
-    plain = [change for change in changes if change.op not in ("unset", "expr")]
-    document = _placed(dict(equalities), [(change, _begun(change)) for change in plain])
-    computed = [
-        (change, evaluate(change.value, document, variables, now))
-        for change in changes
-        if change.op == "expr"
-    ]
-    return _placed(document, computed)
-
-
-def _placed(document: dict[str, Any], values: Sequence[tuple[Change, Any]]) -> dict[str, Any]:
-    for change, value in values:
-        first, *rest = written(change.path).split(".") if not change.whole else [change.column]
-        place = document
-        for key in rest:
-            below = place.get(first)
-            inner = dict(below) if isinstance(below, Mapping) else {}
-            place[first] = inner
-            place, first = inner, key
-        place[first] = value
-    return document
-
-
-def _begun(change: Change) -> Any:
-    operand = change.value
-    match change.op:
-        case "set" | "setOnInsert":
-            return change.given
-        case "increment":
-            return operand
-        case "min":
-            return min(0, operand)
-        case "max":
-            return max(0, operand)
-        case "decrement":
-            return -operand
-        case "multiply":
-            return 0
-        case "push" | "addToSet":
-            return [change.given]
-        case "pushAll":
-            return list(change.given)
-        case "pull" | "removeAt":
-            return []
-        case _:
-            raise AssertionError(f"no operator begins so: {change.op}")

@@ -8,8 +8,8 @@ from typing import Any
 
 from aurora_db.aql import resolve
 from aurora_db.aql.catalog import Collection
-from aurora_db.aql.changes import inserted, resolve_changes
-from aurora_db.aql.upserts import equalities
+from aurora_db.aql.changes import resolve_changes
+from aurora_db.aql.upserts import equalities, inserted
 from aurora_db.sql import lower
 from aurora_db.store import documents
 from aurora_db.store.port import Port
