@@ -45,15 +45,15 @@ def equalities(collection: Collection, where: Any) -> dict[str, Any]:
     if not isinstance(where, Mapping):
         raise TypeMismatch(f"the where of an upsert is an object of equalities, got {where!r}")
     found: dict[str, Any] = {}
-    for written, value in cast("Mapping[str, Any]", where).items():
-        name = "id" if written == "_sid" else written
+    for given, value in cast("Mapping[str, Any]", where).items():
+        name = "id" if given == "_sid" else given
         if collection.field(name) is None:
             _refuse_name(collection, name)
         if isinstance(value, Mapping):
-            given = cast("Mapping[str, Any]", value)
-            if list(given) != ["eq"]:
+            compared = cast("Mapping[str, Any]", value)
+            if list(compared) != ["eq"]:
                 raise _refused(collection, f"'{name}' is compared otherwise")
-            value = given["eq"]  # noqa: PLW2901 - the value behind its operator
+            value = compared["eq"]  # noqa: PLW2901 - the value behind its operator
         if value is None:
             raise TypeMismatch(f"'{name}' is null, which is no key", hint="insert instead")
         found[name] = value
