@@ -139,8 +139,6 @@ def _update(
 ) -> plan.Update:
     """As an `update` with the one field; so its data is checked as any other's."""
     value = node.value
-    if isinstance(value, syntax.ExpressionLiteral):
-        raise scope.unsupported("an expression in 'migrate data' is", value.span)
     copied = value if isinstance(value, syntax.Word) else None
     given = syntax.NullLiteral(span=value.span) if copied else value
     pair = syntax.Entry(node.field, given, span=node.span)

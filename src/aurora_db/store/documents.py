@@ -229,7 +229,7 @@ async def update_where(
     Raises:
         Conflict: one of them has another revision than `if_rev`; nothing was written.
     """
-    resolved = resolve_changes(collection, changes, port.now())
+    resolved = resolve_changes(collection, changes, port.now(), port.catalog)
     await _demand_rev(port, collection, where, variables, if_rev)
     wanted = tuple(change for change in resolved if change.op != "setOnInsert")
     if not wanted:
