@@ -8,6 +8,7 @@ import pytest
 
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection, Field, Type
+from aurora_db.aql.changes import Change
 from aurora_db.aql.selections import everything
 from aurora_db.aql.system import SYSTEM
 from aurora_db.aql.types import REV
@@ -163,7 +164,11 @@ def test_counting_ignores_the_page(users):
 def test_an_update_merges_and_raises_the_revision(users):
     """Null sets null, also in an undeclared field; the others stay; keys may hold anything."""
     extra = {"city": None, "q\"uo'te": [True], "back\\slash": 1.5, "a.b": {}, "é": "x", "": 0}
-    statement = lower.update(C, eq("age", 3), {"name": None, "on": 0, "_extra": extra})
+    undeclared = [
+        Change(plan.Path(None, (key,)), "set", value, begun=("{}",)) for key, value in extra.items()
+    ]
+    declared = [Change(path("name"), "set"), Change(path("on"), "set", 0)]
+    statement = lower.update(C, eq("age", 3), [*declared, *undeclared])
 
     assert write(users, statement) == [("d",)]
 

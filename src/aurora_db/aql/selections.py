@@ -45,14 +45,19 @@ def key_of(selection: syntax.FieldSelection) -> str:
 def everything(
     collection: Collection, catalog: Catalog | None = None
 ) -> tuple[plan.Output | plan.Computed, ...]:
-    """All declared fields, without `_rev`; `catalog` for computed ones that go over relations."""
+    """All declared fields, without `_rev` and without those that are `@private`.
+
+    `catalog` is for computed ones that go over relations.
+    """
     return _everything(collection, Scope("", {}, catalog=catalog))
 
 
 def _everything(collection: Collection, scope: Scope) -> tuple[plan.Output | plan.Computed, ...]:
     conditions = Conditions(collection, scope)
     declared = tuple(
-        _shown(f.name, plan.Path(f, (), f.type), conditions) for f in collection.fields
+        _shown(f.name, plan.Path(f, (), f.type), conditions)
+        for f in collection.fields
+        if not f.private
     )
     if not collection.flexible:
         return declared
@@ -117,7 +122,8 @@ class Selections:
                 UnknownField, f"'{name}' stands in a query only", selection.name.span,
                 f"select it in a query of its own: {{ {self._collection.name} {{ {name} … }} }}",
             )  # fmt: skip
-        self._scope.arguments(f"the field '{name}'", selection.arguments, {})
+        if selection.arguments:
+            self._scope.arguments(f"the field '{name}'", selection.arguments, {})
         path = self._conditions.path(self._synonyms.get(name, name), selection.name)
         shown = _shown(key_of(selection), path, self._conditions)
         if selection.selection:
@@ -227,7 +233,8 @@ class Selections:
         """A part of an inline object, of each in a list of them, or of a JSON object."""
         if isinstance(selection, syntax.Computed):
             raise self._scope.unsupported("computed parts of objects are", selection.span)
-        self._scope.arguments(f"the field '{selection.name.text}'", selection.arguments, {})
+        if selection.arguments:
+            self._scope.arguments(f"the field '{selection.name.text}'", selection.arguments, {})
         type = path.type
         if type is not None and type.name == "List" and type.item is not None:
             type = type.item
@@ -245,7 +252,7 @@ class Selections:
                 )  # fmt: skip
             below = known[name]
         here = plan.Path(path.field, (*path.keys, name), below, path.row)
-        parts = self._inside(here, selection.selection or ())
+        parts = self._inside(here, selection.selection) if selection.selection else ()
         return plan.Output(key_of(selection), here, parts)
 
     # --- conditions ---

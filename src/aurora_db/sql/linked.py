@@ -71,6 +71,9 @@ def _statement(query: plan.Query, foreign: plan.Path, *, ordered: bool) -> State
         text = f"SELECT {', '.join([*columns, link])} {source}"
         if not ordered:
             return Statement(text, before + params)
+        if not query.order and foreign.field is not None and foreign.field.indexed:
+            # The index has them in this order, which is right within each parent.
+            orders = f"{link}, {orders}"
         return Statement(f"{text} ORDER BY {orders}", before + params + ordering)
     names = [f"_c{n}" for n in range(len(columns))]
     named = ", ".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True))

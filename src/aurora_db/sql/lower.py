@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from aurora_db.aql import plan
+from aurora_db.aql import changes, plan
 from aurora_db.aql.catalog import Catalog, Collection, Field
 from aurora_db.aql.selections import everything
 from aurora_db.aql.values import value_of
-from aurora_db.base.codec import encode
 from aurora_db.base.errors import TypeMismatch, UnknownField
+from aurora_db.sql import changes as set_clause
 from aurora_db.sql import computed, expressions, reader, search
-from aurora_db.sql.statement import Batch, Bound, Statement, identifier, literal
+from aurora_db.sql.statement import Batch, Bound, Statement, identifier
 from aurora_db.sql.where import has_variable, where
 
 #: Rows that an event loop may read inline.
@@ -233,21 +233,55 @@ def get(collection: Collection, catalog: Catalog | None = None) -> Lowered:
     return Lowered(Statement(text, params), reader.compiled(outputs), bounded=True)
 
 
-def insert(collection: Collection, names: Sequence[str]) -> Batch:
-    """The statement that inserts documents with these columns."""
-    return Batch.insert(collection.name, names)
+def page(
+    collection: Collection, condition: plan.Where, size: int
+) -> tuple[Statement, reader.Reader]:
+    """What reads the next `size` matching documents after a place, its last parameter and last column."""
+    # What is computed is no part of what can be written back.
+    outputs = [one for one in everything(collection) if isinstance(one, plan.Output)]
+    place = _place(collection)
+    columns = ", ".join([*(_stored_column(output, collection) for output in outputs), place])
+    text, params = where(condition, row=_row(collection))
+    return Statement(
+        f"SELECT {columns} FROM {identifier(collection.name)} WHERE ({text}) AND {place} > ? "
+        f"ORDER BY {place} LIMIT {size}",
+        (*params, 0),
+    ), reader.compiled(outputs)
 
 
-def update(collection: Collection, condition: plan.Where, stored: Mapping[str, Any]) -> Statement:
-    """Set the columns of what matches; returns their ids. `_extra` holds values by name."""
-    sets: list[str] = []
-    params: list[Any] = []
-    for name, value in stored.items():
-        if name == "_extra":
-            sets.append(f"_extra = {_merged(value, params)}")
-        else:
-            sets.append(f"{identifier(name)} = ?")
-            params.append(value)
+def undeclared(collection: Collection) -> str:
+    """The text that lists the names of undeclared fields of a flexible collection."""
+    return (
+        f"SELECT DISTINCT _k.key FROM {identifier(collection.name)}, "
+        f"json_each({_row(collection)}_extra) AS _k ORDER BY 1"
+    )
+
+
+def insert(collection: Collection, names: Sequence[str], on_conflict: str = "ERROR") -> Batch:
+    """The statement that inserts documents with these columns.
+
+    On a conflict of a unique value: ERROR, SKIP the new document, or REPLACE the old one, which keeps
+    its id and gets its next revision. With SKIP and REPLACE it returns the ids of what it wrote.
+    """
+    if on_conflict == "ERROR":
+        return Batch.insert(collection.name, names)
+    ending = " ON CONFLICT DO NOTHING RETURNING id"
+    if on_conflict == "REPLACE":
+        sets = [
+            f"{identifier(name)} = excluded.{identifier(name)}" for name in names if name != "id"
+        ]
+        row = _row(collection)
+        ending = (
+            f" ON CONFLICT DO UPDATE SET {', '.join([*sets, f'_rev = {row}_rev + 1'])} RETURNING id"
+        )
+    return Batch.insert(collection.name, names, ending)
+
+
+def update(
+    collection: Collection, condition: plan.Where, wanted: Sequence[changes.Change]
+) -> Statement:
+    """Change what matches; returns the ids."""
+    sets, params = set_clause.assignments(wanted, _row(collection))
     text, more = where(condition, row=_row(collection))
     return Statement(
         f"UPDATE {identifier(collection.name)} SET {', '.join(sets)}, _rev = _rev + 1 WHERE {text} RETURNING id",
@@ -255,13 +289,13 @@ def update(collection: Collection, condition: plan.Where, stored: Mapping[str, A
     )
 
 
-def _merged(values: Mapping[str, Any], params: list[Any]) -> str:
-    """Undeclared fields set one by one, so that null sets null."""
-    parts: list[str] = []
-    for name, value in values.items():
-        parts.append(f"{literal('$.' + encode(name))}, json(?)")
-        params.append(encode(value))
-    return f"json_set(coalesce(_extra, '{{}}'), {', '.join(parts)})"
+def another_rev(collection: Collection, condition: plan.Where, rev: int) -> Statement:
+    """The id and revision of a document that matches and has another revision than `rev`."""
+    text, params = where(condition, row=_row(collection))
+    return Statement(
+        f"SELECT id, _rev FROM {identifier(collection.name)} WHERE ({text}) AND _rev <> ? LIMIT 1",
+        (*params, rev),
+    )
 
 
 def delete(collection: Collection, condition: plan.Where) -> Statement:

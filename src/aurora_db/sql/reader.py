@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from types import CodeType
 from typing import Any, cast
 
 from aurora_db.aql import types
@@ -45,7 +47,13 @@ def compiled(outputs: Sequence[Selected]) -> Reader:
             names[f"f{n}"] = load
             parts.append(f"{output.key!r}: None if r[{n}] is None else f{n}(r[{n}])")
     source = ("lambda r, m: {" if nested else "lambda r: {") + ", ".join(parts) + "}"
-    return cast("Reader", eval(source, names))  # noqa: S307 - constants and our own functions only
+    return cast("Reader", eval(_code(source), names))  # noqa: S307 - constants and our own functions only
+
+
+@functools.lru_cache(maxsize=1_000)
+def _code(source: str) -> CodeType:
+    """The compiled function of this text: queries that differ by values share it."""
+    return compile(source, "<reader>", "eval")
 
 
 def _computed(output: Computed) -> Callable[[Any], Any] | None:

@@ -150,26 +150,35 @@ class Engine:
         port = reader.port
         port.catalog = self.catalog
         port.begin()
-        if single:
-            result = finish(verb(port))
-        else:
-            port.run("BEGIN")
-            try:
+        try:
+            if single:
                 result = finish(verb(port))
-            finally:
-                port.run("COMMIT")
-        version = reader.connection.data_version()
-        if version != reader.seen:
-            reader.seen = version
-            if self._definitions_moved(port):
+            else:
+                port.run("BEGIN")
+                try:
+                    result = finish(verb(port))
+                finally:
+                    port.run("COMMIT")
+        except AuroraError:
+            # By definitions of yesterday nothing may be found.
+            if self._definitions_moved(reader):
                 return self.read(verb, single=single)
+            raise
+        if self._definitions_moved(reader):
+            return self.read(verb, single=single)
         return result
 
-    def _definitions_moved(self, port: SqlitePort) -> bool:
+    def _definitions_moved(self, reader: _Reader) -> bool:
         """Whether another process defined something; then it is known from here on."""
+        version, port = reader.connection.data_version(), reader.port
+        if version == reader.seen:
+            return False
+        reader.seen = version
         if port.pragma("schema_version") == self.catalog.version:
             return False
         self.catalog = finish(definitions.load(port))
+        for callback in self._listeners.get("handlers", ()):
+            callback(0)
         return True
 
     def _reader(self) -> _Reader:
@@ -215,16 +224,18 @@ class Engine:
 
     # --- writing ----------------------------------------------------------------------------
 
-    def write(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> T:
+    def write(
+        self, verb: Verb[T] | Single[T], *, durable: bool = True, exclusive: bool = False
+    ) -> T:
         """Run a writing verb in the group commit of this process; returns after the commit."""
         self._check(writing=True)
-        return self._writer.run(verb, durable=durable)
+        return self._writer.run(verb, durable=durable, exclusive=exclusive)
 
-    def submit(self, verb: Verb[T] | Single[T]) -> asyncio.Future[T]:
+    def submit(self, verb: Verb[T] | Single[T], *, exclusive: bool = False) -> asyncio.Future[T]:
         """The same for tasks: a future of the running event loop, resolved after the commit."""
         if self.foreign or self._closed or self._read_only:
             self._check(writing=True)
-        return self._writer.submit(verb)
+        return self._writer.submit(verb, exclusive=exclusive)
 
     def _refresh(self) -> bool:
         """Inside a write transaction: notice definitions that another process made.

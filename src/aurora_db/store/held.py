@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from aurora_db.base.errors import Timeout, TransactionError
+from aurora_db.store import causes
 from aurora_db.store.port import finish
 from aurora_db.store.sqlite import SqlitePort
 
@@ -35,6 +36,7 @@ class Held:
         self.owner = caller()
         self.port = writer.port
         self.port.begin()
+        self._caused = finish(causes.begin(self.port, causes.CURRENT.get()))
         self.port.guard = self._guard
 
     def _guard(self) -> None:
@@ -86,6 +88,8 @@ class Held:
         with self._mutex:
             self._guard()
             try:
+                if self._caused:
+                    finish(causes.end(self.port))
                 mark_operation(self.port, self._first)
                 self.port.run("COMMIT")
             except BaseException:

@@ -43,4 +43,4 @@ async def _related(
     groups: dict[Any, list[Row]] = {}
     for row in rows:
         groups.setdefault(row[-1], []).append(row)
-    return lambda value: [read(row) for row in groups.get(value, ())]
+    return lambda value: list(map(read, groups.get(value, ())))

@@ -11,7 +11,7 @@ import msgspec
 
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection
-from aurora_db.aql.expand import expand_query
+from aurora_db.aql.expand import assume_given, expand_query
 from aurora_db.sql import linked, lower
 from aurora_db.sql.statement import Statement
 from aurora_db.store import nested, search
@@ -29,7 +29,10 @@ def query_runner(query: plan.Query, lowered: list[lower.Lowered]) -> Runner:
     So is the first one of several, where the others read no more rows than it.
     """
     if _is_late(query):
-        return partial(_late_query, query)
+        given, names = assume_given(query)
+        if _is_late(given):
+            return partial(_late_query, query)
+        return partial(_given_or_late, query, query_runner(given, []), names)
     if query.parts or query.page is not None:
         beside = msgspec.structs.replace(query, parts=(), page=None)
         nodes = query_runner(beside, []) if query.outputs and query.page is None else None
@@ -85,8 +88,8 @@ async def read(
     ready: lower.Lowered, children: tuple[linked.Child, ...], port: Port, scope: Scope
 ) -> list[Document]:
     """The documents that a statement gives now, with their related ones."""
-    rows = await port.rows(ready.statement.text, ready.statement.bind(scope.variables))
-    reader = await nested.reader(ready.reader, children, rows, port, scope.variables)
+    rows = await port.rows(ready.statement.text, ready.statement.bind(scope.bindings))
+    reader = await nested.reader(ready.reader, children, rows, port, scope.bindings)
     return list(map(reader, rows))
 
 
@@ -109,6 +112,17 @@ async def _search(
     found = await read(ready, children, port, begun)
     await search.put_snippets(query, found, port, begun)
     return found
+
+
+async def _given_or_late(
+    query: plan.Query, given: Runner, names: frozenset[str], port: Port, scope: Scope
+) -> Any:
+    """By the statement for variables that are not null, where none is."""
+    for name in names:
+        value = scope.variables.get(name)
+        if value is None or (isinstance(value, (list, tuple)) and None in value):
+            return await _late_query(query, port, scope)
+    return await given(port, scope)
 
 
 async def _late_query(query: plan.Query, port: Port, scope: Scope) -> Any:

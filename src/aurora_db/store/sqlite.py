@@ -95,7 +95,8 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
         # Else a statement is prepared anew whenever a limit or the end of a range is bound.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         functions.register(connection)
-        connection.create_scalar_function(FUNCTION, Buckets(), 4, deterministic=True)
+        buckets: Any = Buckets()
+        connection.create_scalar_function(FUNCTION, buckets, 4, deterministic=True)
         execute: Execute = connection.execute
         execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         execute("PRAGMA foreign_keys = ON")

@@ -12,15 +12,18 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
+from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.base.errors import AuroraError, Busy, DatabaseClosed, TransactionError
 from aurora_db.sql.statement import Batch
+from aurora_db.store import causes
 from aurora_db.store.held import DEADLINE, Held, caller, last_position, mark_operation
-from aurora_db.store.port import Verb, finish
+from aurora_db.store.port import Port, Verb, finish
+from aurora_db.store.rebuilding import foreign_keys_off
 from aurora_db.store.sqlite import SYNCHRONOUS, SqlitePort
 
 T = TypeVar("T")
@@ -35,7 +38,8 @@ class Single(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """An operation of exactly one statement over one row of parameters.
 
     Neighbours with the same statement in a batch run as one. `several` tells that the statement
-    causes several changes (event handlers fire), which are one operation in the feed.
+    causes several changes (event handlers fire), which are one operation in the feed. `collection` is
+    what it was made for; where that has been changed since, `again` runs instead with `source`.
     """
 
     statement: Batch
@@ -44,16 +48,35 @@ class Single(msgspec.Struct, Generic[T], frozen=True, gc=False):
     topic: str | None = None
     urgency: int = 0
     several: bool = False
+    collection: Collection | None = None
+    source: Any = None
+    again: Callable[[Port, Any], Coroutine[Any, Any, T]] | None = None
+
+    def is_stale(self, catalog: Catalog) -> bool:
+        """Whether the collection is another one now."""
+        made_for = self.collection
+        if made_for is None:
+            return False
+        now = catalog.collections.get(made_for.name)
+        return now is not made_for and now != made_for
 
 
 class _Waiting:
     """One operation in the queue and what became of it."""
 
-    __slots__ = ("done", "durable", "error", "future", "joins", "loop", "result", "verb")
+    __slots__ = (
+        "cause", "done", "durable", "error", "exclusive", "future", "joins", "loop", "result", "verb",
+    )  # fmt: skip
 
-    def __init__(self, verb: Verb[Any] | Single[Any], durable: bool) -> None:
+    def __init__(
+        self, verb: Verb[Any] | Single[Any], durable: bool, *, exclusive: bool = False
+    ) -> None:
         self.verb = verb
+        #: The job whose handler asks for it.
+        self.cause = causes.CURRENT.get()
         self.durable = durable
+        #: It has a transaction of its own, with foreign keys off.
+        self.exclusive = exclusive
         #: The statement that neighbours may share.
         self.joins: Batch | None = None
         self.result: Any = None
@@ -105,15 +128,17 @@ class Writer:
 
     # --- blocking callers -------------------------------------------------------------------
 
-    def run(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> T:
+    def run(self, verb: Verb[T] | Single[T], *, durable: bool = True, exclusive: bool = False) -> T:
         """Run an operation and wait until it is committed.
+
+        An `exclusive` one runs alone in its transaction, with foreign keys off.
 
         Raises:
             TransactionError: the caller holds an interactive transaction.
             Busy: the writer was held longer than 15 seconds.
         """
         self.refuse_holder()
-        waiting = _Waiting(verb, durable)
+        waiting = _Waiting(verb, durable, exclusive=exclusive)
         self._queue.append(waiting)
         self._acquire(waiting)
         try:
@@ -163,11 +188,13 @@ class Writer:
 
     # --- asynchronous callers ---------------------------------------------------------------
 
-    def submit(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> asyncio.Future[T]:
+    def submit(
+        self, verb: Verb[T] | Single[T], *, durable: bool = True, exclusive: bool = False
+    ) -> asyncio.Future[T]:
         """Hand an operation to the writer thread; the future is resolved after its commit."""
         if self._closed or self._held is not None:
             self.refuse_holder()
-        waiting = _Waiting(verb, durable)
+        waiting = _Waiting(verb, durable, exclusive=exclusive)
         waiting.loop = loop = asyncio.get_running_loop()
         waiting.future = future = loop.create_future()
         self._queue.append(waiting)
@@ -229,14 +256,23 @@ class Writer:
         queue = self._queue
         batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
         try:
-            self._transaction(batch)
-        except AuroraError as error:
-            for waiting in batch:
-                waiting.error = error
+            for part in _apart(batch):
+                self._part(part)
         finally:
             for waiting in batch:
                 waiting.done = True
             self._resolve(batch)
+
+    def _part(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            if batch[0].exclusive:
+                with foreign_keys_off(self.port):
+                    self._transaction(batch)
+            else:
+                self._transaction(batch)
+        except AuroraError as error:
+            for waiting in batch:
+                waiting.error = error
 
     def _transaction(self, batch: Sequence[_Waiting]) -> None:
         port = self.port
@@ -273,15 +309,26 @@ class Writer:
 
     def _operations(self, batch: Sequence[_Waiting]) -> None:
         index, count = 0, len(batch)
+        # Event handlers ask what caused a write, so writes of jobs stand alone.
+        caused = bool(self.port.catalog.handlers)
         while index < count:
             waiting = batch[index]
             self.port.begin()
             index += 1
-            if waiting.joins is None:
+            verb = waiting.verb
+            if (
+                waiting.joins is None
+                or (caused and waiting.cause is not None)
+                or (isinstance(verb, Single) and verb.is_stale(self.port.catalog))
+            ):
                 self._one(waiting, alone=count == 1)
                 continue
             start = index - 1
-            while index < count and batch[index].joins is waiting.joins:
+            while (
+                index < count
+                and batch[index].joins is waiting.joins
+                and (batch[index].cause is None or not caused)
+            ):
                 index += 1
             self._singles(batch[start:index], alone=index - start == count)
 
@@ -332,12 +379,17 @@ class Writer:
         self._position = None
         try:
             verb = waiting.verb
-            if isinstance(verb, Single):
+            caused = finish(causes.begin(port, waiting.cause))
+            if isinstance(verb, Single) and verb.again and verb.is_stale(port.catalog):
+                waiting.result = finish(verb.again(port, verb))
+            elif isinstance(verb, Single):
                 finish(port.batch(verb.statement, [verb.params]))
                 if verb.topic is not None:
                     port.touch(verb.topic, verb.urgency)
             else:
                 waiting.result = finish(verb(port))
+            if caused:
+                finish(causes.end(port))
             self._position = mark_operation(port, first)
         except BaseException as error:  # noqa: BLE001 - handed to the caller
             waiting.error = error
@@ -407,6 +459,18 @@ class Writer:
                 self._batch()
         finally:
             self._lock.release()
+
+
+def _apart(batch: Sequence[_Waiting]) -> list[Sequence[_Waiting]]:
+    """Operations that share a transaction; an exclusive one shares it with none."""
+    if not any(waiting.exclusive for waiting in batch):
+        return [batch]
+    parts: list[list[_Waiting]] = []
+    for waiting in batch:
+        if not parts or waiting.exclusive or parts[-1][-1].exclusive:
+            parts.append([])
+        parts[-1].append(waiting)
+    return [*parts]
 
 
 def closed() -> DatabaseClosed:
