@@ -98,6 +98,8 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
     try:
         connection = apsw.Connection(path, flags=flags, statementcachesize=512)
         connection.set_busy_handler(Patience())
+        # Else a statement is prepared anew whenever a limit or the end of a range is bound.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         functions.register(connection)
         buckets: Any = Buckets()
         connection.create_scalar_function(FUNCTION, buckets, 4, deterministic=True)
