@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from aurora_db.aql import changing, directives, plan, suggest, syntax
+from aurora_db.aql import given as given_literals
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.directives import fields_of
 from aurora_db.aql.job_mutations import JobMutations, counted_keys
@@ -145,21 +146,10 @@ class Mutations:
             if isinstance(item, syntax.ObjectLiteral):
                 if verb in ("update", "upsert"):
                     return changing.data(self._scope, collection, item)
-                self._known_fields(item, collection)
+                given_literals.check(self._scope, collection, item)
             elif not isinstance(item, syntax.VariableRef):
                 raise self._scope.fail(TypeMismatch, f"'data' of {verb} holds objects", item.span)
         return self._scope.value(value)
-
-    def _known_fields(self, value: syntax.ObjectLiteral, collection: Collection) -> None:
-        known = {field.name: field for field in collection.fields}
-        for entry in value.entries:
-            name = entry.key.text
-            field = known.get("id" if name == "_sid" else name)
-            if field is None and (not collection.flexible or name.startswith("_")):
-                raise self._scope.fail(
-                    UnknownField, f"no field named '{name}' in collection '{collection.name}'", entry.key.span,
-                    suggest.hint(name, known, "declare it, or define the collection @flexible"),
-                )  # fmt: skip
 
     def _insert(self, node: syntax.FieldSelection) -> plan.Insert:
         collection, given = self._target(node, {"data": "data"})
