@@ -118,7 +118,7 @@ class _Verbs(Files):
     ) -> list[tuple[int, Prepared, Mapping[str, Any]]]:
         prepared = self._prepare(text)
         wanted = operations.chosen(prepared, operation)
-        bound = operations.variables_of([one for _, one in wanted], variables)
+        bound = operations.variables_of([one for _, one in wanted], variables, text)
         for _, one in wanted:
             # What depends on values is asked when it runs, when all before it has run.
             if not one.operation.shaped:
@@ -126,6 +126,7 @@ class _Verbs(Files):
         if len(wanted) == 1:
             index, values = wanted[0][0], bound[0]
             return [(index, self._plans.ready(text, index, self._gate.catalog, values), values)]
+        self._plans.check(text, wanted, bound, self._gate.catalog)
         return [(index, one, values) for (index, one), values in zip(wanted, bound, strict=True)]
 
     def _prepare(self, text: str) -> Sequence[Prepared]:

@@ -74,7 +74,7 @@ def resolve(document: syntax.Document, text: str, catalog: Catalog) -> plan.Plan
                 raise DuplicateAlias(
                     f"two operations are named '{operation.name}'",
                     source=text,
-                    span=definition.span,
+                    span=_name_of(definition),
                 )
             names.add(operation.name)
         operations.append(operation)
@@ -98,6 +98,12 @@ def resolve_one(
     fragments = _fragments(document, text, catalog)
     wanted = [one for one in document.definitions if not isinstance(one, syntax.FragmentDefinition)]
     return _Resolver(text, catalog, fragments, known).definition(wanted[index])
+
+
+def _name_of(definition: syntax.Definition) -> Span:
+    """Where the name of an operation stands."""
+    named = isinstance(definition, syntax.Operation) and definition.name is not None
+    return definition.name.span if named else definition.span
 
 
 def _fragments(
