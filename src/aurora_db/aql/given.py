@@ -12,7 +12,13 @@ from typing import Final, cast
 from aurora_db.aql import plan, suggest, syntax, types
 from aurora_db.aql.catalog import Collection, Field, Type
 from aurora_db.aql.values import Scope
-from aurora_db.base.errors import TypeMismatch, UnknownEnum, UnknownField, ValidationError
+from aurora_db.base.errors import (
+    DuplicateArgument,
+    TypeMismatch,
+    UnknownEnum,
+    UnknownField,
+    ValidationError,
+)
 
 #: Literals that are of their type at sight: most are.
 _SURE: Final = {
@@ -26,12 +32,20 @@ def check(scope: Scope, collection: Collection, document: syntax.ObjectLiteral) 
     """Refuse what a document of `collection` cannot hold.
 
     Raises:
-        UnknownField, TypeMismatch, UnknownEnum: with the place of the name or the value.
+        UnknownField, TypeMismatch, UnknownEnum, DuplicateArgument: with the place of the name or the value.
     """
     known = {field.name: field for field in collection.fields}
+    names = {entry.key.text for entry in document.entries}
     for entry in document.entries:
         name = entry.key.text
-        field = known.get("id" if name == "_sid" else name)
+        if name == "_sid":
+            if "id" in names:
+                raise scope.fail(
+                    DuplicateArgument, "'id' and '_sid' are the same field", entry.key.span,
+                    "write id only",
+                )  # fmt: skip
+            name = "id"
+        field = known.get(name)
         if field is not None:
             if field.computed is None:
                 _value(scope, field.type, entry.value, f"field '{field.name}'")
