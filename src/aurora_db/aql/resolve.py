@@ -102,8 +102,9 @@ def resolve_one(
 
 def _name_of(definition: syntax.Definition) -> Span:
     """Where the name of an operation stands."""
-    named = isinstance(definition, syntax.Operation) and definition.name is not None
-    return definition.name.span if named else definition.span
+    if isinstance(definition, syntax.Operation) and definition.name is not None:
+        return definition.name.span
+    return definition.span
 
 
 def _fragments(

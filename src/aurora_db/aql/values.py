@@ -414,6 +414,4 @@ def _check(one: plan.VariableDeclaration, value: Any, text: str | None) -> None:
     try:
         types.store(one.type, value, f"the variable '${one.name}'")
     except AqlError as error:
-        raise error.__class__(
-            error.message, hint=error.hint, source=text, span=one.span
-        ) from None
+        raise error.__class__(error.message, hint=error.hint, source=text, span=one.span) from None
