@@ -272,9 +272,7 @@ class Mutations:
     def _where(
         self, node: syntax.FieldSelection, collection: Collection, given: Mapping[str, syntax.Entry]
     ) -> plan.Where:
-        whole = "all" in given and given["all"].value == syntax.BooleanLiteral(True)
-        if "all" in given and not isinstance(given["all"].value, syntax.BooleanLiteral):
-            raise self._scope.fail(TypeMismatch, "'all' is true or false", given["all"].value.span)
+        whole = "all" in given and self._is_true(given["all"])
         entry = given.get("where")
         empty = (
             entry is not None
@@ -289,6 +287,17 @@ class Mutations:
         where = Selections(collection, self._scope).where(given)
         # What a variable says may be nothing: that is meant, then.
         return plan.And((where, plan.ALWAYS)) if whole else where
+
+    def _is_true(self, entry: syntax.Entry) -> bool:
+        """A Boolean that decides what is meant; true while its variable is not known yet."""
+        value = self._scope.shape(entry.value)
+        if value is None:
+            return True
+        if not isinstance(value, syntax.BooleanLiteral):
+            raise self._scope.fail(
+                TypeMismatch, f"'{entry.key.text}' is true or false", entry.value.span
+            )
+        return value.value
 
 
 def _is_created(selection: syntax.FieldSelection | syntax.Computed) -> bool:

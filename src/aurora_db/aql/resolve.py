@@ -230,6 +230,8 @@ class _Resolver:
     def _operation(self, node: syntax.Operation) -> plan.Operation:
         declared = declare(node.variables, self._text)
         self._scope = Scope(self._text, declared, self._fragments, self._known, self._catalog)
+        for variable in node.variables:
+            directives.refuse(self._scope, variable.directives, "on a variable")
         explain = directives.of_operation(self._scope, node.directives)
         if node.kind == "query":
             fields = directives.fields_of(self._scope, node.roots, "Query")

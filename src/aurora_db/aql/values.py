@@ -326,6 +326,11 @@ def declare(
         default = None
         if one.default is not None:
             default = literal(one.default)
+            if default is None and one.type.required:
+                raise TypeMismatch(
+                    f"the variable '${one.name}' is {written(one.type)}, its default cannot be null",
+                    source=text, span=one.default.span,
+                )  # fmt: skip
             if checked and default is not None:
                 try:
                     types.deep(type, default, f"the default of '${one.name}'")
