@@ -36,8 +36,8 @@ def test_a_trigger_computes_its_condition(db: Aurora, where: str, on: str):
 
 
 @pytest.mark.parametrize("where", ['{loud: {eq: "X"}}', '{name: {eq: "a"}, loud: {matches: "x"}}'])
-def test_a_condition_that_only_python_knows_is_left_to_the_worker(db: Aurora, where: str):
-    """Another program could not run it in a trigger."""
+def test_a_condition_that_only_python_knows_is_left_to_the_workers(db: Aurora, where: str):
+    """Another program could not run it, so the trigger enqueues and a worker looks."""
     db.execute(SCHEMA)
     assert db.execute(handler(where))["compiled"] == "WORKER"
 

@@ -13,7 +13,7 @@ from aurora_db.aql.selections import everything
 from aurora_db.aql.system import SYSTEM
 from aurora_db.aql.types import REV
 from aurora_db.base.errors import TypeMismatch, UnknownField
-from aurora_db.sql import lower
+from aurora_db.sql import aggregates, lower
 
 BOX = Type(name="Inline", fields=(Field(name="a", type=Type(name="Int")),))
 C = Collection(
@@ -156,7 +156,8 @@ def test_all_fields_of_a_flexible_document(users):
 def test_counting_ignores_the_page(users):
     """An aggregate is over all that matches."""
     made = query("id", where=eq("age", 1), limit=plan.Constant(1))
-    assert write(users, lower.aggregate(made)) == [(2,)]
+    count = plan.Aggregates("all", (plan.Aggregate("n", "count"),))
+    assert write(users, aggregates.lowered(made, [count]).statement) == [(2,)]
     assert users.rows(*lower.count(C, plan.ALWAYS)) == [(4,)]
 
 

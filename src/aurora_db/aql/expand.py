@@ -75,8 +75,29 @@ def assume_given(query: plan.Query) -> tuple[plan.Query, frozenset[str]]:
 
 
 def _changed(query: plan.Query, change: Callable[[plan.Where], plan.Where]) -> plan.Query:
-    outputs = tuple(_output(one, change) for one in query.outputs)
-    return msgspec.structs.replace(query, where=change(query.where), outputs=outputs)
+    return msgspec.structs.replace(
+        query,
+        where=change(query.where),
+        outputs=tuple(_output(one, change) for one in query.outputs),
+        parts=tuple(_part(one, change) for one in query.parts),
+    )
+
+
+def _part(part: plan.QueryPart, change: Callable[[plan.Where], plan.Where]) -> plan.QueryPart:
+    match part:
+        case plan.Groups(outputs=groups):
+            known = tuple(
+                one
+                if one.nodes is None
+                else msgspec.structs.replace(one, nodes=_changed(one.nodes, change))
+                for one in groups
+            )
+            return msgspec.structs.replace(part, outputs=known)
+        case plan.Window(outputs=outputs):
+            shown = tuple(_output(one, change) for one in outputs)
+            return msgspec.structs.replace(part, outputs=shown)
+        case _:
+            return part
 
 
 def _output(output: plan.Selected, change: Callable[[plan.Where], plan.Where]) -> plan.Selected:

@@ -1,19 +1,31 @@
-"""Whole queries → plan: conditions, order, limits, aggregates."""
+"""Whole queries → plan: conditions, order, limits, pages and parts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from aurora_db.aql import plan, search, syntax
+import msgspec
+
+from aurora_db.aql import aggregates, page_cursors, pages, plan, search, syntax
 from aurora_db.aql.catalog import Collection
+from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.directives import fields_of
+from aurora_db.aql.groups import GroupBy
+from aurora_db.aql.operands import Operands
 from aurora_db.aql.orders import Orders, amount
 from aurora_db.aql.selections import Selections, key_of
+from aurora_db.aql.series import Series
 from aurora_db.aql.values import Scope
-from aurora_db.base.errors import UnknownField
+from aurora_db.base.errors import DuplicateAlias, UnknownField
 
-LATER_AGGREGATES: Final = frozenset({"sum", "avg", "min", "max", "countDistinct"})
+NODES_ARGUMENTS: Final = {
+    "where": "where", "filter": "where", "orderBy": "orderBy", "limit": "limit", "first": "limit",
+    "offset": "offset", "skip": "offset",
+}  # fmt: skip
+#: Words of a selection that compute something of all documents that match.
+PARTS: Final = frozenset({"aggregate", "groupBy", "downsample", "windowFunc"})
+WORDS: Final = PARTS | frozenset(pages.WORDS)
 
 
 class Queries:
@@ -24,6 +36,7 @@ class Queries:
         self._scope = scope
         self._selections = Selections(collection, scope)
         self._orders = Orders(collection, scope)
+        self._operands = Operands(Conditions(collection, scope), scope)
 
     def query(
         self, root: syntax.FieldSelection, arguments: Mapping[str, syntax.Entry]
@@ -33,52 +46,95 @@ class Queries:
         searching = None if found is None else search.resolve(self._scope, found, self._collection)
         self._selections.searched = searching
         fields = fields_of(self._scope, root.selection or (), self._collection.name)
-        parts = tuple(
-            plan.Aggregates(key_of(one), self._counts(one))
-            for one in fields
-            if isinstance(one, syntax.FieldSelection) and one.name.text == "aggregate"
-        )
-        plain = tuple(
-            one
-            for one in fields
-            if isinstance(one, syntax.Computed) or one.name.text != "aggregate"
-        )
-        outputs = self._selections.outputs(plain) if plain or not parts else ()
-        return plan.Query(
+        words = tuple(one for one in fields if _is_word(one))
+        plain = tuple(one for one in fields if not _is_word(one))
+        named = [one for one in words if isinstance(one, syntax.FieldSelection)]
+        parts = tuple(self._part(one) for one in named if one.name.text in PARTS)
+        query = plan.Query(
             key=key_of(root),
             collection=self._collection,
-            outputs=outputs,
+            outputs=(),
             where=self._selections.where(arguments),
             order=self._orders.order(arguments.get("orderBy")),
-            limit=amount(self._scope, arguments.get("limit")),
-            offset=amount(self._scope, arguments.get("offset")),
             search=searching,
             parts=parts,
         )
+        if len(parts) < len(words):
+            return self._page(query, named, plain, arguments)
+        pages.refuse(self._scope, arguments)
+        self._refuse_nodes(named, plain)
+        return msgspec.structs.replace(
+            query,
+            outputs=self._selections.outputs(plain) if plain or not words else (),
+            limit=amount(self._scope, arguments.get("limit")),
+            offset=amount(self._scope, arguments.get("offset")),
+        )
 
-    def _counts(self, selection: syntax.FieldSelection) -> tuple[plan.Aggregate, ...]:
-        self._scope.arguments("aggregate", selection.arguments, {})
-        counts: list[plan.Aggregate] = []
-        for one in fields_of(self._scope, selection.selection or (), None):
-            if isinstance(one, syntax.Computed):
-                raise self._scope.fail(UnknownField, "an aggregate is a function", one.span)
-            name = one.name.text
-            if name in LATER_AGGREGATES:
-                raise self._scope.unsupported(f"the aggregate '{name}' is", one.name.span)
-            if name != "count":
-                raise self._scope.fail(
-                    UnknownField,
-                    f"no aggregate named '{name}'",
-                    one.name.span,
-                    "this version has count",
-                )
-            self._scope.arguments("count", one.arguments, {})
-            counts.append(plan.Aggregate(key_of(one), "count"))
-        if not counts:
+    def _page(
+        self,
+        query: plan.Query,
+        words: list[syntax.FieldSelection],
+        plain: tuple[syntax.FieldSelection | syntax.Computed, ...],
+        arguments: Mapping[str, syntax.Entry],
+    ) -> plan.Query:
+        if plain:
             raise self._scope.fail(
-                UnknownField,
-                "aggregate needs a selection",
-                selection.span,
-                "write aggregate { count }",
-            )
-        return tuple(counts)
+                UnknownField, f"'{_key(plain[0])}' stands in the nodes of a page", plain[0].span,
+                "select it in edges { node { … } }",
+            )  # fmt: skip
+        page = pages.Pages(self._scope, words)
+        nodes = page.nodes()
+        amounts = {name: amount(self._scope, arguments.get(name)) for name in ("limit", "last")}
+        return msgspec.structs.replace(
+            query,
+            outputs=() if nodes is None else self._selections.outputs(nodes),
+            page=page.page(arguments, amounts, page_cursors.digest(query)),
+        )
+
+    def _refuse_nodes(
+        self,
+        words: list[syntax.FieldSelection],
+        plain: tuple[syntax.FieldSelection | syntax.Computed, ...],
+    ) -> None:
+        """The documents beside parts stand under `nodes`."""
+        for word in words:
+            if plain and key_of(word) == "nodes":
+                raise self._scope.fail(
+                    DuplicateAlias, "two results would have the key 'nodes'", word.span,
+                    "the fields beside it stand under 'nodes'; give it another alias",
+                )  # fmt: skip
+
+    def _part(self, field: syntax.FieldSelection) -> plan.QueryPart:
+        series = Series(self._collection, self._scope, self._operands)
+        match field.name.text:
+            case "aggregate":
+                functions = aggregates.functions(field, self._operands, self._scope)
+                return plan.Aggregates(key_of(field), functions)
+            case "groupBy":
+                return GroupBy(self._operands, self._scope, self._nodes).part(field)
+            case "downsample":
+                return series.downsample(field)
+            case _:
+                return series.window(field)
+
+    def _nodes(self, field: syntax.FieldSelection) -> plan.Query:
+        """The documents of a group."""
+        given = self._scope.arguments("nodes", field.arguments, NODES_ARGUMENTS)
+        selections = Selections(self._collection, self._scope)
+        return plan.Query(
+            key=key_of(field),
+            collection=self._collection,
+            outputs=selections.outputs(field.selection),
+            where=selections.where(given),
+            order=self._orders.order(given.get("orderBy")),
+            limit=amount(self._scope, given.get("limit")),
+            offset=amount(self._scope, given.get("offset")),
+        )
+
+
+def _is_word(field: syntax.FieldSelection | syntax.Computed) -> bool:
+    return isinstance(field, syntax.FieldSelection) and field.name.text in WORDS
+
+
+def _key(field: syntax.FieldSelection | syntax.Computed) -> str:
+    return field.alias.text if isinstance(field, syntax.Computed) else key_of(field)

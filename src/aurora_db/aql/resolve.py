@@ -39,12 +39,10 @@ bind_variables = bind
 
 QUERY_ARGUMENTS: Final = {
     "where": "where", "filter": "where", "id": "id", "orderBy": "orderBy", "limit": "limit", "first": "limit",
-    "offset": "offset", "skip": "offset", "search": "search",
+    "offset": "offset", "skip": "offset", "after": "after", "last": "last", "before": "before",
+    "search": "search",
 }  # fmt: skip
 LATER_QUERY: Final = (
-    "after",
-    "last",
-    "before",
     "via",
     "mode",
     "since",

@@ -20,8 +20,11 @@ from aurora_db.base.errors import (
 
 #: Words of queries that this version does not have, in a selection.
 LATER: Final = frozenset({
-    "groupBy", "edges", "nodes", "pageInfo", "totalCount", "downsample", "windowFunc", "_explain",
-    "_created",
+    "_explain", "_created",
+})  # fmt: skip
+#: Words that stand in the selection of a query, not among the fields of a document.
+OF_QUERIES: Final = frozenset({
+    "aggregate", "groupBy", "downsample", "windowFunc", "edges", "nodes", "pageInfo", "totalCount",
 })  # fmt: skip
 #: Arguments of the documents that refer here, every spelling.
 MANY: Final = {
@@ -114,10 +117,11 @@ class Selections:
             return related
         if name in LATER:
             raise self._scope.unsupported(f"'{name}' is", selection.name.span)
-        if name == "aggregate":
+        if name in OF_QUERIES:
             raise self._scope.fail(
-                UnknownField, "'aggregate' stands in a query only", selection.name.span
-            )
+                UnknownField, f"'{name}' stands in a query only", selection.name.span,
+                f"select it in a query of its own: {{ {self._collection.name} {{ {name} … }} }}",
+            )  # fmt: skip
         if selection.arguments:
             self._scope.arguments(f"the field '{name}'", selection.arguments, {})
         path = self._conditions.path(self._synonyms.get(name, name), selection.name)

@@ -97,7 +97,7 @@ def _stored_column(output: plan.Selected, collection: Collection) -> str:
 
 
 def amount(value: plan.Value | None, otherwise: int) -> Any:
-    """A limit or an offset as a parameter."""
+    """A limit or an offset as a parameter; `otherwise` stands for none and for null."""
     if value is None:
         return otherwise
     if isinstance(value, plan.Constant):
@@ -200,13 +200,6 @@ def _comparisons(parts: Sequence[plan.Where]) -> list[plan.Compare]:
         elif isinstance(part, plan.And):
             found += _comparisons(part.parts)
     return found
-
-
-def aggregate(query: plan.Query) -> Statement:
-    """How many documents match, over the whole filtered set."""
-    text, params = where(query.where, row=_row(query.collection))
-    source, joined = search.source(query)
-    return Statement(f"SELECT count(*) FROM {source} WHERE {text}", joined + params)
 
 
 def count(collection: Collection, condition: plan.Where) -> tuple[str, tuple[Any, ...]]:

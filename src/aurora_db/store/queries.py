@@ -13,8 +13,10 @@ from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.expand import assume_given, expand_query
 from aurora_db.sql import linked, lower
+from aurora_db.sql.statement import Statement
 from aurora_db.store import nested, search
 from aurora_db.store.documents import Document
+from aurora_db.store.parts import parts_runner
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Runner, Scope
 
@@ -31,8 +33,13 @@ def query_runner(query: plan.Query, lowered: list[lower.Lowered]) -> Runner:
         if _is_late(given):
             return partial(_late_query, query)
         return partial(_given_or_late, query, query_runner(given, []), names)
-    if query.parts:
-        return partial(_with_aggregates, query)
+    if query.parts or query.page is not None:
+        beside = msgspec.structs.replace(query, parts=(), page=None)
+        nodes = query_runner(beside, []) if query.outputs and query.page is None else None
+        runner, single = parts_runner(query, nodes)
+        if single:
+            lowered.append(lower.Lowered(Statement(""), dict, bounded=False))
+        return runner
     ready = lower.query(query)
     children = linked.children(query.outputs)
     if query.search is not None:
@@ -50,7 +57,21 @@ def _is_single(child: linked.Child) -> bool:
 
 def _is_late(query: plan.Query) -> bool:
     """Whether a where of the query is known only at execution."""
-    return lower.has_where_variable(query.where) or any(map(_is_late_output, query.outputs))
+    return (
+        lower.has_where_variable(query.where)
+        or any(map(_is_late_output, query.outputs))
+        or any(map(_is_late_part, query.parts))
+    )
+
+
+def _is_late_part(part: plan.QueryPart) -> bool:
+    match part:
+        case plan.Groups(outputs=outputs):
+            return any(one.nodes is not None and _is_late(one.nodes) for one in outputs)
+        case plan.Window(outputs=outputs):
+            return any(map(_is_late_output, outputs))
+        case plan.Aggregates() | plan.Downsample():
+            return False
 
 
 def _is_late_output(output: plan.Selected) -> bool:
@@ -89,12 +110,7 @@ async def _search(
 ) -> list[Document]:
     begun = await search.begun(query, port, scope)
     found = await read(ready, children, port, begun)
-    for output in query.outputs:
-        if isinstance(output, plan.Snippet):
-            numbers = [document[output.key] for document in found]
-            made = await search.snippets(port, query.collection, output.path, begun, numbers)
-            for document in found:
-                document[output.key] = made.get(document[output.key])
+    await search.put_snippets(query, found, port, begun)
     return found
 
 
@@ -112,21 +128,6 @@ async def _given_or_late(
 async def _late_query(query: plan.Query, port: Port, scope: Scope) -> Any:
     known = expand_query(query, port.catalog, scope.variables)
     return await query_runner(known, [])(port, scope)
-
-
-async def _with_aggregates(query: plan.Query, port: Port, scope: Scope) -> Document:
-    result: Document = {}
-    if query.outputs:
-        bare = msgspec.structs.replace(query, parts=())
-        result["nodes"] = await documents_of(bare, port, scope)
-    scope = await search.begun(query, port, scope)
-    statement = lower.aggregate(query)
-    row = await port.row(statement.text, statement.bind(scope.variables))
-    total = 0 if row is None else row[0]
-    for part in query.parts:
-        assert isinstance(part, plan.Aggregates)
-        result[part.key] = {count.key: total for count in part.functions}
-    return result
 
 
 async def by_ids(

@@ -62,3 +62,15 @@ async def snippets(
     text = sql.snippets(collection, path.field.name)
     rows = await port.rows(text, (scope.variables[sql.MATCH], encode(numbers)))
     return {row[0]: row[1] for row in rows}
+
+
+async def put_snippets(
+    query: plan.Query, documents: Sequence[dict[str, Any]], port: Port, scope: Scope
+) -> None:
+    """Put the snippets that a query shows into its documents, in the place of their `_n`."""
+    for output in query.outputs:
+        if isinstance(output, plan.Snippet):
+            numbers = [document[output.key] for document in documents]
+            made = await snippets(port, query.collection, output.path, scope, numbers)
+            for document in documents:
+                document[output.key] = made.get(document[output.key])

@@ -29,9 +29,11 @@ from aurora_db.base.errors import (
     UniqueViolation,
     ValidationError,
 )
+from aurora_db.sql.buckets import FUNCTION
 from aurora_db.sql.statement import Batch
 from aurora_db.store import foreign_keys, functions
 from aurora_db.store.port import Params, Row
+from aurora_db.store.timezones import Buckets
 
 #: How long a statement waits for another process's transaction, in milliseconds.
 BUSY_TIMEOUT_MS = 15_000
@@ -91,6 +93,8 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
         connection = apsw.Connection(path, flags=flags, statementcachesize=512)
         connection.set_busy_handler(Patience())
         functions.register(connection)
+        buckets: Any = Buckets()
+        connection.create_scalar_function(FUNCTION, buckets, 4, deterministic=True)
         execute: Execute = connection.execute
         execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         execute("PRAGMA foreign_keys = ON")
@@ -137,6 +141,12 @@ def translated(error: Exception, path: str = "") -> AuroraError:
             )
         case apsw.CorruptError():
             return DatabaseCorrupt(f"the database is damaged: {text}", hint="restore a backup")
+        case apsw.SQLError() if text.endswith("integer overflow"):
+            return ValidationError(
+                "an aggregate is outside the range of Int",
+                hint="keep the field as Float",
+                rule="range",
+            )
         case apsw.TooBigError():
             return TooLarge(
                 "a value is larger than the database can hold",

@@ -171,7 +171,7 @@ def _pages(port: Port, collection: Collection, condition: plan.Where, variables:
 
 def _columns(port: Port, collection: Collection) -> list[tuple[str, Type | None]]:
     """The columns of a table-like file: every shown field, then the undeclared ones by name."""
-    shown = selections.everything(collection)
+    shown = [one for one in selections.everything(collection) if isinstance(one, plan.Output)]
     named: list[tuple[str, Type | None]] = [
         (one.key, one.path.type) for one in shown if not one.extra
     ]

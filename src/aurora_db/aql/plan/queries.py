@@ -21,13 +21,6 @@ from aurora_db.aql.plan.values import (
 # --- selections -----------------------------------------------------------------------------
 
 
-class Include(msgspec.Struct, frozen=True):
-    """`@include` or `@skip` by a variable: kept only while the variable is `wanted`."""
-
-    variable: str
-    wanted: bool
-
-
 class Output(msgspec.Struct, frozen=True):
     """One key of a result and the stored value that it shows.
 
@@ -40,7 +33,6 @@ class Output(msgspec.Struct, frozen=True):
     path: Path
     selection: tuple[Output, ...] = ()
     extra: bool = False
-    include: tuple[Include, ...] = ()
 
 
 class Computed(msgspec.Struct, frozen=True):
@@ -48,7 +40,6 @@ class Computed(msgspec.Struct, frozen=True):
 
     key: str
     expression: Call | Constant | Variable | Items | Path
-    include: tuple[Include, ...] = ()
 
 
 class One(msgspec.Struct, frozen=True):
@@ -57,7 +48,6 @@ class One(msgspec.Struct, frozen=True):
     key: str
     hop: Hop
     outputs: tuple[Selected, ...]
-    include: tuple[Include, ...] = ()
 
 
 class Many(msgspec.Struct, frozen=True):
@@ -69,14 +59,12 @@ class Many(msgspec.Struct, frozen=True):
     key: str
     link: Link
     query: Query
-    include: tuple[Include, ...] = ()
 
 
 class Score(msgspec.Struct, frozen=True):
     """`_score` of a search: in (0, 1], 1 for the best match."""
 
     key: str
-    include: tuple[Include, ...] = ()
 
 
 class Snippet(msgspec.Struct, frozen=True):
@@ -84,7 +72,6 @@ class Snippet(msgspec.Struct, frozen=True):
 
     key: str
     path: Path
-    include: tuple[Include, ...] = ()
 
 
 Selected = Output | Computed | One | Many | Score | Snippet
@@ -101,12 +88,6 @@ class Order(msgspec.Struct, frozen=True):
     nulls_first: bool | None = None
 
 
-class OrderVariable(msgspec.Struct, frozen=True):
-    """A whole `orderBy: $o`, known at execution: resolved then against the collection."""
-
-    name: str
-
-
 class Search(msgspec.Struct, frozen=True):
     """Full-text search in `fields`. `query`, `fuzzy` (edits, 0 to 2) and `min_score` may be variables."""
 
@@ -117,15 +98,15 @@ class Search(msgspec.Struct, frozen=True):
 
 
 class PageKey(msgspec.Struct, frozen=True):
-    """One key of a page: `what` is edges, pageInfo or totalCount; `parts` are keys inside of it.
+    """One key of a page: `what` is edges, nodes, pageInfo, totalCount or part; `parts` are keys inside of it.
 
-    Parts of edges: (key, "cursor" | "node"); of pageInfo: (key, "hasNextPage" | …).
+    Parts of edges: (key, "cursor" | "node"); of pageInfo: (key, "hasNextPage" | …). `part` is the
+    place of the query's part with this key.
     """
 
     key: str
     what: str
     parts: tuple[tuple[str, str], ...] = ()
-    include: tuple[Include, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -154,7 +135,6 @@ class Aggregates(msgspec.Struct, frozen=True):
 
     key: str
     functions: tuple[Aggregate, ...]
-    include: tuple[Include, ...] = ()
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -175,7 +155,8 @@ class Groups(msgspec.Struct, frozen=True):
     `by` are pairs of a name and what is grouped by; with `single` the key is the one value, else an object.
     `interval` cuts a DateTime ("1d", "2h", "month"), in `timezone`. `having` compares names of
     `outputs` (count, or an alias inside of an aggregate) and `order` orders by them: pairs of
-    (path such as ("count",) or ("stats", "avg"), descending).
+    (path such as ("count",) or ("stats", "avg"), descending). Aliases are resolved there: the key
+    is ("key",), or ("key", name) of several, the count ("count",).
     """
 
     key: str
@@ -187,40 +168,42 @@ class Groups(msgspec.Struct, frozen=True):
     having: tuple[tuple[tuple[str, ...], str, Value], ...] = ()
     order: tuple[tuple[tuple[str, ...], bool], ...] = ()
     limit: Value | None = None
-    include: tuple[Include, ...] = ()
+    offset: Value | None = None
 
 
 class Downsample(msgspec.Struct, frozen=True):
-    """`downsample(…)`: a list of `{timestamp, count, <value_key>}`, one for each interval.
+    """`downsample(…)`: a list of objects, one for each interval.
 
-    `aggregation` is avg sum min max count first last, `fill` NONE NULL PREVIOUS.
+    `keys` are pairs of a key and what it shows: timestamp, count or value. `aggregation` is avg sum
+    min max count first last, `fill` NONE NULL PREVIOUS; without a `value` documents are counted.
     """
 
     key: str
     time: Path
     interval: str
-    value: Expression
-    value_key: str
+    value: Expression | None
+    keys: tuple[tuple[str, str], ...]
     aggregation: str = "avg"
     fill: str = "NONE"
     timezone: str | None = None
-    include: tuple[Include, ...] = ()
 
 
 class Window(msgspec.Struct, frozen=True):
-    """`windowFunc(…)`: a list with one object for each document, the outputs and the `value`.
+    """`windowFunc(…)`: a list with one object for each document, `outputs` and the value.
 
-    `function` is rollingAvg rollingSum rollingMin rollingMax rowNumber lag lead delta; `size` is
+    The value stands under `value_key`, before the output of the number `value_place`. `function` is rollingAvg rollingSum rollingMin rollingMax rowNumber lag lead delta; `size` is
     rows of a rolling window, or the distance of lag and lead.
     """
 
     key: str
     function: str
     of: Expression | None
+    outputs: tuple[Selected, ...] = ()
+    value_key: str = "value"
+    value_place: int = 0
     size: Value | None = None
     partition: tuple[Expression, ...] = ()
     order: tuple[Order, ...] = ()
-    include: tuple[Include, ...] = ()
 
 
 QueryPart = Aggregates | Groups | Downsample | Window
@@ -239,13 +222,12 @@ class Query(msgspec.Struct, frozen=True):
     collection: Collection
     outputs: tuple[Selected, ...]
     where: Where = ALWAYS
-    order: tuple[Order, ...] | OrderVariable = ()
+    order: tuple[Order, ...] = ()
     limit: Value | None = None
     offset: Value | None = None
     search: Search | None = None
     page: Page | None = None
     parts: tuple[QueryPart, ...] = ()
-    include: tuple[Include, ...] = ()
 
 
 class Introspection(msgspec.Struct, frozen=True):
@@ -256,4 +238,3 @@ class Introspection(msgspec.Struct, frozen=True):
 
     key: str
     selection: tuple[tuple[str, str, tuple[object, ...]], ...]
-    include: tuple[Include, ...] = ()
