@@ -109,11 +109,11 @@ class Held:
         self._settle(queue.Settlement(self._claimed, queue.COMPLETE, result=result))
 
     def fail(self, error: BaseException) -> None:
-        from aurora_db.jobs import executor, handlers
+        from aurora_db.jobs import executor, signature
         from aurora_db.jobs.context import Bench
 
         bench = Bench(self._db._engine, lambda *_: None, lambda *_: None)
-        handler = handlers.look_at(self.type, lambda payload: payload)
+        handler = signature.look_at(self.type, lambda payload: payload)
         settlement = executor._raised(bench, handler, self._claimed, None, error)
         assert settlement is not None
         self._settle(settlement)

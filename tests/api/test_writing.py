@@ -44,6 +44,22 @@ def test_operators_mean_the_same_from_python(users):
         users.update(id, {"visits": {"incremnt": 1}})
 
 
+def test_a_value_is_computed_by_the_statement(users):
+    """`expr` sees the document as it was; where an upsert inserts, what it inserts."""
+    id = users.insert({"visits": 4, "email": "a@x"})
+    users.update(
+        id, {"visits": {"increment": 1}, "address.city": {"expr": "email + toString(visits)"}}
+    )
+    assert users.get(id)["visits"] == 5
+    assert users.get(id)["address"] == {"city": "a@x4"}
+    new = users.upsert(
+        {"email": "b@x"}, {"visits": {"increment": 2}, "address.city": {"expr": "email"}}
+    )
+    assert users.get(new)["address"] == {"city": "b@x"}
+    with pytest.raises(TypeMismatch, match="'visits'"):
+        users.update(id, {"visits": {"expr": "email"}})
+
+
 def test_one_update_is_one_change_in_the_feed(db, users):
     """Operators, paths and values of one update are one statement and one revision."""
     id = users.insert({"visits": 1})

@@ -33,6 +33,8 @@ patterns = st.recursive(
 @given(patterns, st.text("abAB1é_ .\n{x", max_size=9))
 def test_the_automaton_finds_what_re_finds(pattern: str, text: str):
     """It is the same language, only never slow."""
+    # Python 3.14 corrected `re` there.
+    assume(text or r"\B" not in pattern)
     assume(pattern_problem(pattern) is None)
     reader = Reader(pattern)
     automaton = Automaton(reader.read())

@@ -140,7 +140,7 @@ def test_migrate_applies_each_version_once(aurora, tmp_path):
     )
     assert aurora("migrate", "shop.db", "steps")[:2] == (0, "v1: applied\nv2: applied\n")
     code, out, _ = aurora("migrate", "shop.db", "steps/2.aql", "--json")
-    assert (code, json.loads(out)) == (0, [{"version": "v2", "status": "skipped"}])
+    assert (code, json.loads(out)) == (0, [{"version": "v2", "status": "skipped", "steps": 0}])
     assert aurora("migrate", "shop.db", "none.aql")[0] == 1
 
 

@@ -320,3 +320,25 @@ def test_whatever_a_job_handler_writes_continues_the_chain(working, form):
     assert "more than 16 in a chain" in jobs[-1]["error"]
     working.insert_into("a", {"n": 0})
     assert settled(working, 34)[17]["cause"]["depth"] == 1
+
+
+def test_templates_compute_and_follow_relations(working):
+    """What needs functions of ours or other documents is computed by the worker."""
+    working.execute("""schema {
+      define collection teams { name: String }
+      define collection people { name: String team: ID @relation(to: "teams") }
+      define collection log { text: String }
+    }""")
+    made = working.execute("""define handler "h" { on: ["insert:people", "delete:people"]
+      where: { team: { name: { istartsWith: "ÄR" } } }
+      action: { insertInto(collection: "log", data: { text: "${upper(name)} of ${team.name}" }) } }""")
+    assert made["compiled"] == "WORKER"
+    working["teams"].insert_many([{"id": "a", "name": "ärzte"}, {"id": "b", "name": "others"}])
+    working["people"].insert_many(
+        [{"id": "1", "name": "zoë", "team": "a"}, {"name": "x", "team": "b"}]
+    )
+    settled(working, 2)
+    assert working.execute("{ log { text } }") == {"log": [{"text": "ZOË of ärzte"}]}
+    working["people"].delete("1")
+    settled(working, 3)
+    assert working["log"].count() == 2

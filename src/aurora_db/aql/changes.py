@@ -19,16 +19,15 @@ from typing import Any, Final, cast
 import msgspec
 
 from aurora_db.aql import checks, plan, suggest, syntax, types
-from aurora_db.aql.catalog import Collection, Field, Type
+from aurora_db.aql.catalog import Catalog, Collection, Field, Type
 from aurora_db.aql.conditions import Conditions
-from aurora_db.aql.values import Scope
+from aurora_db.aql.values import Scope, syntax_of
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import (
     DuplicateArgument,
     TypeMismatch,
     UnknownField,
     UnknownOperator,
-    Unsupported,
     ValidationError,
 )
 
@@ -73,9 +72,18 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def resolve_changes(
-    collection: Collection, data: Mapping[str, Any], now: dt.datetime
+    collection: Collection,
+    data: Mapping[str, Any],
+    now: dt.datetime,
+    catalog: Catalog | None = None,
 ) -> tuple[Change, ...]:
-    """The changes that `data` means, in its order; `now` is what the word "now" stands for in it.
+    """The changes that `data` means, in its order.
+
+    Args:
+        collection: whose documents change.
+        data: values, operators and paths.
+        now: what the word "now" stands for in defaults.
+        catalog: what relations in expressions lead to.
 
     Raises:
         UnknownField, UnknownOperator, TypeMismatch, ValidationError: a value is refused.
@@ -83,7 +91,9 @@ def resolve_changes(
     """
     if not isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise types.mismatch(f"the changes of '{collection.name}'", "Object", data)
-    changes = tuple([change_of(collection, name, value, now) for name, value in data.items()])
+    changes = tuple(
+        [change_of(collection, name, value, now, catalog) for name, value in data.items()]
+    )
     _refuse_overlap(changes)
     return changes
 
@@ -100,11 +110,21 @@ def stamped(
     return (*changes, *present)
 
 
-def change_of(collection: Collection, name: str, value: Any, now: dt.datetime = EPOCH) -> Change:
+def change_of(
+    collection: Collection,
+    name: str,
+    value: Any,
+    now: dt.datetime = EPOCH,
+    catalog: Catalog | None = None,
+) -> Change:
     """One entry of `data`; errors as of `resolve_changes`."""
     path = path_of(collection, name)
     op, operand = operation(path, value)
-    return Change(path, op, _prepared(path, op, operand, now), operand, _begun_with(path, now))
+    if op == "expr":
+        prepared: Any = _expression(collection, path, operand, catalog)
+    else:
+        prepared = _prepared(path, op, operand, now)
+    return Change(path, op, prepared, operand, _begun_with(path, now))
 
 
 def _begun_with(path: plan.Path, now: dt.datetime) -> tuple[str, ...]:
@@ -126,11 +146,11 @@ def _default(field: Field, now: dt.datetime) -> Any:
     return types.deep(field.type, _filled(field.type, field.default, now), field.name)
 
 
-def _filled(type: Type, value: Any, now: dt.datetime) -> Any:
-    """A value with the words "now" and "uuid" of its inline objects' defaults replaced."""
-    if value is None or not types.has_special(type):
+def _filled(type: Type | None, value: Any, now: dt.datetime) -> Any:
+    """A value with the defaults "now" and "uuid" of the objects in it."""
+    if value is None or type is None or not types.has_special(type):
         return value
-    return types.filled(type, value, lambda inner: checks.special_default(inner, now))
+    return types.filled(type, value, lambda field: checks.special_default(field, now))
 
 
 def path_of(collection: Collection, name: str) -> plan.Path:
@@ -232,20 +252,13 @@ def _applicable(type: Type) -> tuple[str, ...]:
 
 def _prepared(path: plan.Path, op: str, operand: Any, now: dt.datetime) -> Any:
     where = f"field '{written(path)}'"
-    if path.field is not None and path.field.name == "id" and op != "setOnInsert":
-        raise ValidationError(
-            "field 'id' is never changed",
-            hint="insert another document",
-            field="id",
-            rule="immutable",
-        )
+    if op != "setOnInsert":
+        _refuse_id(path)
     match op:
         case "set" | "setOnInsert":
             return _set(path, operand, where, now)
         case "unset":
             return _unset(path, operand, where)
-        case "expr":
-            return _expression(path, operand)
         case "removeAt":
             return types.store(_INT, _some(operand, op, where), f"'{op}' of {where}")
         case "push" | "addToSet" | "pull":
@@ -259,6 +272,16 @@ def _prepared(path: plan.Path, op: str, operand: Any, now: dt.datetime) -> Any:
             return types.store(cast("Type", path.type), given, f"'{op}' of {where}")
 
 
+def _refuse_id(path: plan.Path) -> None:
+    if path.field is not None and path.field.name == "id":
+        raise ValidationError(
+            "field 'id' is never changed",
+            hint="insert another document",
+            field="id",
+            rule="immutable",
+        )
+
+
 _INT: Final = Type(name="Int")
 
 
@@ -269,7 +292,7 @@ def _some(operand: Any, op: str, where: str) -> Any:
 
 
 def _set(path: plan.Path, value: Any, where: str, now: dt.datetime) -> Any:
-    leaf = _leaf(path)
+    leaf = leaf_of(path)
     if value is None:
         if leaf is not None and leaf.required and leaf.name != "id":
             raise ValidationError(f"{where} is required", field=written(path), rule="required")
@@ -289,15 +312,33 @@ def _unset(path: plan.Path, operand: Any, where: str) -> None:
         raise TypeMismatch(
             f"'unset' of {where} is true, got {operand!r}", hint="write {unset: true}"
         )
-    leaf = _leaf(path)
+    leaf = leaf_of(path)
     if leaf is not None and leaf.required:
         raise ValidationError(f"{where} is required", field=written(path), rule="required")
 
 
-def _expression(path: plan.Path, operand: Any) -> plan.Expression:
+def _expression(
+    collection: Collection, path: plan.Path, operand: Any, catalog: Catalog | None
+) -> plan.Expression:
+    _refuse_id(path)
     if isinstance(operand, plan.Computation):
         return operand.expression
-    raise Unsupported(f"computing '{written(path)}' is not supported by this version")
+    scope = Scope("", {}, catalog=catalog)
+    return computation(scope, collection, path, syntax_of(operand)).expression
+
+
+def computation(
+    scope: Scope, collection: Collection, path: plan.Path, value: syntax.Value
+) -> plan.Computation:
+    """What stands in `{expr: …}`, or `expr("…")`, as the value of a path.
+
+    Raises:
+        AqlError: it is no expression, or has another type than the path.
+    """
+    leaf = leaf_of(path)
+    if leaf is not None:
+        leaf = msgspec.structs.replace(leaf, name=written(path))
+    return Conditions(collection, scope).expressions().update_value(value, leaf)
 
 
 def _elements(
@@ -310,14 +351,14 @@ def _elements(
             type, item=msgspec.structs.replace(type.item, required=False)
         )
     checked = types.deep(type, _filled(type, list(values), now), f"'{op}' of {where}")
-    leaf = _leaf(path)
+    leaf = leaf_of(path)
     if op != "pull" and leaf is not None and leaf.validate is not None:
         rules = msgspec.structs.replace(leaf.validate, min_items=None, max_items=None)
         types.validate(msgspec.structs.replace(leaf, validate=rules), written(path), checked)
     return checked
 
 
-def _leaf(path: plan.Path) -> Field | None:
+def leaf_of(path: plan.Path) -> Field | None:
     """The declared field at the end of a path; None where nothing is declared."""
     field = path.field
     for key in path.keys:
@@ -336,52 +377,3 @@ def _refuse_overlap(changes: Sequence[Change]) -> None:
                     f"'{written(other.path)}' and '{written(one.path)}' change the same value",
                     hint="change it once",
                 )
-
-
-# --- inserting ------------------------------------------------------------------------------
-
-
-def inserted(changes: Sequence[Change], equalities: Mapping[str, Any]) -> dict[str, Any]:
-    """The document that an upsert inserts: operators count from 0 and [].
-
-    Raises:
-        Unsupported: a field is computed, which needs the document.
-    """
-    document: dict[str, Any] = dict(equalities)
-    for change in changes:
-        if change.op == "unset":
-            continue
-        first, *rest = written(change.path).split(".") if not change.whole else [change.column]
-        place = document
-        for key in rest:
-            below = place.get(first)
-            inner = dict(below) if isinstance(below, Mapping) else {}
-            place[first] = inner
-            place, first = inner, key
-        place[first] = _begun(change)
-    return document
-
-
-def _begun(change: Change) -> Any:
-    operand = change.value
-    match change.op:
-        case "set" | "setOnInsert":
-            return change.given
-        case "increment":
-            return operand
-        case "min":
-            return min(0, operand)
-        case "max":
-            return max(0, operand)
-        case "decrement":
-            return -operand
-        case "multiply":
-            return 0
-        case "push" | "addToSet":
-            return [change.given]
-        case "pushAll":
-            return list(change.given)
-        case "pull" | "removeAt":
-            return []
-        case _:
-            raise Unsupported(f"computing '{written(change.path)}' on insert is not supported")

@@ -7,13 +7,15 @@ from typing import Final, cast
 
 import msgspec
 
-from aurora_db.aql import plan, syntax
+from aurora_db.aql import parser_expressions, plan, syntax
 from aurora_db.aql.catalog import Collection, Type
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.handler_events import HandlerSyntax
 from aurora_db.aql.values import Scope, literal
-from aurora_db.base.errors import UndefinedVariable
+from aurora_db.base.errors import AqlSyntaxError, Span, UndefinedVariable
 
+#: What stands in a hole without being computed.
+PLAIN: Final = re.compile(r"\w+(?:\.\w+)*")
 HOLE: Final = re.compile(r"\$\{\s*(?P<path>[^}]*?)\s*\}")
 
 
@@ -52,12 +54,17 @@ class Values:
         return self._path(".".join((node.name[1:], *node.path)), node)
 
     def _template(self, text: str, node: syntax.StringLiteral) -> plan.HandlerValue:
+        if any(not PLAIN.fullmatch(hole["path"]) for hole in HOLE.finditer(text)):
+            return self._computed(text, node)
         parts: list[str | plan.Path] = []
         end = 0
         for hole in HOLE.finditer(text):
             if hole.start() > end:
                 parts.append(text[end : hole.start()])
-            parts.append(self._path(hole["path"], node))
+            found = self._path(hole["path"], node)
+            if isinstance(found, plan.Call):
+                return self._computed(text, node)
+            parts.append(found)
             end = hole.end()
         if end < len(text):
             if "${" in text[end:]:
@@ -69,17 +76,45 @@ class Values:
             return cast("plan.Path", parts[0])
         return plan.Template(tuple(parts))
 
-    def _path(self, name: str, node: syntax.Node) -> plan.Path:
-        if not re.fullmatch(r"\w+(?:\.\w+)*", name):
-            raise self._scope.unsupported(f"the expression '{name}' in a template is", node.span)
+    def _computed(self, text: str, node: syntax.StringLiteral) -> plan.HandlerValue:
+        """A template with expressions in it."""
+        try:
+            parsed = parser_expressions.parse_template(text)
+        except AqlSyntaxError as error:
+            raise self._scope.fail(AqlSyntaxError, error.message, node.span, error.hint) from None
+        made = self._paths.expressions().of(parser_expressions.placed(parsed, node.span))
+        no_old_value(self._scope, made, self._op, node.span)
+        if isinstance(made, (plan.Variable, plan.Items)):
+            raise self._scope.fail(HandlerSyntax, f"'{text}' is no value of a document", node.span)
+        return made
+
+    def _path(self, name: str, node: syntax.Node) -> plan.Path | plan.Call:
         if name.startswith("old.") and self._op == "insert":
             raise self._scope.fail(
                 HandlerSyntax, "an insert has no values before it", node.span, "leave out 'old.'"
             )
         path = self._paths.path(name, node)
-        if path.field is not None and path.field.computed is not None:
-            raise self._scope.unsupported(f"the computed field '{name}' in an action is", node.span)
-        return path
+        made = self._paths.expressions().expanded(path)
+        assert isinstance(made, (plan.Path, plan.Call)), "a computed field is a path or a call"
+        return made
+
+
+def no_old_value(scope: Scope, expression: plan.Expression, op: str, span: Span) -> None:
+    """Refuse `old.` in what an insert gives.
+
+    Raises:
+        AqlError: an insert has no values before it.
+    """
+    match expression:
+        case plan.Path(row="old") if op == "insert":
+            raise scope.fail(
+                HandlerSyntax, "an insert has no values before it", span, "leave out 'old.'"
+            )
+        case plan.Call(arguments=parts) | plan.Items(items=parts):
+            for one in parts:
+                no_old_value(scope, one, op, span)
+        case _:
+            return
 
 
 def is_own(node: syntax.VariableRef) -> bool:
@@ -144,7 +179,7 @@ class Lifted:
 
 def _type_of(value: plan.HandlerValue) -> Type:
     match value:
-        case plan.Path(type=type) if type is not None:
+        case plan.Path(type=type) | plan.Call(type=type) if type is not None:
             return type
         case plan.Template() | plan.Constant():
             return Type(name="String")

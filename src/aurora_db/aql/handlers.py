@@ -15,7 +15,7 @@ from aurora_db.aql import handler_events, parser, plan, suggest, syntax
 from aurora_db.aql.catalog import Catalog, Collection, Field, Handler, HandlerEvent, Type
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.handler_events import HandlerSyntax
-from aurora_db.aql.handler_values import Lifted, Values
+from aurora_db.aql.handler_values import Lifted, Values, no_old_value
 from aurora_db.aql.job_mutations import ARGUMENTS, LATER
 from aurora_db.aql.job_options import job_option
 from aurora_db.aql.mutations import Mutations
@@ -130,29 +130,16 @@ def _check_parts(
 def _no_old(scope: Scope, where: plan.Where, op: str, span: Span) -> None:
     match where:
         case plan.Compare(path=path):
-            _no_old_value(scope, path, op, span)
+            no_old_value(scope, path, op, span)
         case plan.Quantified(over=over, where=inner):
             if isinstance(over, plan.Path):
-                _no_old_value(scope, over, op, span)
+                no_old_value(scope, over, op, span)
             _no_old(scope, inner, op, span)
         case plan.And(parts=parts) | plan.Or(parts=parts):
             for part in parts:
                 _no_old(scope, part, op, span)
         case plan.Not(part=part):
             _no_old(scope, part, op, span)
-        case _:
-            return
-
-
-def _no_old_value(scope: Scope, expression: plan.Expression, op: str, span: Span) -> None:
-    match expression:
-        case plan.Path(row="old") if op == "insert":
-            raise scope.fail(
-                HandlerSyntax, "an insert has no values before it", span, "leave out 'old.'"
-            )
-        case plan.Call(arguments=arguments):
-            for one in arguments:
-                _no_old_value(scope, one, op, span)
         case _:
             return
 

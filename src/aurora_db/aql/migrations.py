@@ -68,7 +68,7 @@ def _version(node: syntax.MigrationVersion, text: str, file: str | None) -> plan
 
 def checksum(text: str) -> str:
     """A digest of what is meant to be typed: white space, commas and comments do not matter."""
-    typed = "\0".join(tokens.tokenize(text).texts)
+    typed = "\0".join(filter(None, tokens.tokenize(text).texts))
     return hashlib.sha256(typed.encode()).hexdigest()
 
 
@@ -139,8 +139,6 @@ def _update(
 ) -> plan.Update:
     """As an `update` with the one field; so its data is checked as any other's."""
     value = node.value
-    if isinstance(value, syntax.ExpressionLiteral):
-        raise scope.unsupported("an expression in 'migrate data' is", value.span)
     copied = value if isinstance(value, syntax.Word) else None
     given = syntax.NullLiteral(span=value.span) if copied else value
     pair = syntax.Entry(node.field, given, span=node.span)

@@ -144,9 +144,8 @@ class Mutations:
         for item in items:
             if isinstance(item, syntax.ObjectLiteral):
                 if verb in ("update", "upsert"):
-                    changing.check(self._scope, collection, item)
-                else:
-                    self._known_fields(item, collection)
+                    return changing.data(self._scope, collection, item)
+                self._known_fields(item, collection)
             elif not isinstance(item, syntax.VariableRef):
                 raise self._scope.fail(TypeMismatch, f"'data' of {verb} holds objects", item.span)
         return self._scope.value(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 from collections.abc import Callable
@@ -23,6 +22,8 @@ from aurora_db.store.held import Held
 from aurora_db.store.port import Port, finish
 
 if TYPE_CHECKING:
+    import asyncio
+
     # The façades are above this floor; they are only named here, for type checkers.
     from aurora_db.aio import AsyncTransaction
     from aurora_db.database import Transaction

@@ -232,16 +232,14 @@ class Pump:
 
     def _notice(self) -> None:
         """Look for commits of other connections, and for what is due."""
-        version = self._engine.data_version()
-        if version != self._seen:
+        if not self._maybe and (version := self._engine.data_version()) != self._seen:
             self._seen = version
-            if not self._maybe:
-                # A claim takes the lock of all processes: not for nothing.
-                types = self._types()
-                look = partial(upkeep.look, types=types)
-                self._maybe, self._due = self._engine.read(look, single=True)
-                # Another process may have defined a handler that is for workers.
-                self._maybe = self._maybe or types != self._types()
+            # A claim takes the lock of all processes: not for nothing.
+            types = self._types()
+            look = partial(upkeep.look, types=types)
+            self._maybe, self._due = self._engine.read(look, single=True)
+            # Another process may have defined a handler that is for workers.
+            self._maybe = self._maybe or types != self._types()
         if self._due is not None and self._due <= self._clock.now():
             self._maybe = True
 

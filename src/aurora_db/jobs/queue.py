@@ -20,7 +20,7 @@ from aurora_db.base.records import Job, Priority, Status
 from aurora_db.jobs.request import Request
 from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port, Row
-from aurora_db.store.writer import Single
+from aurora_db.store.waiting import Single
 
 #: Seconds that a claim holds without renewal.
 LEASE = 30.0

@@ -44,6 +44,9 @@ async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
     is kept.
     """
     rows = await port.rows(CANCEL, {"ids": encode(list(ids)), "now": timestamp(port.now())})
+    if rows and port.catalog.handlers_of("_jobs"):
+        # Their end may have enqueued others.
+        port.touch("jobs")
     return _changed(ids, rows)
 
 

@@ -7,15 +7,18 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from aurora_db.base.errors import WorkersDisabled
 from aurora_db.base.records import WorkerStats
 from aurora_db.jobs import reactions, upkeep
 from aurora_db.jobs.context import Bench, MakeTransaction
 from aurora_db.jobs.handlers import JobHandler, Jobs
-from aurora_db.jobs.pump import Pump
 from aurora_db.jobs.reactions import React
 from aurora_db.store.engine import Engine
+
+if TYPE_CHECKING:
+    from aurora_db.jobs.pump import Pump
 
 
 class Workers:
@@ -109,6 +112,8 @@ class Workers:
             ReadOnly: the folder of the database cannot be written.
         """
         self._check()
+        from aurora_db.jobs.pump import Pump  # noqa: PLC0415 - who only enqueues does without
+
         with self._lock:
             if self._pump is None:
                 self._begun = True
@@ -167,6 +172,7 @@ class Workers:
     def stats(self) -> WorkerStats:
         """The queue by status, and what this process does."""
         self._check()
+
         counts = self._engine.read(upkeep.count, single=True)
         pump = self._pump
         slots = None if pump is None else pump.slots

@@ -207,8 +207,11 @@ def _apply(chain: _Chain, changes: Sequence[Change], row: str) -> None:
             case "unset":
                 chain.then(f"json_remove(_d, {place})")
             case "expr":
-                text, params = computed_changes.part(change, row)
-                chain.with_value(text, params, f"json_set(_d, {place}, json(_v))")
+                text, params, shown, checks = computed_changes.part(change, row)
+                holds = " AND ".join(checks) or "1"
+                chain.with_value(
+                    text, params, f"CASE WHEN {holds} THEN json_set(_d, {place}, {shown}) END"
+                )
             case "increment" | "decrement" | "multiply" | "min" | "max":
                 text, params = _number(change, f"(_d ->> {place})")
                 chain.with_value(text, params, _guarded(change, place))

@@ -16,7 +16,7 @@ from aurora_db.aql.catalog import Collection
 from aurora_db.aql.handlers import WORKER_TYPE
 from aurora_db.base.codec import encode
 from aurora_db.base.records import MAX_RETRIES, Priority
-from aurora_db.sql import expressions
+from aurora_db.sql import computed, expressions, forms
 from aurora_db.sql.expressions import NOW, UUID7
 from aurora_db.sql.images import NEXT_REV, columns_of, image
 from aurora_db.sql.statement import Statement, identifier, literal
@@ -74,8 +74,8 @@ def _is_late(value: plan.HandlerValue) -> bool:
     match value:
         case plan.Constant():
             return False
-        case plan.Path(hops=hops):
-            return bool(hops)
+        case plan.Path() | plan.Call():
+            return not computed.is_pure(value)
         case plan.Template(parts=parts):
             return any(not isinstance(one, str) and _is_late(one) for one in parts)
         case plan.HandlerList(items=items):
@@ -272,6 +272,9 @@ def payload(value: plan.HandlerValue, row: str) -> str:
             return literal(encode(value.value))
         case plan.Path():
             return expressions.as_json(value, _row_of(value, row))
+        case plan.Call():
+            said = computed.value(_old(value) if row == "OLD." else value, None, trigger=True)
+            return f"coalesce({forms.to_json(said).text}, 'null')"
         case plan.Template(parts=parts):
             texts = [
                 literal(part)

@@ -233,20 +233,15 @@ def get(collection: Collection, catalog: Catalog | None = None) -> Lowered:
     return Lowered(Statement(text, params), reader.compiled(outputs), bounded=True)
 
 
-def page(
-    collection: Collection, condition: plan.Where, size: int
-) -> tuple[Statement, reader.Reader]:
-    """What reads the next `size` matching documents after a place, its last parameter and last column."""
-    # What is computed is no part of what can be written back.
-    outputs = [one for one in everything(collection) if isinstance(one, plan.Output)]
+def places(collection: Collection, condition: plan.Where, size: int) -> Statement:
+    """The places and ids of the next `size` documents that match, after a place: the last parameter."""
     place = _place(collection)
-    columns = ", ".join([*(_stored_column(output, collection) for output in outputs), place])
     text, params = where(condition, row=_row(collection))
     return Statement(
-        f"SELECT {columns} FROM {identifier(collection.name)} WHERE ({text}) AND {place} > ? "
+        f"SELECT {place}, id FROM {identifier(collection.name)} WHERE ({text}) AND {place} > ? "
         f"ORDER BY {place} LIMIT {size}",
         (*params, 0),
-    ), reader.compiled(outputs)
+    )
 
 
 def undeclared(collection: Collection) -> str:

@@ -29,7 +29,7 @@ from aurora_db.base.errors import (
 from aurora_db.sql import lower
 from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port
-from aurora_db.store.writer import Single
+from aurora_db.store.waiting import Single
 
 Document = dict[str, Any]
 
@@ -229,7 +229,7 @@ async def update_where(
     Raises:
         Conflict: one of them has another revision than `if_rev`; nothing was written.
     """
-    resolved = resolve_changes(collection, changes, port.now())
+    resolved = resolve_changes(collection, changes, port.now(), port.catalog)
     await _demand_rev(port, collection, where, variables, if_rev)
     wanted = tuple(change for change in resolved if change.op != "setOnInsert")
     if not wanted:

@@ -7,7 +7,6 @@ façade generated from the other differs by the gate's name only.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -16,7 +15,7 @@ from aurora_db.base.errors import TransactionError
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
 from aurora_db.store.port import Port, Verb, finish
-from aurora_db.store.writer import Single
+from aurora_db.store.waiting import Single
 
 T = TypeVar("T")
 
@@ -50,7 +49,11 @@ class AsyncGate:
     """Each verb is a transaction of its own; the event loop goes on meanwhile."""
 
     def __init__(self, engine: Engine) -> None:
+        import asyncio  # noqa: PLC0415 - a blocking program does without
+
         self._engine = engine
+        self._running_loop = asyncio.get_running_loop
+        self._to_thread = asyncio.to_thread
 
     @property
     def catalog(self) -> Catalog:
@@ -67,11 +70,11 @@ class AsyncGate:
     def write(self, verb: Verb[T] | Single[T], *, exclusive: bool = False) -> Awaitable[T]:
         """Run a writing verb; when it was awaited, its effects are on disk."""
         # A coroutine around the future would cost each write another hop.
-        return self._engine.submit(verb, exclusive=exclusive)
+        return self._engine.submit(verb, self._running_loop(), exclusive=exclusive)
 
     async def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks on a thread of its own."""
-        return await asyncio.to_thread(work)
+        return await self._to_thread(work)
 
 
 class HeldGate:
@@ -131,6 +134,8 @@ class AsyncHeldGate:
 
     async def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks on a thread of its own."""
+        import asyncio  # noqa: PLC0415 - a blocking program does without
+
         return await asyncio.to_thread(work)
 
 

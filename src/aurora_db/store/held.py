@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -124,8 +124,10 @@ class Held:
 
 def caller() -> object:
     """Who runs: the current task where an event loop runs, else the thread."""
+    # Where nobody has imported it, no event loop runs; the import would cost each program.
+    asyncio = sys.modules.get("asyncio")
     try:
-        task = asyncio.current_task()
+        task = None if asyncio is None else asyncio.current_task()
     except RuntimeError:
         task = None
     return threading.get_ident() if task is None else task

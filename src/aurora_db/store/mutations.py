@@ -57,7 +57,9 @@ async def upsert(part: plan.Upsert, port: Port, scope: Scope) -> Document:
     where = scope.value(part.equalities)
     data = _as_document(scope.value(part.data), "'data'")
     rev = None if part.if_rev is None else scope.value(part.if_rev)
-    id, created = await upserts.upsert_one(port, part.collection, where, data, if_rev=rev)
+    id, created = await upserts.upsert_one(
+        port, part.collection, where, data, scope.bindings, if_rev=rev
+    )
     found = (await queries.by_ids(port, part.collection, part.outputs, [id], scope.bindings))[0]
     found.update(dict.fromkeys(part.created, created))
     if not part.order:

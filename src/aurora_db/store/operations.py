@@ -12,7 +12,7 @@ from typing import Any, TypeVar, assert_never
 
 import msgspec
 
-from aurora_db.aql import parser, plan, resolve, syntax
+from aurora_db.aql import plan, resolve, syntax
 from aurora_db.aql.catalog import Catalog
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import NotFound, UnusedVariable
@@ -97,6 +97,8 @@ class Plans:
         kept = self._kept.get(text)
         if kept is not None and kept[0] == catalog.version:
             return kept[1]
+        from aurora_db.aql import parser  # noqa: PLC0415 - programs without AQL texts do without
+
         meant = resolve.resolve(parser.parse(text), text, catalog)
         prepared = tuple(self._operation(operation) for operation in meant.operations)
         self._kept.put(text, (catalog.version, prepared), len(text))
@@ -121,6 +123,8 @@ class Plans:
         shaped = self._shaped.get(key)
         if shaped is not None and shaped[0] == catalog.version:
             return shaped[1]
+        from aurora_db.aql import parser  # noqa: PLC0415 - as above
+
         known = variables if operation.shaped else None
         made = self._operation(resolve.resolve_one(parser.parse(text), text, catalog, index, known))
         self._shaped.put(key, (catalog.version, made), len(text) + len(key[2]))

@@ -80,16 +80,20 @@ class PageRunner:
         if self._reads:
             await self._read(found, places, port, scope)
         if self._shows:
-            shown = self._pages.shown
-            read = await nested.reader(
-                shown.read, shown.children, found.rows, port, scope.variables
-            )
-            found.documents = list(map(read, found.rows))
-            await search.put_snippets(self._query, found.documents, port, scope)
+            found.documents = await self._documents(found.rows, port, scope)
         if self._counts:
             count = self._count
             ((found.total,),) = await port.rows(count.text, count.bind(scope.variables))
         return {key.key: self._value(key, found, parts) for key in self._page.keys}
+
+    async def _documents(self, rows: Sequence[Row], port: Port, scope: Scope) -> list[Document]:
+        shown, read = self._pages.shown, self._pages.shown.read
+        if shown.children:
+            read = await nested.reader(read, shown.children, rows, port, scope.variables)
+        documents = list(map(read, rows))
+        if self._query.search is not None:
+            await search.put_snippets(self._query, documents, port, scope)
+        return documents
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ async def _run(
     result: Document = {}
     if nodes is not None:
         result["nodes"] = await nodes(port, scope)
-    begun = await search.begun(query, port, scope)
+    begun = scope if query.search is None else await search.begun(query, port, scope)
     found: Document = {}
     for part in parts:
         found.update(await part(port, begun))

@@ -53,9 +53,13 @@ class Patience:
 
     SQLite's own sleeps longer the longer it has waited, up to 100 ms, so that whoever came late
     goes first: beside four busy processes one waited more than a second for each write.
+
+    Args:
+        before: called before the first wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[], None] | None = None) -> None:
+        self._before = before
         self._since = 0.0
 
     def __call__(self, tries: int) -> bool:
@@ -63,6 +67,8 @@ class Patience:
         now = time.monotonic()
         if tries == 0:
             self._since = now
+            if self._before is not None:
+                self._before()
         waited = now - self._since
         if waited * 1_000 > BUSY_TIMEOUT_MS:
             return False
@@ -92,6 +98,8 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
     try:
         connection = apsw.Connection(path, flags=flags, statementcachesize=512)
         connection.set_busy_handler(Patience())
+        # Else a statement is prepared anew whenever a limit or the end of a range is bound.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         functions.register(connection)
         buckets: Any = Buckets()
         connection.create_scalar_function(FUNCTION, buckets, 4, deterministic=True)

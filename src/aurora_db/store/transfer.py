@@ -15,10 +15,10 @@ from aurora_db.aql.catalog import Collection, Type
 from aurora_db.aql.checks import check_document
 from aurora_db.aql.expand import expand
 from aurora_db.base.codec import encode
-from aurora_db.base.errors import AuroraError, ValidationError
+from aurora_db.base.errors import AuroraError, UnknownField, ValidationError
 from aurora_db.base.records import ImportFailure, ImportReport
 from aurora_db.sql import lower
-from aurora_db.store import documents, formats
+from aurora_db.store import documents, formats, queries
 from aurora_db.store.documents import Document
 from aurora_db.store.formats import Record
 from aurora_db.store.port import Port, finish
@@ -157,25 +157,35 @@ async def _piece(
 
 def _pages(port: Port, collection: Collection, condition: plan.Where, variables: Mapping[str, Any]) -> Iterator[list[Document]]:  # fmt: skip
     """The documents that match in order of insertion, a page at a time."""
-    statement, read = lower.page(collection, condition, BATCH)
+    if collection.system and collection.name not in ("_jobs", "_workers"):
+        raise UnknownField(
+            f"documents of '{collection.name}' are not kept by id",
+            hint="query them by their fields",
+        )
+    statement, outputs = lower.places(collection, condition, BATCH), _shown(collection)
     last = 0
     while True:
         rows = finish(port.rows(statement.text, (*statement.bind(variables)[:-1], last)))
-        if not rows:
-            return
-        last = rows[-1][-1]
-        yield [read(row) for row in rows]
+        if rows:
+            ids = [row[1] for row in rows]
+            yield finish(queries.by_ids(port, collection, outputs, ids, variables))
+            last = rows[-1][0]
         if len(rows) < BATCH:
             return
 
 
+def _shown(collection: Collection) -> tuple[plan.Output, ...]:
+    """What is written: what could be read in again, so no computed fields."""
+    outputs = selections.everything(collection)
+    return tuple(one for one in outputs if isinstance(one, plan.Output))
+
+
 def _columns(port: Port, collection: Collection) -> list[tuple[str, Type | None]]:
     """The columns of a table-like file: every shown field, then the undeclared ones by name."""
-    shown = [one for one in selections.everything(collection) if isinstance(one, plan.Output)]
     named: list[tuple[str, Type | None]] = [
-        (one.key, one.path.type) for one in shown if not one.extra
+        (one.key, one.path.type) for one in _shown(collection) if not one.extra
     ]
-    if any(one.extra for one in shown):
+    if collection.flexible:
         rows = finish(port.rows(lower.undeclared(collection)))
         named += [(row[0], None) for row in rows]
     return named

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from aurora_db.aql import resolve
 from aurora_db.aql.catalog import Collection
-from aurora_db.aql.changes import inserted, resolve_changes
-from aurora_db.aql.upserts import equalities
+from aurora_db.aql.changes import resolve_changes
+from aurora_db.aql.upserts import equalities, inserted
 from aurora_db.sql import lower
 from aurora_db.store import documents
 from aurora_db.store.port import Port
 
 
 async def upsert_one(
-    port: Port, collection: Collection, where: Any, data: Mapping[str, Any], *, if_rev: Any = None
+    port: Port,
+    collection: Collection,
+    where: Any,
+    data: Mapping[str, Any],
+    variables: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    if_rev: Any = None,
 ) -> tuple[str, bool]:
     """Update the document of a unique key, or insert it; its id and whether it was inserted.
 
@@ -30,7 +37,7 @@ async def upsert_one(
     if "id" in key and given.get("id") == key["id"]:
         del given["id"]
     id = given.pop("id", None) if not isinstance(given.get("id"), Mapping) else None
-    changes = resolve_changes(collection, given, port.now())
+    changes = resolve_changes(collection, given, port.now(), port.catalog)
     condition = resolve.resolve_where(collection, key, port.catalog)
     statement = lower.another_rev(collection, condition, -1)
     row = await port.row(statement.text, statement.bind({}))
@@ -38,11 +45,12 @@ async def upsert_one(
     if if_rev is not None and documents.revision(if_rev) != current:
         raise documents.conflict(collection, str(next(iter(key.values()))), if_rev, current)
     if row is None:
-        document = inserted(changes, key if id is None else {**key, "id": id})
+        begun = key if id is None else {**key, "id": id}
+        document = inserted(changes, begun, variables, port.now())
         return (await documents.insert_many(port, collection.name, [document]))[0], True
     if id is not None and id != row[0]:
         resolve_changes(collection, {"id": id}, port.now())
-    await documents.update_where(port, collection, condition, given)
+    await documents.update_where(port, collection, condition, given, variables)
     return row[0], False
 
 

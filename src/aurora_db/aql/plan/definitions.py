@@ -6,7 +6,7 @@ import msgspec
 
 from aurora_db.aql.catalog import Collection, Field, Handler, Index, Rules, Schedule
 from aurora_db.aql.plan.conditions import Where
-from aurora_db.aql.plan.values import Constant, Path
+from aurora_db.aql.plan.values import Call, Constant, Path
 
 # --- collections ----------------------------------------------------------------------------
 
@@ -111,8 +111,9 @@ class HandlerObject(msgspec.Struct, frozen=True):
     items: tuple[tuple[str, HandlerValue], ...]
 
 
-#: A value of an action: a constant, a path that keeps its type, a template, or a nest of them.
-HandlerValue = Constant | Path | Template | HandlerList | HandlerObject
+#: A value of an action: a constant, a path or a computation, which keep their type, a template, or a
+#: nest of them.
+HandlerValue = Constant | Path | Call | Template | HandlerList | HandlerObject
 
 
 class HandlerEnqueue(msgspec.Struct, frozen=True):
