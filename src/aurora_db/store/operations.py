@@ -131,7 +131,8 @@ class Plans:
         return made
 
     def _operation(self, operation: plan.Operation) -> Prepared:
-        stages = self._stages(operation.roots[0])
+        # Directives may leave nothing of an operation.
+        stages = self._stages(operation.roots[0]) if operation.roots else None
         if stages is not None:
             return Prepared(operation, (), bounded=False, single=False, stages=stages)
         lowered: list[lower.Lowered] = []
