@@ -23,14 +23,20 @@ def data(scope: Scope, collection: Collection, node: syntax.ObjectLiteral) -> pl
     pairs: list[tuple[str, plan.Value]] = []
     for entry in node.entries:
         name = entry.key.text
-        path = placed(scope, lambda entry=entry: entry.key.span, lambda name=name: changes.path_of(collection, name))
+        path = placed(
+            scope,
+            lambda entry=entry: entry.key.span,
+            lambda name=name: changes.path_of(collection, name),
+        )
         value = entry.value
         span, op = value.span, "set"
         if isinstance(value, syntax.ObjectLiteral):
             words = dict.fromkeys(one.key.text for one in value.entries)
             first = value.entries[0].key.span if value.entries else span
             op, _ = placed(
-                scope, lambda first=first: first, lambda path=path, words=words: changes.operation(path, words)
+                scope,
+                lambda first=first: first,
+                lambda path=path, words=words: changes.operation(path, words),
             )
             if op != "set" or words == {"set": None}:
                 span = value.entries[0].value.span

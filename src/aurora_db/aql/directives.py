@@ -93,9 +93,7 @@ def _collect(
                 _collect(scope, named.selection, on, (*stack, named.name.text), found, spread=True)
 
 
-def names_any(
-    scope: Scope, selection: Iterable[syntax.Selection], names: Container[str]
-) -> bool:
+def names_any(scope: Scope, selection: Iterable[syntax.Selection], names: Container[str]) -> bool:
     """Whether a selection as written, skipped or not, has a field of one of these names."""
     for one in selection:
         match one:
