@@ -60,7 +60,7 @@ def test_ndjson_reports_each_line(db, users, tmp_path):
     assert users.get("a")["email"] is None
 
 
-def test_95_export_and_import_again(db, users, tmp_path):
+def test_export_and_import_again(db, users, tmp_path):
     """Imported, skipped for an id that exists, failed for a bad type."""
     users.insert_many([{"id": "a", "name": "Ada", "age": 1}, {"id": "b", "name": "Bo"}])
     file = tmp_path / "users.json"

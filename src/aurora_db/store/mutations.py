@@ -72,7 +72,7 @@ async def delete(part: plan.Delete, port: Port, scope: Scope) -> Document:
     where = expand_for_write(part.where, port.catalog, scope.bindings)
     rev = None if part.if_rev is None else scope.value(part.if_rev)
     nodes: list[Document] = []
-    if part.result.nodes:
+    if _shows_nodes(part.result):
         before = plan.Query(
             key="", collection=part.collection, outputs=part.result.nodes, where=where
         )
@@ -85,9 +85,13 @@ async def delete(part: plan.Delete, port: Port, scope: Scope) -> Document:
 async def _nodes(
     port: Port, collection: Collection, result: plan.Affected, ids: Sequence[str], scope: Scope
 ) -> list[Document]:
-    if not result.nodes:
+    if not _shows_nodes(result):
         return []
     return await queries.by_ids(port, collection, result.nodes, ids, scope.bindings)
+
+
+def _shows_nodes(result: plan.Affected) -> bool:
+    return any(what == "nodes" for _, what in result.keys)
 
 
 def affected(result: plan.Affected, ids: list[str], nodes: list[Document]) -> Document:
