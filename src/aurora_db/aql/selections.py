@@ -240,7 +240,10 @@ class Selections:
             type = type.item
         if type is None or type.name not in types.JSON_KINDS:
             found = "this value" if type is None else types.type_name(type)
-            raise self._scope.fail(UnknownField, f"{found} has no fields to select", selection.span)
+            raise self._scope.fail(
+                UnknownField, f"{found} has no fields to select", selection.span,
+                f"leave out {{ {selection.name.text} … }}",
+            )  # fmt: skip
         name = selection.name.text
         below = None
         if type.name == "Inline":

@@ -227,8 +227,13 @@ def _datetime(type: Type) -> Store:
                 value = dt.datetime.fromisoformat(value.upper())
             except ValueError:
                 raise mismatch(where, type, value) from None
-        if not isinstance(value, dt.datetime) or value.tzinfo is None:
+        if not isinstance(value, dt.datetime):
             raise mismatch(where, "DateTime with a time zone", value)
+        if value.tzinfo is None:
+            raise TypeMismatch(
+                f"{where} is DateTime with a time zone, got '{value.isoformat()}' without one",
+                hint=f'say which, such as "{value.isoformat()}Z", or datetime(…, tzinfo=UTC)',
+            )
         try:
             return timestamp(value)
         except OverflowError:

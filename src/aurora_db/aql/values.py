@@ -394,6 +394,14 @@ def bind(operation: plan.Operation, given: Mapping[str, Any] | None) -> dict[str
         name = min(values)
         declared = [one.name for one in operation.variables]
         raise UnusedVariable(
-            f"the operation declares no variable '${name}'", hint=suggest.hint(name, declared)
+            f"the operation declares no variable '${name}'",
+            hint=suggest.hint(name, declared, _declared(name, declared)),
         )
     return bound
+
+
+def _declared(given: str, names: list[str]) -> str:
+    """The hint that tells which variables there are."""
+    if not names:
+        return f"it declares none: query (${given}: String) {{ … }}"
+    return f"it declares {', '.join(f'${name}' for name in names)}"
