@@ -197,9 +197,9 @@ def test_a_read_only_folder():
         (["a", "b"], ["a", "b"]),
         (("a",), ["a"]),
         ([], []),
-        ([1], "field 'tags'[0] is String, got Int 1"),
-        (["a", None], "field 'tags'[1] is required"),
-        (["a", "\ud800"], "field 'tags'[1] holds half of a surrogate pair"),
+        ([1], "field 'tags[0]' is String, got Int 1"),
+        (["a", None], "field 'tags[1]' is required"),
+        (["a", "\ud800"], "field 'tags[1]' holds half of a surrogate pair"),
         ("a", "field 'tags' is [String!], got String 'a'"),
     ],
 )

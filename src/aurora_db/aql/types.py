@@ -94,6 +94,11 @@ def mismatch(where: str, wanted: Type | str, value: object) -> TypeMismatch:
     return TypeMismatch(f"{where} is {name}, got {kind_of(value)} {shown(value)}")
 
 
+def _below(where: str, part: str) -> str:
+    """The name of a place inside `where`: "field 'box'" and ".w" are "field 'box.w'"."""
+    return f"{where[:-1]}{part}'" if where.endswith("'") else f"{where}{part}"
+
+
 def kind_of(value: object) -> str:
     """The AQL name of a Python value's type."""
     match value:
@@ -355,7 +360,7 @@ def deep(type: Type, value: Any, where: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise mismatch(where, type, value)
         return [
-            _element(cast("Type", type.item), one, f"{where}[{n}]")
+            _element(cast("Type", type.item), one, _below(where, f"[{n}]"))
             for n, one in enumerate(cast("list[Any]", value))
         ]
     if type.name == "Inline":
@@ -384,7 +389,7 @@ def _inline(type: Type, value: Any, where: str) -> dict[str, Any]:
             )
     result: dict[str, Any] = {}
     for name, field in known.items():
-        inner = f"{where}.{name}"
+        inner = _below(where, f".{name}")
         one = given.get(name, field.default if field.has_default else None)
         if one is None and field.required:
             raise ValidationError(f"{inner} is required", field=inner, rule="required")
