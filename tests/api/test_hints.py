@@ -13,7 +13,9 @@ from aurora_db import Aurora, AuroraError, TypeMismatch
 def shop():
     """A collection that all mistakes are about."""
     with Aurora(":memory:") as db:
-        db.execute("schema { define collection users { name: String! age: Int at: DateTime } }")
+        db.execute(
+            "schema { define collection users { name: String! age: Int at: DateTime tags: [String] } }"
+        )
         yield db
 
 
@@ -43,6 +45,16 @@ def shop():
         ('{ users(orderBy: "age desc") { name } }', "write {age: DESC}"),
         ('{ users(orderBy: "-age") { name } }', "write {age: DESC}"),
         ("{ users(orderBy: {age: -1}) { name } }", "write ASC or DESC"),
+        (
+            '{ users(where: {name: {like: "A%"}}) { name } }',
+            "write startsWith, endsWith, contains or matches",
+        ),
+        ('{ users(where: {name: {"$regex": "A"}}) { name } }', "write matches"),
+        ("{ users(where: {age: {in: 5}}) { name } }", "write in: […]"),
+        ('{ users(where: {tags: "new"}) { name } }', "ask for an element: {contains: …}"),
+        ('mutation { insertInto(collection: "users", data: [{name: "x"}]) }', "insertMany takes a list"),
+        ('mutation { insertMany(collection: "users", data: {name: "x"}) }', "write data: [{…}]"),
+        ('run schedule "x"', "look into _schedules: { _schedules { name } }"),
         ("{ users { count } }", "write aggregate { count }"),
         ("{ users { sum } }", 'write aggregate { sum(field: "…") }'),
         ("{ users { name { x } } }", "leave out { x … }"),

@@ -167,7 +167,9 @@ class Conditions:
             if key in known:
                 return known[key]
             raise self._unknown(key, f"'{name_of(path)}'", known, at)
-        hint = suggest.hint(key, OPERATORS, f"operators are {', '.join(sorted(OPERATORS))}")
+        hint = elsewhere.operator(key) or suggest.hint(
+            key, OPERATORS, f"operators are {', '.join(sorted(OPERATORS))}"
+        )
         if type.name == "List":
             hint = f"say which elements: {{some: {{{key}: …}}}}"
         raise self._scope.fail(

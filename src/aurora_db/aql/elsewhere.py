@@ -25,6 +25,17 @@ _LEADING: Final[Mapping[str, str]] = {
 _SIGNS: Final[Mapping[str, str]] = {
     ">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "==": "eq", "!=": "ne",
 }  # fmt: skip
+#: Operators of conditions elsewhere.
+_OPERATORS: Final[Mapping[str, str]] = {
+    "like": "write startsWith, endsWith, contains or matches",
+    "ilike": "write istartsWith, iendsWith, icontains or matches",
+    "regex": "write matches",
+    "exists": "write isNotNull: true, or isNull: true",
+    "is": "write isNull: true, or eq",
+    "elemmatch": "write some: {…}",
+    "all": "write containsAll: […]",
+    "not_in": "write notIn: […]",
+}
 MUTATIONS: Final = (
     "insertInto", "insert", "insertMany", "update", "upsert", "deleteFrom", "delete", "enqueueJob",
     "enqueueJobs", "cancelJob", "retryJob", "publish", "import", "export", "transaction",
@@ -60,6 +71,11 @@ def mutation(name: str, collections: Container[str]) -> str | None:
     return f"write query {{ {name} {{ … }} }}" if name in collections else None
 
 
+def operator(name: str) -> str | None:
+    """The hint where a condition has an operator of another language."""
+    return _OPERATORS.get(name.removeprefix("$").lower())
+
+
 def order(text: str) -> str | None:
     """The hint where an order is `"name DESC"` or `"-name"`."""
     name, _, direction = text.partition(" ")
@@ -80,4 +96,4 @@ def field(name: str) -> str | None:
     return None
 
 
-__all__ = ["MUTATIONS", "comparison", "field", "leading", "mutation", "order", "root"]
+__all__ = ["MUTATIONS", "comparison", "field", "leading", "mutation", "operator", "order", "root"]

@@ -99,6 +99,11 @@ def _below(where: str, part: str) -> str:
     return f"{where[:-1]}{part}'" if where.endswith("'") else f"{where}{part}"
 
 
+def _path(where: str) -> str:
+    """The path that a place names: of "field 'box.w'" it is "box.w"."""
+    return where.partition("'")[2].rpartition("'")[0] or where
+
+
 def kind_of(value: object) -> str:
     """The AQL name of a Python value's type."""
     match value:
@@ -147,7 +152,10 @@ def _string(type: Type) -> Store:
             "\ud800" <= c <= "\udfff" for c in value
         ):
             raise ValidationError(
-                f"{where} holds half of a surrogate pair", field=where, rule="text", value=value
+                f"{where} holds half of a surrogate pair",
+                field=_path(where),
+                rule="text",
+                value=value,
             )
         return value
 
@@ -276,7 +284,7 @@ def _shaped(form: str, what: str) -> Callable[[Type], Store]:
             if not fits(value):
                 raise ValidationError(
                     f"{where} is not {what}: {shown(value)}",
-                    field=where,
+                    field=_path(where),
                     rule=type.name.lower(),
                     value=value,
                 )
@@ -373,7 +381,7 @@ def deep(type: Type, value: Any, where: str) -> Any:
 
 def _element(type: Type, value: Any, where: str) -> Any:
     if value is None and type.required:
-        raise ValidationError(f"{where} is required", field=where, rule="required")
+        raise ValidationError(f"{where} is required", field=_path(where), rule="required")
     return deep(type, value, where)
 
 
@@ -392,11 +400,11 @@ def _inline(type: Type, value: Any, where: str) -> dict[str, Any]:
         inner = _below(where, f".{name}")
         one = given.get(name, field.default if field.has_default else None)
         if one is None and field.required:
-            raise ValidationError(f"{inner} is required", field=inner, rule="required")
+            raise ValidationError(f"{inner} is required", field=_path(inner), rule="required")
         if name in given or one is not None:
             result[name] = deep(field.type, one, inner)
             if field.validate is not None and one is not None:
-                validate(field, inner, result[name])
+                validate(field, _path(inner), result[name])
     return result
 
 

@@ -9,7 +9,7 @@
     │   ├── TypeMismatch MissingWhere
     │   ├── SchemaError              a definition is refused
     │   │   ├── HandlerInvalid       … of an event handler
-    │   │   └── ScheduleInvalid      … of a schedule
+    │   │   └── RulesInvalid ScheduleInvalid
     │   ├── SecurityError            a pattern could run too long
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
@@ -308,6 +308,12 @@ class HandlerInvalid(SchemaError):
     """The definition of an event handler is refused."""
 
     code = "handler_invalid"
+
+
+class RulesInvalid(SchemaError):
+    """The definition of rules is refused."""
+
+    code = "rules_invalid"
 
 
 class ScheduleInvalid(SchemaError):
