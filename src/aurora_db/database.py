@@ -17,7 +17,7 @@ from aurora_db import completing
 from aurora_db.aql import access, spelling
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
-from aurora_db.base.errors import AqlError
+from aurora_db.base.errors import AqlError, UnknownCollection
 from aurora_db.base.records import (
     Explanation,
     Job,
@@ -198,8 +198,17 @@ class _Verbs(Files):
         Raises:
             UnknownCollection: it is not defined.
         """
-        documents.readable(self._gate.catalog, name)
+        self._known(name)
         return Collection(self._gate, name, self._engine.clock.now)
+
+    def _known(self, name: str) -> None:
+        """Refuse a name that is no collection."""
+        try:
+            documents.readable(self._gate.catalog, name)
+        except UnknownCollection:
+            # Another process may have defined it; the look is short enough for an event loop.
+            self._engine.read(operations.look)
+            documents.readable(self._gate.catalog, name)
 
     def __getitem__(self, name: str) -> Collection:
         return self.collection(name)
@@ -210,7 +219,7 @@ class _Verbs(Files):
         Raises:
             UnknownCollection: it is not defined.
         """
-        documents.readable(self._gate.catalog, name)
+        self._known(name)
         return Query(self, Chain(name))
 
     def insert_into(self, name: str, document: Mapping[str, Any]) -> str:
