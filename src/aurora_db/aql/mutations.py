@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import changing, directives, inserting, plan, suggest, syntax
+from aurora_db.aql import changing, directives, elsewhere, inserting, plan, suggest, syntax
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.directives import fields_of
 from aurora_db.aql.job_mutations import JobMutations, counted_keys
@@ -122,7 +122,8 @@ class Mutations:
         )  # fmt: skip
         raise self._scope.fail(
             UnknownField, f"no mutation named '{name}'", node.name.span,
-            suggest.hint(name, known, f"mutations are {', '.join(known)}"),
+            elsewhere.mutation(name, self._scope.collections)
+            or suggest.hint(name, known, f"mutations are {', '.join(known)}"),
         )  # fmt: skip
 
     def _target(self, node: syntax.FieldSelection, allowed: Mapping[str, str], *, system: bool = False) -> tuple[Collection, dict[str, syntax.Entry]]:  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aurora_db.aql import (
     directives,
+    elsewhere,
     handlers,
     introspect,
     migrations,
@@ -264,7 +265,7 @@ class _Resolver:
                 UnknownCollection,
                 f"no collection named '{name}'",
                 span,
-                _define_hint(name, self._catalog.collections),
+                elsewhere.root(name) or _define_hint(name, self._catalog.collections),
             )
         return found
 

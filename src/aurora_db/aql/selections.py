@@ -241,7 +241,10 @@ class Selections:
         # What is not declared, or lies in JSON, may be an object.
         if type is not None and type.name not in types.JSON_KINDS:
             found = types.type_name(type)
-            raise self._scope.fail(UnknownField, f"{found} has no fields to select", selection.span)
+            raise self._scope.fail(
+                UnknownField, f"{found} has no fields to select", selection.span,
+                f"leave out {{ {selection.name.text} … }}",
+            )  # fmt: skip
         name = selection.name.text
         below = None
         if type is not None and type.name == "Inline":

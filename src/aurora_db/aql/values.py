@@ -410,7 +410,8 @@ def bind(
         name = min(values)
         declared = [one.name for one in operation.variables]
         raise UnusedVariable(
-            f"the operation declares no variable '${name}'", hint=suggest.hint(name, declared)
+            f"the operation declares no variable '${name}'",
+            hint=suggest.hint(name, declared, _declared(name, declared)),
         )
     return bound
 
@@ -420,3 +421,10 @@ def _check(one: plan.VariableDeclaration, value: Any, text: str | None) -> None:
         types.store(one.type, value, f"the variable '${one.name}'")
     except AqlError as error:
         raise error.__class__(error.message, hint=error.hint, source=text, span=one.span) from None
+
+
+def _declared(given: str, names: list[str]) -> str:
+    """The hint that tells which variables there are."""
+    if not names:
+        return f"it declares none: query (${given}: String) {{ … }}"
+    return f"it declares {', '.join(f'${name}' for name in names)}"
