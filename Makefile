@@ -7,13 +7,18 @@ BIN := .venv/bin
 READY := .venv/ready
 PEERS := .cache/peers/ready
 
-.PHONY: help demo test long crash lint bench lock clean
+.PHONY: help demo flights test long crash lint bench lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## a catalogue of real photographs, workers, one of them killed
 	$(BIN)/python -m examples.thumbnails.demo $(ARGS)
+
+flights: $(READY) ## 336,776 real flights imported, ten questions asked; ARGS="--months 1" takes January
+	rm -rf build/flights && mkdir -p build/flights
+	$(BIN)/python -m examples.flights.load build/flights/flights.db $(ARGS)
+	$(BIN)/python -m examples.flights.ask build/flights/flights.db
 
 test: $(READY) ## all tests; K=word runs those whose name has it
 	$(BIN)/python -m pytest -q -m "not long" $(if $(K),-k "$(K)")
@@ -29,6 +34,7 @@ lint: $(READY) ## style, types, floors, generated files, house rules
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/unasync.py --check
 	$(BIN)/python tools/house.py
+	$(BIN)/python tools/docs.py --check
 	$(BIN)/lint-imports
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --warnings
 

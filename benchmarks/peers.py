@@ -38,6 +38,13 @@ class Beside:
         return theirs / self.ours if self.unit == "ms" else self.ours / theirs
 
 
+def version(peer: str) -> str:
+    """The version that is measured."""
+    code = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
+    done = subprocess.run([PYTHON, "-c", code, peer], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def measured(peer: str) -> dict[str, float]:
     """The medians of a peer's figures."""
     if not PYTHON.exists():
@@ -92,7 +99,8 @@ def table(rows: list[Beside]) -> str:
         theirs = [shown(row.peers[peer]) for peer in PEERS]
         ratios = [f"{row.ratio(peer):.1f}" for peer in PEERS]
         cells.append([row.name, shown(row.ours), *theirs, *ratios, row.unit])
-    return aligned(cells)
+    versions = ", ".join(f"{peer} {version(peer)}" for peer in PEERS)
+    return f"{versions}; ratios above 1 are ours\n{aligned(cells)}"
 
 
 def as_figures(rows: list[Beside]) -> list[Figure]:

@@ -1,6 +1,6 @@
 """Run the benchmarks: floor, ours, ratio, in one run.
 
-    python -m benchmarks.run [documents] [jobs] [million] [weight] [peers]
+    python -m benchmarks.run [aql] [documents] [constructs] [jobs] [million] [weight] [peers]
 
 Machines are noisy: read the ratios, not the numbers.
 """
@@ -14,11 +14,13 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import documents, jobs, million, peers, weight
+from benchmarks import aql, constructs, documents, jobs, million, peers, weight
 from benchmarks.measure import Figure, keep, table
 
 QUESTIONS = {
+    "aql": aql.figures,
     "documents": documents.figures,
+    "constructs": constructs.figures,
     "jobs": jobs.figures,
     "million": million.figures,
     "weight": weight.figures,
@@ -38,6 +40,7 @@ def main(names: list[str]) -> None:
         f"{os.cpu_count()} processors, synchronous=FULL, medians"
     )
     print("floor: bare APSW, the same statements on the same tables with the same triggers")
+    print("floor of aql: graphql-core's parse of the same text")
     kept: list[Figure] = []
     for name in wanted:
         print(f"measuring {name} …", file=sys.stderr)

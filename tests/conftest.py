@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -25,8 +26,13 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-settings.register_profile("long", max_examples=3_000, deadline=None)
-settings.load_profile("ci")
+settings.register_profile(
+    "long",
+    max_examples=3_000,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 OTHER_PROGRAM = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.executescript(sys.argv[2]); db.close()"
 
@@ -103,11 +109,11 @@ class Held:
         self._settle(queue.Settlement(self._claimed, queue.COMPLETE, result=result))
 
     def fail(self, error: BaseException) -> None:
-        from aurora_db.jobs import executor, handlers
+        from aurora_db.jobs import executor, signature
         from aurora_db.jobs.context import Bench
 
         bench = Bench(self._db._engine, lambda *_: None, lambda *_: None)
-        handler = handlers.look_at(self.type, lambda payload: payload)
+        handler = signature.look_at(self.type, lambda payload: payload)
         settlement = executor._raised(bench, handler, self._claimed, None, error)
         assert settlement is not None
         self._settle(settlement)

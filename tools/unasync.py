@@ -16,6 +16,8 @@ PACKAGE = ROOT / "src/aurora_db"
 #: What is written by hand, what is made of it, and what that is.
 ROOMS = (
     ("aio.py", "database.py", "Aurora: the blocking façade."),
+    ("aio_collection.py", "collection.py", "Collection: its blocking verbs."),
+    ("aio_files.py", "files.py", "The verbs on files of the blocking façade."),
     ("aio_query.py", "database_query.py", "The fluent builder of the blocking façade."),
 )
 
@@ -24,8 +26,9 @@ RULES = (
     (r"async with ", "with "),
     (r"async def ", "def "),
     (r"await ", ""),
-    (r"\bAsync(Aurora|Collection|Transaction|Query|Executes|Gate|HeldGate)\b", r"\1"),
+    (r"\bAsync(Aurora|Collection|Transaction|Query|Executes|Files|Gate|HeldGate)\b", r"\1"),
     (r"\b_AsyncVerbs\b", "_Verbs"),
+    (r"\baio_(collection|files)\b", r"\1"),
     (r"\baio_query\b", "database_query"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\basynccontextmanager\b", "contextmanager"),

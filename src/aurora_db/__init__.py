@@ -20,7 +20,8 @@ The insert, its change and the job commit together; the job survives `kill -9`.
 
 from __future__ import annotations
 
-from aurora_db.aio import AsyncAurora, AsyncCollection, AsyncTransaction
+from aurora_db.aio import AsyncAurora, AsyncTransaction
+from aurora_db.aio_collection import AsyncCollection
 from aurora_db.aio_query import AsyncQuery
 from aurora_db.aql.builder import Condition, F
 from aurora_db.base.clock import Clock, ManualClock, SystemClock
@@ -30,15 +31,20 @@ from aurora_db.base.errors import (
     AqlSyntaxError,
     AuroraError,
     Busy,
+    Conflict,
     DatabaseClosed,
     DatabaseCorrupt,
     DiskFull,
     DuplicateAlias,
     DuplicateArgument,
+    ForeignKeyViolation,
     FragmentCycle,
     HandlerInvalid,
+    JobCancelled,
     JobError,
+    JobFailed,
     LeaseLost,
+    MigrationError,
     MissingArgument,
     MissingDependency,
     MissingWhere,
@@ -47,7 +53,9 @@ from aurora_db.base.errors import (
     ReadOnly,
     SchemaError,
     SecurityError,
+    SubscriptionClosed,
     Timeout,
+    TooLarge,
     TransactionError,
     TypeMismatch,
     Unauthenticated,
@@ -59,6 +67,8 @@ from aurora_db.base.errors import (
     UnknownEnum,
     UnknownField,
     UnknownFragment,
+    UnknownFunction,
+    UnknownJobType,
     UnknownOperator,
     UnknownType,
     Unsupported,
@@ -67,9 +77,19 @@ from aurora_db.base.errors import (
     VersionTooNew,
     WorkersDisabled,
 )
-from aurora_db.base.records import Explanation, Job, Priority, WorkerStats
+from aurora_db.base.records import (
+    Explanation,
+    ImportFailure,
+    ImportReport,
+    Job,
+    MigrationResult,
+    Priority,
+    Problem,
+    WorkerStats,
+)
+from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig
-from aurora_db.database import Aurora, Collection, Transaction
+from aurora_db.database import Aurora, Transaction
 from aurora_db.database_query import Query
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
@@ -92,6 +112,7 @@ __all__ = [
     "Clock",
     "Collection",
     "Condition",
+    "Conflict",
     "DatabaseClosed",
     "DatabaseCorrupt",
     "DiskFull",
@@ -100,29 +121,39 @@ __all__ = [
     "Explanation",
     "F",
     "Fail",
+    "ForeignKeyViolation",
     "FragmentCycle",
     "HandlerInvalid",
+    "ImportFailure",
+    "ImportReport",
     "Job",
+    "JobCancelled",
     "JobContext",
     "JobError",
+    "JobFailed",
     "JobHandler",
     "Jobs",
     "LeaseLost",
     "ManualClock",
+    "MigrationError",
+    "MigrationResult",
     "MissingArgument",
     "MissingDependency",
     "MissingWhere",
     "NotFound",
     "PayloadInvalid",
     "Priority",
+    "Problem",
     "Query",
     "ReadOnly",
     "Retry",
     "SchemaError",
     "SecurityError",
     "Snooze",
+    "SubscriptionClosed",
     "SystemClock",
     "Timeout",
+    "TooLarge",
     "Transaction",
     "TransactionError",
     "TypeMismatch",
@@ -135,6 +166,8 @@ __all__ = [
     "UnknownEnum",
     "UnknownField",
     "UnknownFragment",
+    "UnknownFunction",
+    "UnknownJobType",
     "UnknownOperator",
     "UnknownType",
     "Unsupported",

@@ -1,4 +1,4 @@
-"""What the façades hand to lower floors: transactions for job handlers, enqueueing for AQL.
+"""What the façades hand to lower floors: transactions for job handlers.
 
 A blocking database may run an async handler and the other way round, so both kinds of
 transaction are made here; the façades are imported when one is needed, for they import this room.
@@ -6,17 +6,14 @@ transaction are made here; the façades are imported when one is needed, for the
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from aurora_db.base.clock import Clock
 from aurora_db.base.errors import TransactionError
-from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans
-from aurora_db.store.port import Port
 
 if TYPE_CHECKING:
     from aurora_db.aio import AsyncTransaction
@@ -52,13 +49,3 @@ def set_result(setter: Callable[[object], None] | None, value: object) -> None:
             "only the transaction of a job has a result", hint="use `with job.completing() as tx`"
         )
     setter(value)
-
-
-def enqueuer(jobs: Jobs, clock: Clock) -> Callable[[Port, Mapping[str, Any]], Awaitable[str]]:
-    """The core verb behind AQL's `enqueueJob`: takes its options, gives the job's id."""
-
-    async def enqueue(port: Port, options: Mapping[str, Any]) -> str:
-        request = jobs.request(clock, **options)
-        return (await job_queue.enqueue(port, request)).id
-
-    return enqueue

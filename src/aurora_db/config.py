@@ -6,12 +6,12 @@ the nearest.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Literal, TypedDict, get_args
+
+import msgspec
 
 from aurora_db.base.clock import Clock, SystemClock
 from aurora_db.base.codec import seconds
@@ -35,8 +35,7 @@ class Options(TypedDict, total=False):
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuroraConfig:
+class AuroraConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Options of one open database.
 
     Args:
@@ -64,7 +63,7 @@ class AuroraConfig:
     feed_retention: Duration = timedelta(days=1)
     shutdown_timeout: Duration = 30.0
     poll_interval: Duration = 0.05
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock = msgspec.field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
         path = os.fspath(self.path)
@@ -94,9 +93,11 @@ class AuroraConfig:
         Raises:
             TypeError: a keyword is not an option; the message names the nearest one.
         """
-        known = [f.name for f in fields(cls) if f.name != "path"]
+        known = [name for name in cls.__struct_fields__ if name != "path"]
         for name in options:
             if name not in known:
+                import difflib  # noqa: PLC0415 - for this error only
+
                 near = difflib.get_close_matches(name, known, 1)
                 hint = (
                     f"; did you mean '{near[0]}'?" if near else f"; options are {', '.join(known)}"

@@ -14,90 +14,42 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
-from aurora_db.aql import access
+from aurora_db.aql import access, spelling
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
-from aurora_db.base.records import Explanation, Job, Priority
+from aurora_db.base.records import (
+    Explanation,
+    Job,
+    MigrationResult,
+    Priority,
+    Problem,
+)
+from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.database_query import Query
+from aurora_db.files import Files
 from aurora_db.jobs import queue as job_queue
+from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import documents, operations
+from aurora_db.store import alter, documents, exclusive, migration_files, operations
+from aurora_db.store import check as checking
 from aurora_db.store import explain as explaining
-from aurora_db.store.documents import Document, Target
+from aurora_db.store.documents import Document
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import Gate, HeldGate
 from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans, Prepared
-from aurora_db.store.port import Port
+from aurora_db.store.port import Port, Verb
+from aurora_db.store.reactions import Reactions
+from aurora_db.store.stages import Stages
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Collection:
-    """The documents of one collection; made by `db.collection(name)` or `db[name]`."""
-
-    def __init__(self, gate: Gate | HeldGate, name: str, clock_now: Callable[[], datetime]) -> None:
-        self._gate = gate
-        self._now = clock_now
-        self.name = name
-
-    def insert(self, document: Mapping[str, Any]) -> str:
-        """Insert one document; returns its id, made as a UUIDv7 when it has none.
-
-        Raises:
-            ValidationError, TypeMismatch, UnknownField: the document breaks the schema.
-            UniqueViolation: another document has one of its unique values.
-        """
-        catalog = self._gate.catalog
-        collection = documents.writable(catalog, self.name)
-        touch = bool(catalog.handlers_of(self.name))
-        single = documents.insert_single(collection, document, self._now(), touch=touch)
-        return self._gate.write(single)
-
-    def insert_many(self, items: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Insert all documents or none, in one transaction; returns their ids in order."""
-        rows = list(items)
-        return self._gate.write(lambda port: documents.insert_many(port, self.name, rows))
-
-    def get(self, id: str) -> Document | None:
-        """The document of this id with all its fields, or None."""
-        return self._gate.read(
-            lambda port: documents.get(port, self.name, id), bounded=True, single=True
-        )
-
-    def update(self, target: Target, changes: Mapping[str, Any], *, all: bool = False) -> int:
-        """Merge `changes` into the document of an id, or into all that match a where-object.
-
-        Returns how many documents that were.
-
-        Raises:
-            MissingWhere: an empty where-object without `all=True`.
-        """
-        return self._gate.write(
-            lambda port: documents.update(port, self.name, target, changes, all=all)
-        )
-
-    def delete(self, target: Target, *, all: bool = False) -> int:
-        """Remove the document of an id, or all that match a where-object; returns how many.
-
-        Raises:
-            MissingWhere: an empty where-object without `all=True`.
-        """
-        return self._gate.write(lambda port: documents.delete(port, self.name, target, all=all))
-
-    def count(self, where: Mapping[str, Any] | None = None) -> int:
-        """How many documents match a where-object; all without one."""
-        return self._gate.read(lambda port: documents.count(port, self.name, where), single=True)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r})"
-
-
-class _Verbs:
+class _Verbs(Files):
     """The verbs that a database and an open transaction share."""
 
     def __init__(self, engine: Engine, gate: Gate | HeldGate, plans: Plans, jobs: Jobs) -> None:
@@ -148,7 +100,7 @@ class _Verbs:
         ready = self._ready(text, variables, operation, None)
         index, one, values = operations.only(ready)
 
-        def verb(port: Port) -> Explanation:
+        def verb(port: Port) -> Any:
             return explaining.explain(
                 self._plans.ready(text, index, port.catalog, values), port, values
             )
@@ -200,9 +152,45 @@ class _Verbs:
             access.check(ready.operation.access, auth)
             return ready.execute(port, variables)
 
+        if one.stages is not None:
+            return self._stages(one.stages())
         if one.operation.writes:
-            return self._gate.write(verb)
+            return self._write(verb, alone=one.exclusive)
         return self._gate.read(verb, bounded=one.bounded, single=one.single)
+
+    def _write(self, verb: Verb[R], *, alone: bool = False) -> R:
+        """Run a writing verb; what must run alone, as shows sometimes only when it runs, does."""
+        if not alone:
+            try:
+                return self._gate.write(verb)
+            except alter.NeedsExclusive:
+                pass
+        return self._gate.write(exclusive.checked(verb), exclusive=True)
+
+    def _stages(self, stages: Stages) -> Any:
+        """Run an operation of several transactions, one after the other."""
+        while (verb := stages.next()) is not None:
+            stages.take(self._write(verb))
+        return stages.result()
+
+    def define(
+        self,
+        name: str,
+        fields: Mapping[str, str],
+        rules: Iterable[str] = (),
+        *,
+        flexible: bool = False,
+    ) -> Document:
+        """Define a collection: `db.define("notes", {"title": "String! @unique"}, ["@@index(…)"])`.
+
+        `fields` says by name what stands in AQL after the colon; `flexible` keeps undeclared ones.
+        Returns the result of the definition; the same again changes nothing.
+
+        Raises:
+            SchemaError: it is refused, or another one exists; then the hint is the `alter`.
+            AqlError: a part of it is not understood.
+        """
+        return self.execute(spelling.definition(name, fields, rules, flexible=flexible))
 
     def collection(self, name: str) -> Collection:
         """The collection of this name.
@@ -291,6 +279,26 @@ class _Verbs:
         """The job of this id as it is now, or None."""
         return self._gate.read(lambda port: job_queue.get(port, id), bounded=True, single=True)
 
+    def cancel_job(self, id: str) -> bool:
+        """Cancel a job, also one that runs: its attempt has lost it then.
+
+        Returns False when it had ended already.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        return self._gate.write(lambda port: job_verbs.cancel_one(port, id))
+
+    def retry_job(self, id: str) -> bool:
+        """Let a job that has ended run once more, with all its attempts.
+
+        Returns False when it has not ended yet.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        return self._gate.write(lambda port: job_verbs.retry_one(port, id))
+
 
 class Transaction(_Verbs):
     """An open transaction: the verbs of the database, committed together at its end."""
@@ -349,7 +357,7 @@ class Aurora(_Verbs):
             clock=config.clock,
             feed_retention=config.feed_retention,
         )
-        plans = Plans(completing.enqueuer(registry, engine.clock))
+        plans = Plans(job_verbs.for_texts(registry, engine.clock))
         super().__init__(engine, Gate(engine), plans, registry)
         self._workers = Workers(
             engine,
@@ -360,6 +368,7 @@ class Aurora(_Verbs):
             shutdown_timeout=seconds(config.shutdown_timeout),
             make_transaction=partial(completing.transaction, engine, plans, registry),
             make_async_transaction=partial(completing.async_transaction, engine, plans, registry),
+            react=Reactions(plans.runner).run,
         )
         registry.attach(self)
 
@@ -397,6 +406,28 @@ class Aurora(_Verbs):
         """
         with self._engine.transaction() as held:
             yield Transaction(self._engine, held, self._plans, self._jobs)
+
+    def check(self) -> list[Problem]:
+        """Read the whole file; what is damaged or breaks a constraint, nothing when all is well."""
+        return self._gate.read(checking.check)
+
+    def migrate(
+        self, source: str | os.PathLike[str], *, dry_run: bool = False
+    ) -> list[MigrationResult]:
+        """Apply the versions that are not applied yet, each in one transaction; a record for each.
+
+        Args:
+            source: the text of a `migrate` block, or a folder of `*.aql` files in natural order.
+            dry_run: run all of them in one transaction and undo it.
+
+        Raises:
+            MigrationError: an applied version has another text now, or one comes too late.
+            AuroraError: a step failed; its version left nothing behind, earlier ones stand.
+        """
+        gather = partial(migration_files.gather, source, dry_run=dry_run)
+        stages = self._plans.migration(Gate(self._engine).offload(gather))
+        self._stages(stages)
+        return stages.results
 
     def close(self, timeout: Duration | None = None) -> None:  # noqa: ASYNC109
         """Stop taking jobs, wait for the running ones, close the file. Twice is no error.

@@ -6,6 +6,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -173,17 +175,40 @@ except ReadOnly as error:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")
-def test_a_read_only_folder(tmp_path):
+def test_a_read_only_folder():
     """Who may not write the folder is told so."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o555)
-    done = subprocess.run(
-        [sys.executable, "-c", READ_ONLY, locked / "a.db"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Not in `tmp_path`: pytest closes its folders to other users whenever a run begins.
+    with tempfile.TemporaryDirectory() as outside:
+        Path(outside).chmod(0o755)
+        locked = Path(outside, "locked")
+        locked.mkdir(mode=0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, locked / "a.db"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.stdout.split() == ["read_only", "True"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("tags", "kept"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (("a",), ["a"]),
+        ([], []),
+        ([1], "field 'tags'[0] is String, got Int 1"),
+        (["a", None], "field 'tags'[1] is required"),
+        (["a", "\ud800"], "field 'tags'[1] holds half of a surrogate pair"),
+        ("a", "field 'tags' is [String!], got String 'a'"),
+    ],
+)
+def test_a_list_of_texts_is_stored_or_refused_at_its_element(db, tags, kept):
+    """What is no text is named by its place."""
+    db.execute("schema { define collection u { tags: [String!] } }")
+    if isinstance(kept, list):
+        assert db["u"].get(db["u"].insert({"tags": tags}))["tags"] == kept
+        return
+    with pytest.raises(AuroraError) as refused:
+        db["u"].insert({"tags": tags})
+    assert refused.value.message == kept

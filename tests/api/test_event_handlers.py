@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from datetime import UTC, datetime
+
 import pytest
 
-from aurora_db import AqlError, HandlerInvalid, UnknownField
+from aurora_db import AqlError, Aurora, HandlerInvalid, UnknownField
 
 SCHEMA = """schema { define collection products {
   name: String!  price: Float  stock: Int  live: Boolean  tags: [String]  box: Object  image_url: String
@@ -119,3 +123,40 @@ def test_a_wrong_definition_is_refused(shop, text, error):
     assert shop.execute("{ _handlers { name } }") == {"_handlers": []}
     shop.insert_into("products", {"name": "x"})
     assert jobs(shop) == []
+
+
+def test_definitions_of_another_process_are_seen(shop, path):
+    """Handlers, schedules and rules: whatever the other process defined is there at once."""
+    texts = [
+        'define handler "h" { on: "insert:products" action: { enqueueJob(type: "t") } }',
+        'define schedule "s" { every: "5m" action: { enqueueJob(type: "t") } }',
+        "define rules products { read: true }",
+    ]
+    program = "import sys; from aurora_db import Aurora; db = Aurora(sys.argv[1]); [db.execute(one) for one in sys.argv[2:]]; db.close()"  # fmt: skip
+    subprocess.run([sys.executable, "-c", program, str(path), *texts], check=True, timeout=60)
+    assert [shop.execute(one)["status"] for one in texts] == ["unchanged"] * 3
+    assert shop.execute('drop schedule "s"')["status"] == "dropped"
+
+
+def test_handlers_survive_a_reopen(path):
+    """What was defined, disabled and counted is there when the file is opened again."""
+    with Aurora(path) as db:
+        db.execute(SCHEMA)
+        define(db, '"insert:products"', 'enqueueJob(type: "t")')
+        db.insert_into("products", {"name": "x"})
+        db.execute('disable handler "h"')
+    with Aurora(path) as db:
+        db.insert_into("products", {"name": "y"})
+        (handler,) = db.execute("{ _handlers { name enabled fired } }")["_handlers"]
+        assert handler == {"name": "h", "enabled": False, "fired": 1}
+        assert db.execute('enable handler "h"')["status"] == "enabled"
+        db.insert_into("products", {"name": "z"})
+        assert len(jobs(db)) == 2
+
+
+def test_a_schedule_over_the_change_of_clocks(db, clock):
+    """In the night when clocks go forward, what falls into the skipped hour is due right after it."""
+    clock.advance(datetime(2026, 3, 28, 12, tzinfo=UTC) - clock.now())
+    db.execute('define schedule "s" { cron: "30 2 * * *" timezone: "Europe/Paris" action: { enqueueJob(type: "t") } }')  # fmt: skip
+    (schedule,) = db.execute("{ _schedules { next_at } }")["_schedules"]
+    assert schedule["next_at"] == datetime(2026, 3, 29, 1, tzinfo=UTC)

@@ -422,6 +422,49 @@ def test_depth_never_exhausts_the_stack(opening: str, inner: str, closing: str, 
     assert time.process_time() - start < 2.0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ a: " + "a + " * 4_000 + "a }",
+        "{ a: " + "!" * 9_000 + "a }",
+        "{ a: " + "- " * 9_000 + "a }",
+        "{ a: " + "a | f " * 4_000 + "}",
+        "{ a: " + "a ? b : " * 3_000 + "c }",
+        "{ a: " + "a ? " * 5_000 + "c }",
+        '{ t(x: expr("' + "a * " * 100_000 + 'a")) }',
+        '{ a: "' + "${a + " * 100_000 + '" }',
+        "{ a: f(" + "[" * 900 + "]" * 900 + ") }",
+        "{ a: x && " + "y || z && " * 2_000 + "w }",
+        "{ a { " + "... { " * 900 + "b" + " }" * 902,
+        "{ a { " + "... on t @d { " * 60 + "b" + " }" * 62,
+        "mutation { " + "transaction { " * 900 + " }" * 901,
+        "{ a(x: " + "{b: [" * 900 + "]}" * 900 + ") }",
+        "query (" + "$a: Int " * 3_000 + ") { t }",
+        "{ t " + "@d " * 4_000 + "}",
+        "define collection t { a: " + "{ b: [" * 900 + "Int" + "] }" * 900 + " }",
+        'migrate { "1": { ' + "drop collection t " * 3_300 + "} }",
+        "fragment F on t { a } " * 1_400,
+        "{ a } " * 3_300,
+        '{ a(x: """' + "\n  a" * 150_000 + '""") }',
+        '{ a(x: "' + "\\u{1f600}" * 100_000 + '") }',
+    ],
+    ids=lambda text: text[:24],
+)
+def test_a_large_text_is_read_or_refused_quickly(text: str):
+    """Whatever is long or deep; and what is read is shallow enough to be compared and shown."""
+    start = time.process_time()
+    try:
+        made = parse(text)
+    except AqlError as error:
+        refused = str(error)
+        assert len(refused) < 1_000
+    else:
+        assert made == parse(text)
+        assert hash(made) == hash(parse(text))
+        assert repr(made)
+    assert time.process_time() - start < 10.0
+
+
 def test_sixty_levels_of_a_value_are_read():
     made = value("[" * 60 + "1" + "]" * 60)
     for _ in range(60):

@@ -109,7 +109,7 @@ def test_nothing_stands_twice(text: str, message: str, at: str):
          "expected an event in double quotes after 'on:', found 'insert'", "insert"),
         ('define handler "x" { on: [] }', "expected an event in 'on', found none", "[]"),
         ('define handler "x" { on: [a] }', "expected an event in double quotes in 'on'", "a"),
-        ('define handler "x" { fields: [5] }', "expected the name of a field in 'fields'", "5"),
+        ('define handler "x" { fields: [5] }', "expected the name of a field or ']' to close 'fields', found '5'", "5"),
         ('define handler "x" { where: $w }',
          "expected '{' and conditions after 'where:', found '$'", "$"),
         ('define handler "x" { action: {} }', "expected a mutation in the action, found none",

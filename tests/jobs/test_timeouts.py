@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from datetime import timedelta
@@ -168,7 +169,23 @@ def test_a_wrong_timeout_is_refused(late, timeout):
         Jobs().job("t", timeout=timeout)(lambda: None)
 
 
-def test_a_handler_that_floods_the_log(late):
+def test_a_handler_that_floods_the_log(late, caplog):
+    """Thousands of lines hold up neither its worker nor the next job, and none of them is ours."""
+
+    @late.job("floods")
+    def floods():
+        for n in range(20_000):
+            logging.getLogger("shop").warning("line %d of a handler that says too much", n)
+        return "said"
+
+    late.job("other")(lambda: "ran")
+    jobs = [late.enqueue_job("floods"), late.enqueue_job("other")]
+    assert [wait_for(late, job, "COMPLETED").result for job in jobs] == ["said", "ran"]
+    assert {record.name for record in caplog.records} == {"shop"}
+    assert len(caplog.records) == 20_000
+
+
+def test_a_handler_whose_error_is_a_flood(late):
     """Error and traceback are kept short; the job and the worker go on."""
 
     @late.job("floods", retries=1)

@@ -8,6 +8,7 @@ import pytest
 
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection, Field, Type
+from aurora_db.aql.changes import Change
 from aurora_db.aql.selections import everything
 from aurora_db.aql.system import SYSTEM
 from aurora_db.aql.types import REV
@@ -140,7 +141,8 @@ def test_values_come_back_as_python(users):
 
 def test_all_fields_of_a_flexible_document(users):
     """Undeclared fields stand beside the declared ones."""
-    text, read = lower.get(C)
+    ready = lower.get(C)
+    text, read = ready.statement.text, ready.reader
 
     (row,) = users.rows(text, ("d",))
 
@@ -162,11 +164,16 @@ def test_counting_ignores_the_page(users):
 def test_an_update_merges_and_raises_the_revision(users):
     """Null sets null, also in an undeclared field; the others stay; keys may hold anything."""
     extra = {"city": None, "q\"uo'te": [True], "back\\slash": 1.5, "a.b": {}, "é": "x", "": 0}
-    statement = lower.update(C, eq("age", 3), {"name": None, "on": 0, "_extra": extra})
+    undeclared = [
+        Change(plan.Path(None, (key,)), "set", value, begun=("{}",)) for key, value in extra.items()
+    ]
+    declared = [Change(path("name"), "set"), Change(path("on"), "set", 0)]
+    statement = lower.update(C, eq("age", 3), [*declared, *undeclared])
 
     assert write(users, statement) == [("d",)]
 
-    text, read = lower.get(C)
+    ready = lower.get(C)
+    text, read = ready.statement.text, ready.reader
     (row,) = users.rows(text, ("d",))
     assert read(row) == {
         "id": "d", "name": None, "age": 3, "on": False, "at": None, "box": None, "boxes": None,
@@ -238,7 +245,8 @@ def test_jobs_read_as_words_and_by_place(world):
         {"id": "b", "priority": "CRITICAL", "status": "PENDING", "payload": None},
         {"id": "a", "priority": "LOW", "status": "PENDING", "payload": None},
     ]
-    text, read = lower.get(jobs)
+    ready = lower.get(jobs)
+    text, read = ready.statement.text, ready.reader
     assert read(world.rows(text, ("a",))[0])["priority"] == "LOW"
 
 

@@ -245,6 +245,7 @@ def test_a_job_is_pending_and_names_its_cause(world, make_collection, make_field
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", job[9])
     assert json.loads(cause[0]) == {
         "handler": "it's", "collection": "products", "id": "p1", "rev": 1, "position": position[0],
+        "depth": 1,
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from aurora_db import (
     AsyncAurora,
     Aurora,
     AuroraConfig,
+    ImportReport,
     Job,
     JobContext,
     JobHandler,
@@ -44,6 +45,11 @@ def blocking() -> None:
         assert_type(db.insert_into("u", {"n": 1}), str)
         assert_type(db["u"].insert_many([{"n": 1}]), list[str])
         assert_type(db["u"].get("x"), dict[str, Any] | None)
+        assert_type(db["u"].get("x", as_=Thumbnail), Thumbnail | None)
+        assert_type(db["u"].upsert({"id": "x"}, {"n": {"increment": 1}}), str)
+        assert_type(db.import_file("u", "u.csv"), ImportReport)
+        assert_type(db.export_file("u", "u.csv"), int)
+        assert_type(db.cancel_job("x"), bool)
         assert_type(db.enqueue_job("resize", {"path": "x"}, Priority.HIGH), Job)
         db.workers.register_handler("resize", Processor())
         with db.transaction() as tx:

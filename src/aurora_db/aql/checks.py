@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aurora_db.aql import suggest, types
 from aurora_db.aql.catalog import Collection, Field
-from aurora_db.base.codec import encode
+from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import TypeMismatch, UnknownField, ValidationError
 from aurora_db.base.ids import new_id
 
@@ -20,7 +20,10 @@ from aurora_db.base.ids import new_id
 class _Checker:
     """What is known of a collection before any document comes."""
 
-    __slots__ = ("_collection", "_defaults", "_flexible", "_known", "_plain", "_required", "_slow")
+    __slots__ = (
+        "_collection", "_defaults", "_flexible", "_known", "_plain", "_required", "_slow", "_special",
+        "_updated",
+    )  # fmt: skip
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -33,6 +36,9 @@ class _Checker:
             if f.validate is None and f.type.name in _PLAIN
         }
         self._slow = {f.name: types.STORES[f.type.name](f.type) for f in collection.stored}
+        #: Types with objects inside that have the present or a new UUID as a default.
+        self._special = {f.name: f.type for f in collection.stored if types.has_special(f.type)}
+        self._updated = tuple(f for f in collection.fields if f.updated)
         self._required = tuple(f.name for f in collection.fields if f.required and f.name != "id")
         self._defaults = tuple(f for f in collection.fields if f.has_default)
 
@@ -46,10 +52,12 @@ class _Checker:
             if plain.get(name) is type(value):
                 stored[name] = value
             else:
-                self._one(name, value, stored)
+                self._one(name, value, stored, now)
         if not partial:
             self._complete(stored, now)
-        elif "id" in stored:
+        elif self._updated and stored:
+            self._stamp(stored, now)
+        if partial and "id" in stored:
             raise ValidationError(
                 "field 'id' is never changed",
                 hint="insert another document",
@@ -64,21 +72,23 @@ class _Checker:
             stored["_extra"] = encode(extra)
         return stored
 
-    def _one(self, name: str, value: Any, stored: dict[str, Any]) -> None:
+    def _one(self, name: str, value: Any, stored: dict[str, Any], now: dt.datetime) -> None:
         field = self._known.get(name)
         if field is None:
-            self._undeclared(name, value, stored)
+            self._undeclared(name, value, stored, now)
             return
         if value is None:
             stored[field.name] = None
             return
-        stored[field.name] = self._slow[field.name](value, f"field '{name}'")
+        if name in self._special:
+            value = types.filled(field.type, value, lambda inner: special_default(inner, now))
+        held = stored[field.name] = self._slow[field.name](value, f"field '{name}'")
         if field.validate is not None:
-            types.validate(field, name, value)
+            _validate(field, held)
 
-    def _undeclared(self, name: str, value: Any, stored: dict[str, Any]) -> None:
+    def _undeclared(self, name: str, value: Any, stored: dict[str, Any], now: dt.datetime) -> None:
         if name == "_sid":
-            self._one("id", value, stored)
+            self._one("id", value, stored, now)
             return
         if self._collection.field(name) is not None:
             raise ValidationError(
@@ -104,15 +114,53 @@ class _Checker:
             stored["id"] = new_id()
         for field in self._defaults:
             if field.name not in stored:
-                stored[field.name] = _default(field, now)
+                stored[field.name] = default_of(field, now)
+        if self._updated:
+            self._stamp(stored, now)
+
+    def _stamp(self, stored: dict[str, Any], now: dt.datetime) -> None:
+        """Fields with `@updated` are the present, unless the write says otherwise."""
+        for field in self._updated:
+            if field.name not in stored:
+                stored[field.name] = present(field, now)
 
 
-def _default(field: Field, now: dt.datetime) -> Any:
+def _validate(field: Field, held: Any) -> None:
+    types.validate(field, field.name, decode(held) if field.type.name == "List" else held)
+
+
+def column_value(field: Field, value: Any, now: dt.datetime) -> Any:
+    """What the column of a field holds for a value that is not null.
+
+    Raises:
+        TypeMismatch, UnknownField, UnknownEnum, ValidationError: the value is refused.
+    """
+    if types.has_special(field.type):
+        value = types.filled(field.type, value, lambda inner: special_default(inner, now))
+    held = types.store(field.type, value, f"field '{field.name}'")
+    if field.validate is not None:
+        _validate(field, held)
+    return held
+
+
+def present(field: Field, now: dt.datetime) -> Any:
+    """The present as the column of a date's type holds it."""
+    value = {"DateTime": now, "Date": now.date(), "Time": now.time()}[field.type.name]
+    return types.store(field.type, value)
+
+
+def special_default(field: Field, now: dt.datetime) -> Any:
+    """What "now" or "uuid" stands for in a field of its type."""
+    return present(field, now) if field.type.name in types.DATES else new_id()
+
+
+def default_of(field: Field, now: dt.datetime) -> Any:
+    """What the column holds where a document says nothing of a field with a default."""
+    if types.is_special(field.type, field.default):
+        return special_default(field, now)
     value = field.default
-    if value == "now" and field.type.name in ("DateTime", "Date", "Time"):
-        value = {"DateTime": now, "Date": now.date(), "Time": now.time()}[field.type.name]
-    elif value == "uuid" and field.type.name in ("ID", "Uuid"):
-        value = new_id()
+    if types.has_special(field.type):
+        value = types.filled(field.type, value, lambda inner: special_default(inner, now))
     return types.store(field.type, value, f"the default of field '{field.name}'")
 
 

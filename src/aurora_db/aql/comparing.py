@@ -83,14 +83,15 @@ def compare(one: Any, other: Any) -> int:
     Raises:
         WrongValue: the two have no order.
     """
-    same = (
+    same: bool = (
         (is_number(one) and is_number(other))
         or (isinstance(one, str) and isinstance(other, str))
         or (isinstance(one, bool) and isinstance(other, bool))
     )
     if not same:
         raise WrongValue
-    return (one > other) - (one < other)
+    left, right = cast("Any", one), cast("Any", other)
+    return (left > right) - (left < right)
 
 
 def rank(value: Any) -> tuple[int, Any]:

@@ -7,7 +7,8 @@ from typing import Any, Final, cast
 
 from aurora_db.aql import plan, relations, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
-from aurora_db.aql.expressions import Expressions, as_condition, as_value
+from aurora_db.aql.expression_types import as_condition, as_value
+from aurora_db.aql.expressions import Expressions
 from aurora_db.aql.operators import (
     COMPARED,
     COUNTED,
@@ -18,9 +19,11 @@ from aurora_db.aql.operators import (
     name_of,
     stored,
 )
+from aurora_db.aql.tokens import MAX_NESTING
 from aurora_db.aql.values import Scope, literal, syntax_of
 from aurora_db.base.errors import (
     AqlError,
+    AqlSyntaxError,
     Span,
     TypeMismatch,
     UnknownField,
@@ -29,6 +32,8 @@ from aurora_db.base.errors import (
 )
 
 ID: Final = Field(name="id", type=Type(name="ID"))
+#: Comparisons of one operation: each has up to four parameters, and a statement 32,766 at most.
+MOST: Final = 8_000
 
 
 class Conditions:
@@ -87,6 +92,8 @@ class Conditions:
 
     def path(self, name: str, at: syntax.Node) -> plan.Path:
         """The stored value that a name or a dotted path means."""
+        if "." not in name:
+            return self._first(name, "", at)
         row = ""
         if self._rows and name.startswith("old."):
             row, name = "old", name[4:]
@@ -313,6 +320,7 @@ class Conditions:
                 value.span, "write between: [lowest, highest]",
             )  # fmt: skip
         low, high = value.items
+        path = _compared(path)
         if not (path.type is None or applies(path.type, "between")):
             raise self._not_for("between", path, at.key.span)
         return plan.And((self._compare(path, "gte", low), self._compare(path, "lte", high)))
@@ -324,13 +332,13 @@ class Conditions:
         value: syntax.Value,
         at: syntax.Entry | None = None,
     ) -> plan.Where:
-        if (
-            isinstance(path, plan.Path)
-            and path.type is not None
-            and path.type.name in ("JSON", "Any")
-        ):
-            # Any value may stand there, so it is compared as an untyped one.
-            path = plan.Path(path.field, path.keys, None, path.row, path.hops)
+        self._scope.comparisons += 1
+        if self._scope.comparisons > MOST:
+            raise self._scope.fail(
+                AqlSyntaxError, f"more than {MOST} conditions in one operation", value.span,
+                "write a list of values: {field: {in: [...]}}",
+            )  # fmt: skip
+        path = _compared(path)
         if path.type is not None and not applies(path.type, op):
             raise self._not_for(op, path, value.span if at is None else at.key.span)
         if (
@@ -357,6 +365,13 @@ class Conditions:
         return plan.Compare(path, op, resolved)
 
 
+def _compared(path: plan.Path | plan.Call) -> plan.Path | plan.Call:
+    """The path of a comparison: where any value may stand, it is compared as an untyped one."""
+    if isinstance(path, plan.Call) or path.type is None or path.type.name not in ("JSON", "Any"):
+        return path
+    return plan.Path(path.field, path.keys, None, path.row, path.hops)
+
+
 def _span(at: syntax.Node) -> Span:
     return at.key.span if isinstance(at, syntax.Entry) else at.span
 
@@ -367,6 +382,25 @@ def _items(value: syntax.Value) -> tuple[syntax.Value, ...]:
 
 def _junction(word: str, parts: tuple[plan.Where, ...]) -> plan.Where:
     return plan.And(parts) if word == "and" else plan.Or(parts)
+
+
+def _refuse_deep(where: object) -> None:
+    """The limit to the nesting of a text holds for objects of Python too.
+
+    Raises:
+        AqlSyntaxError: it is exceeded.
+    """
+    level: list[object] = [where]
+    for _ in range(MAX_NESTING):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, Mapping) else cast("list[object]", one))
+            if isinstance(inner, (Mapping, list, tuple))
+        ]
+        if not level:
+            return
+    raise AqlSyntaxError(f"a where is nested more than {MAX_NESTING} deep")
 
 
 def resolve_where(
@@ -382,7 +416,8 @@ def resolve_where(
     """
     if not isinstance(where, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeMismatch(f"a where is an object of conditions, got {where!r}")
-    scope = Scope("", {}, catalog)
+    _refuse_deep(where)
+    scope = Scope("", {}, catalog=catalog)
     return Conditions(collection, scope, over=over).where(
         cast("syntax.ObjectLiteral", syntax_of(where))
     )

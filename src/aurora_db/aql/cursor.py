@@ -1,126 +1,156 @@
 """The parser's place in the tokens: one token at a time, and errors that say what was expected.
 
-A cursor never goes back. It never passes the `END` token, for only a token of a known other kind
-is taken.
+A cursor never goes back. It never passes the `END` tokens, for only a token of a known other kind
+is taken. Tokens are counted; `at` is the next one. Where every microsecond counts, rules of the
+grammar read `kinds` and `texts` at `at` themselves.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
 
+from aurora_db.aql import literals
 from aurora_db.aql.syntax import Name
-from aurora_db.aql.tokens import BLOCK, END, NAME, STRING, Token, shorten, tokenize
-from aurora_db.base.errors import AqlSyntaxError, DuplicateArgument, Span, Unsupported
+from aurora_db.aql.tokens import END, NAME, STRING, fault, shorten, tokenize
+from aurora_db.base.errors import AqlSyntaxError, DuplicateArgument, Span
+
+#: What other languages write for an operator of expressions.
+_OTHER_OPERATORS: Final = {"=": "==", "&": "&&", "and": "&&", "or": "||", "is": "=="}
 
 
 class Cursor:
-    """Where the parser is: `token` is the next one, `kind` its kind."""
+    """Where the parser is: `at` is the next token."""
 
-    __slots__ = ("_index", "_tokens", "kind", "source", "token")
+    __slots__ = ("at", "depth", "in_items", "kinds", "source", "texts", "tokens")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, depth: int = 0) -> None:
         self.source = source
-        self._tokens = tokenize(source)
-        self._index = 0
-        self.token = self._tokens[0]
-        self.kind = self.token.kind
+        self.tokens = tokenize(source)
+        self.kinds = self.tokens.kinds
+        self.texts = self.tokens.texts
+        self.at = 0
+        #: How deep the expression is that is being read; `parser_expressions` bounds it.
+        self.depth = depth
+        #: Whether expressions stand in a row here, as arguments do.
+        self.in_items = False
+
+    @property
+    def kind(self) -> str:
+        """The kind of the next token."""
+        return self.kinds[self.at]
+
+    @property
+    def text(self) -> str:
+        """The text of the next token."""
+        return self.texts[self.at]
 
     # --- moving ---------------------------------------------------------------------------
 
-    def advance(self) -> Token:
-        """Take the next token, whatever it is."""
-        taken = self.token
-        self._index += 1
-        self.token = self._tokens[self._index]
-        self.kind = self.token.kind
-        return taken
-
-    def split_sign(self) -> None:
-        """Part the next token, a number with a sign, into a `-` and the number.
-
-        Only for a cursor that is past an operand: there the sign is an operator.
-        """
-        signed = self.token
-        minus = Token("-", "-", signed.start, signed.start + 1)
-        number = Token(signed.kind, signed.text[1:], signed.start + 1, signed.end)
-        self._tokens[self._index : self._index + 1] = [minus, number]
-        self.token = minus
-        self.kind = minus.kind
+    def advance(self) -> int:
+        """Take the next token, whatever it is; returns its index."""
+        self.at += 1
+        return self.at - 1
 
     def skip(self, kind: str) -> bool:
         """Take the next token if it is of this kind; tells whether it was."""
-        if self.kind != kind:
+        if self.kinds[self.at] != kind:
             return False
-        self.advance()
+        self.at += 1
         return True
 
-    def expect(self, kind: str, what: str) -> Token:
+    def skip_required(self) -> bool:
+        """Take the `!` of a type, where it stands; it may touch the `=` of a default."""
+        if self.kinds[self.at] == "!=":
+            self.tokens.part(self.at)
+            return True
+        return self.skip("!")
+
+    def expect(self, kind: str, what: str) -> int:
         """Take the next token, which must be of this kind; `what` names it in the error."""
-        if self.kind != kind:
+        if self.kinds[self.at] != kind:
             raise self.expected(what)
-        return self.advance()
+        self.at += 1
+        return self.at - 1
+
+    def word(self, what: str) -> str:
+        """Take a name; `what` says whose."""
+        return self.texts[self.expect(NAME, what)]
 
     def name(self, what: str) -> Name:
-        """Take a name; `what` says whose."""
-        token = self.expect(NAME, what)
-        return Name(token.text, span=token.span)
+        """Take a name with its place; `what` says whose."""
+        index = self.expect(NAME, what)
+        return Name(self.texts[index], span=Span(index, index, self.tokens))
+
+    def name_at(self, index: int) -> Name:
+        """The name that the token is."""
+        return Name(self.texts[index], span=Span(index, index, self.tokens))
+
+    def string(self) -> str:
+        """Take the next token, a string; its value."""
+        self.at += 1
+        return literals.string(self.tokens, self.at - 1)
 
     def at_word(self, word: str) -> bool:
         """Whether the next token is this name."""
-        return self.kind == NAME and self.token.text == word
+        return self.texts[self.at] == word
 
-    def expect_word(self, word: str, before: str) -> Token:
+    def expect_word(self, word: str, before: str) -> None:
         """Take this very name, which must stand after `before`."""
         if not self.at_word(word):
-            raise self.expected(f"'{word}' after '{before}'")
-        return self.advance()
+            raise self.expected(f"'{word}' after '{before}'", self.near((word,)))
+        self.at += 1
 
     def one_of(self, after: str, words: tuple[str, ...]) -> str:
         """Take one of `words`, which must stand after `after`."""
-        if self.kind != NAME or self.token.text not in words:
-            choice = " or ".join(f"'{word}'" for word in words)
+        if self.text not in words:
+            *first, last = [f"'{word}'" for word in words]
+            choice = f"{', '.join(first)} or {last}" if first else last
             raise self.expected(f"{choice} after '{after}'", self.near(words))
-        return self.advance().text
+        return self.texts[self.advance()]
 
-    def close(self, closing: str, opener: Token, item: str, what: str) -> Token:
+    def close(self, closing: str, opener: int, item: str, what: str) -> None:
         """Take the bracket that closes `what`; `item` is what else could stand here."""
-        if self.kind == closing:
-            return self.advance()
-        if self.kind == END:
+        if self.kinds[self.at] != closing:
+            raise self.unclosed(closing, opener, item, what)
+        self.at += 1
+
+    def unclosed(self, closing: str, opener: int, item: str, what: str) -> AqlSyntaxError:
+        """The error that something else stands where `closing` or an item was expected."""
+        if self.kinds[self.at] == END:
             expected = f"'{closing}' to close {what}"
         else:
             expected = f"{item} or '{closing}' to close {what}"
-        hint = self._mistake(expected)
-        line = self.source.count("\n", 0, opener.start) + 1
-        raise self.expected(expected, hint or f"'{opener.text}' was opened on line {line}")
+        line = self.source.count("\n", 0, self.tokens.start(opener)) + 1
+        return self.expected(expected, f"'{self.texts[opener]}' was opened on line {line}")
 
-    def following(self, count: int) -> Token:
-        """The token that comes `count` after the next one."""
-        return self._tokens[min(self._index + count, len(self._tokens) - 1)]
+    def span(self, index: int) -> Span:
+        """The place of a token."""
+        return Span(index, index, self.tokens)
 
-    def since(self, start: int) -> Span:
-        """From `start` to the end of the token taken last."""
-        return Span(start, self._tokens[self._index - 1].end)
+    def after_comma(self) -> bool:
+        """Whether a comma stands before the next token."""
+        at = self.at
+        return "," in self.source[self.tokens.end(at - 1) : self.tokens.start(at)]
+
+    def since(self, first: int) -> Span:
+        """From the token `first` to the one taken last."""
+        return Span(first, self.at - 1, self.tokens)
 
     # --- refusing -------------------------------------------------------------------------
 
     def expected(self, what: str, hint: str | None = None) -> AqlSyntaxError:
         """The error that `what` was expected where the next token is."""
-        hint = hint or self._mistake(what)
-        return self.error(f"expected {what}, found {self._found()}", self.token.span, hint)
+        wrong = fault(self.tokens, self.at)
+        if wrong is not None:
+            return wrong
+        hint = self._mistake(what) or hint
+        return self.error(f"expected {what}, found {self._found()}", self.span(self.at), hint)
 
     def error(self, message: str, span: Span, hint: str | None = None) -> AqlSyntaxError:
         """An error at `span`."""
         return AqlSyntaxError(message, hint=hint, source=self.source, span=span)
-
-    def unsupported(self, subject: str, start: int, hint: str | None = None) -> Unsupported:
-        """The error that a known construct, from `start` to here, is not there yet.
-
-        `subject` is its name with the verb, as "subscriptions are".
-        """
-        message = f"{subject} not supported by this version"
-        return Unsupported(message, hint=hint, source=self.source, span=self.since(start))
 
     def duplicate(self, what: str, span: Span) -> DuplicateArgument:
         """The error that `what` stands at `span` for the second time."""
@@ -130,32 +160,40 @@ class Cursor:
 
     def near(self, known: Iterable[str]) -> str | None:
         """A hint that the next token may be a misspelt one of `known`."""
-        if self.kind != NAME or len(self.token.text) > 60:
+        if self.kind != NAME or len(self.text) > 60:
             return None
         lower = {word.lower(): word for word in known}
-        close = difflib.get_close_matches(self.token.text.lower(), lower, 1)
+        close = difflib.get_close_matches(self.text.lower(), lower, 1)
         return f"did you mean '{lower[close[0]]}'?" if close else None
+
+    def operator_hint(self) -> str | None:
+        """What to type where an operator of another language stands."""
+        if self.text == ">" and self.at and self.texts[self.at - 1] == "<":
+            return "write '!=' instead of '<>'"
+        found = _OTHER_OPERATORS.get(self.text)
+        return None if found is None else f"write '{found}'"
 
     def _found(self) -> str:
         if self.kind == END:
             return "end of text"
-        text = shorten(self.token.text)
-        if self.kind in (STRING, BLOCK):
+        text = shorten(self.text)
+        if self.kind == STRING:
             return f"the string {shorten(text.splitlines()[0])}"
         return f"'{text}'"
 
     def _mistake(self, expected: str) -> str | None:
         """What to type instead, where the mistake is a common one."""
+        following = self.kinds[self.at + 1] if self.kind != END else END
         if self.kind == "=" and expected.startswith("':'"):
             return "write ':' instead of '='"
-        if self.kind == "/" and self.following(1).kind in ("/", "*"):
+        if self.kind == "/" and following in ("/", "*"):
             return "a comment begins with '#'"
-        if self.kind == "-" and self.following(1).kind == "-":
+        if self.kind == "-" and following == "-":
             return "a comment begins with '#'"
         return None
 
     def __repr__(self) -> str:
-        return f"Cursor({self.token!r})"
+        return f"Cursor({self.text!r})"
 
 
 __all__ = ["Cursor"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from aurora_db.aql import relations, search, suggest, syntax, types
-from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Relation, Type, Validation
+from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Type, Validation
+from aurora_db.aql.formats import FORMATS
 from aurora_db.aql.patterns import pattern_problem
 from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import (
@@ -18,6 +19,7 @@ from aurora_db.base.errors import (
     SchemaError,
     Span,
     TypeMismatch,
+    UnknownArgument,
     UnknownDirective,
     UnknownType,
 )
@@ -28,18 +30,22 @@ RESERVED: Final = frozenset({
     "and", "or", "not", "aggregate", "groupBy", "edges", "nodes", "pageInfo", "totalCount", "lookup",
     "downsample", "windowFunc",
 })  # fmt: skip
-LATER_DIRECTIVES: Final = frozenset({"private", "updated"})
+#: Directives of a field without arguments, by the attribute of its record.
+FLAGS: Final = ("primary", "unique", "indexed", "search", "private", "updated")
+#: What stands for "now" and "uuid" inside an object while its default is checked.
+SAMPLES: Final = {
+    "DateTime": "2000-01-01T00:00:00Z", "Date": "2000-01-01", "Time": "00:00:00",
+    **dict.fromkeys(("ID", "Uuid"), "00000000-0000-7000-8000-000000000000"),
+}  # fmt: skip
 RULES: Final = {
     "min": "min", "max": "max", "minLength": "min_length", "maxLength": "max_length", "pattern": "pattern",
     "format": "format", "enum": "enum", "minItems": "min_items", "maxItems": "max_items",
 }  # fmt: skip
 
 
-def refused(scope: Scope, message: str, span: Span, hint: str | None = None) -> SchemaError:
-    """A refused definition, with its place in the message."""
-    shown = AqlError(message, hint=hint, source=scope.text, span=span)
-    excerpt = "" if shown.excerpt is None else "\n  " + shown.excerpt.replace("\n", "\n  ")
-    return SchemaError(message + (f" (line {shown.line})" if excerpt else ""), hint=hint)
+def refused(scope: Scope, message: str, span: Span, hint: str | None = None) -> AqlError:
+    """A refused definition, with its place."""
+    return scope.fail(SchemaError, message, span, hint)
 
 
 class Definitions:
@@ -52,17 +58,13 @@ class Definitions:
     def collection(self, node: syntax.CollectionDefinition, beside: Iterable[str]) -> Collection:
         """The collection as it shall be; `beside` are others of the same block."""
         name = node.name.text
-        self._name(node.name, "collection", [*self._catalog.collections, *beside])
-        flags = {directive.name.text: directive for directive in node.directives}
-        for word, directive in flags.items():
-            if word not in ("flexible", "quiet"):
-                raise self._scope.fail(
-                    UnknownDirective, f"no directive named '@{word}' on a collection", directive.span,
-                    suggest.hint(word, ("flexible", "quiet"), "collections have @flexible and @quiet"),
-                )  # fmt: skip
+        self.name(node.name, "collection", [*self._catalog.collections, *beside])
+        flags = self._flags(node.directives, ("flexible", "quiet"), "a collection")
         fields: list[Field] = []
         for field in node.fields:
-            fields.append(self.field(field, [one.name for one in fields]))
+            # Every collection has an id, declared or not.
+            beside = [one.name for one in fields if one.name != "id"]
+            fields.append(self.field(field, [*beside, *_identities(field, fields)]))
         own = next((field for field in fields if field.name == "id"), None)
         first = (
             Field(name="id", type=Type(name="ID"), required=True, primary=True)
@@ -75,15 +77,44 @@ class Definitions:
             fields=(first, *others),
             flexible="flexible" in flags,
             quiet="quiet" in flags,
-            indexes=tuple(
-                self._index(rule, {first.name, *(f.name for f in others)}) for rule in node.rules
-            ),
+            indexes=self.indexes(node.rules, (first, *others)),
         )
 
-    def _name(self, name: syntax.Name, what: str, known: Iterable[str]) -> None:
+    def _flags(
+        self, directives: Sequence[syntax.Directive], known: Sequence[str], what: str
+    ) -> set[str]:
+        """The words of directives that take no arguments."""
+        flags: set[str] = set()
+        for directive in directives:
+            word = directive.name.text
+            if word not in known:
+                all_known = " and ".join(f"@{one}" for one in known)
+                raise self._scope.fail(
+                    UnknownDirective, f"no directive named '@{word}' on {what}", directive.span,
+                    suggest.hint(word, known, f"{what} has {all_known}"),
+                )  # fmt: skip
+            self._plain_directive(directive)
+            if word in flags:
+                raise refused(self._scope, f"'@{word}' stands twice", directive.span)
+            flags.add(word)
+        return flags
+
+    def _plain_directive(self, directive: syntax.Directive) -> None:
+        word = directive.name.text
+        self._scope.arguments(f"@{word}", directive.arguments, {})
+        if directive.positional:
+            raise self._scope.fail(
+                UnknownArgument, f"'@{word}' takes no values", directive.positional[0].span,
+                f"write @{word}",
+            )  # fmt: skip
+
+    def name(self, name: syntax.Name, what: str, known: Iterable[str]) -> None:
+        """Refuse a name that a collection or field beside the `known` ones cannot have."""
         text = name.text
         if text.startswith("_"):
             raise refused(self._scope, f"the {what} name '{text}' begins with an underscore, which is reserved", name.span, f"call it '{text.lstrip('_')}'")  # fmt: skip
+        if what == "collection" and text.casefold().startswith("sqlite_"):
+            raise refused(self._scope, f"the collection name '{text}' begins with 'sqlite_', which the engine keeps for itself", name.span)  # fmt: skip
         if not NAME.fullmatch(text):
             raise refused(
                 self._scope,
@@ -97,6 +128,9 @@ class Definitions:
                 name.span,
                 f"call it '{text}_'",
             )
+        if what == "field" and text != "id":
+            # Every document has one, declared or not.
+            known = (*known, "id")
         for one in known:
             if one != text and one.casefold() == text.casefold():
                 raise refused(
@@ -108,65 +142,81 @@ class Definitions:
                 raise refused(self._scope, f"the field '{text}' is defined twice", name.span)
 
     def field(self, node: syntax.FieldDefinition, beside: Iterable[str]) -> Field:
-        """One field."""
-        self._name(node.name, "field", beside)
+        """One field of a collection."""
+        self.name(node.name, "field", beside)
         name = node.name.text
-        type = self._type(node.type)
-        flags: dict[str, bool] = {}
-        validate: Validation | None = None
-        relation: Relation | None = None
-        computed: str | None = None
+        made = self._directed(
+            node, Field(name=name, type=self._type(node.type), required=node.type.required)
+        )
+        if made.primary and name != "id":
+            raise refused(
+                self._scope, f"only 'id' is @primary, not '{name}'", node.span, "write @unique"
+            )
+        if (made.unique or made.indexed) and made.type.name in types.JSON_KINDS:
+            raise refused(
+                self._scope, f"the field '{name}' of type {types.type_name(made.type)} cannot be unique or indexed", node.span,
+                "give it a scalar type",
+            )  # fmt: skip
+        if made.search and not search.searchable(made):
+            raise refused(
+                self._scope, f"the field '{name}' of type {types.type_name(made.type)} cannot be searched", node.span,
+                "@search is for texts and lists of texts",
+            )  # fmt: skip
+        if made.relation is not None:
+            # The way back over a relation, and each delete of what it leads to, goes by its index.
+            made = msgspec.structs.replace(made, indexed=True)
+        if name == "id":
+            made = self._identity(node, made)
+        if made.updated and (made.type.name not in types.DATES or node.default is not None):
+            raise refused(
+                self._scope, f"'@updated' is for a DateTime, Date or Time without a default, not for '{name}'", node.span,
+                f"write {name}: DateTime @updated",
+            )  # fmt: skip
+        return made if node.default is None else self._with_default(made, node.default)
+
+    def _directed(self, node: syntax.FieldDefinition, field: Field) -> Field:
+        """The field with what its directives say."""
+        changes: dict[str, Any] = {}
         for directive in node.directives:
             word = directive.name.text
-            if word in LATER_DIRECTIVES:
-                raise self._scope.unsupported(f"the directive '@{word}' is", directive.span)
+            if word in changes:
+                raise refused(self._scope, f"'@{word}' stands twice", directive.span)
             if word == "validate":
-                validate = self._validate(directive, type)
+                changes[word] = self._validate(directive, field.type)
             elif word == "computed":
-                computed = self._computed(directive, node)
+                changes[word] = self._computed(directive, node)
             elif word == "relation":
-                relation = relations.relation(self._scope, directive)
-            elif word in ("primary", "unique", "indexed", "search"):
-                self._scope.arguments(f"@{word}", directive.arguments, {})
-                flags[word] = True
+                changes[word] = relations.relation(self._scope, directive)
+            elif word in FLAGS:
+                self._plain_directive(directive)
+                changes[word] = True
             else:
-                known = (
-                    "primary", "unique", "indexed", "search", "validate", "relation", "computed", *LATER_DIRECTIVES,
-                )  # fmt: skip
+                known = (*FLAGS, "validate", "relation", "computed")
                 raise self._scope.fail(
                     UnknownDirective,
                     f"no directive named '@{word}' on a field",
                     directive.span,
                     suggest.hint(word, known),
                 )
-        if flags.get("primary") and name != "id":
-            raise refused(
-                self._scope, f"only 'id' is @primary, not '{name}'", node.span, "write @unique"
-            )
-        if name == "id" and type.name not in ("ID", "Uuid", "String"):
+        return msgspec.structs.replace(field, **changes)
+
+    def _identity(self, node: syntax.FieldDefinition, field: Field) -> Field:
+        """The `id`: always required, unique and the primary key, whether that is said or not."""
+        if field.type.name not in ("ID", "Uuid", "String"):
             raise refused(
                 self._scope,
-                f"'id' is ID, Uuid or String, not {types.type_name(type)}",
+                f"'id' is ID, Uuid or String, not {types.type_name(field.type)}",
                 node.type.span,
             )
-        if (flags.get("unique") or flags.get("indexed")) and type.name in types.JSON_KINDS:
+        if field.private:
+            raise refused(self._scope, "'id' cannot be @private", node.span)
+        if node.default is not None and literal(node.default) != "uuid":
             raise refused(
-                self._scope, f"the field '{name}' of type {types.type_name(type)} cannot be unique or indexed", node.span,
-                "give it a scalar type",
-            )  # fmt: skip
-        made = Field(
-            name=name, type=type, required=node.type.required or name == "id", primary=name == "id",
-            unique=flags.get("unique", False) and name != "id",
-            # The way back over a relation, and each delete of what it leads to, goes by its index.
-            indexed=(flags.get("indexed", False) or relation is not None) and name != "id", validate=validate,
-            relation=relation, search=flags.get("search", False), computed=computed,
-        )  # fmt: skip
-        if made.search and not search.searchable(made):
-            raise refused(
-                self._scope, f"the field '{name}' of type {types.type_name(type)} cannot be searched", node.span,
-                "@search is for texts and lists of texts",
-            )  # fmt: skip
-        return made if node.default is None else self._with_default(made, node.default)
+                self._scope, "'id' has no default but a new UUID", node.default.span, "leave it out"
+            )
+        return msgspec.structs.replace(
+            field, required=True, primary=True, unique=False, indexed=False
+        )
 
     def _computed(self, directive: syntax.Directive, node: syntax.FieldDefinition) -> str:
         """The text of `@computed("…")`; what it means is checked when all fields are known."""
@@ -194,21 +244,21 @@ class Definitions:
 
     def _with_default(self, field: Field, node: syntax.Value) -> Field:
         value = literal(node)
-        special = (value == "now" and field.type.name in ("DateTime", "Date", "Time")) or (
-            value == "uuid" and field.type.name in ("ID", "Uuid")
-        )
         where = f"the default of '{field.name}'"
         if value is None and field.required:
             raise self._scope.fail(
                 TypeMismatch, f"{where} is null, but the field is required", node.span
             )
-        if not special and value is not None:
+        if field.name == "id":
+            return field
+        if not types.is_special(field.type, value) and value is not None:
             try:
-                types.deep(field.type, value, where)
+                sample = types.filled(field.type, value, lambda inner: SAMPLES[inner.type.name])
+                plain = types.deep(field.type, sample, where)
                 if field.validate is not None:
-                    types.validate(field, field.name, value)
+                    types.validate(field, field.name, plain)
             except AuroraError as error:
-                kind = type(error) if isinstance(error, AqlError) else TypeMismatch
+                kind = type(error) if isinstance(error, AqlError) else SchemaError
                 raise self._scope.fail(kind, error.message, node.span, error.hint) from None
         return msgspec.structs.replace(field, has_default=True, default=value)
 
@@ -221,29 +271,39 @@ class Definitions:
         if node.fields is not None:
             fields: list[Field] = []
             for field in node.fields:
-                for directive in field.directives:
-                    if directive.name.text != "validate":
-                        raise refused(
-                            self._scope,
-                            f"'@{directive.name.text}' cannot stand inside an object",
-                            directive.span,
-                        )
-                fields.append(self.field(field, [one.name for one in fields]))
+                fields.append(self._inner(field, [one.name for one in fields]))
             return Type(name="Inline", fields=tuple(fields))
-        name = types.ALIASES.get(node.name.lower())
-        if name is None:
+        named = types.named(node.name)
+        if named is None:
             raise self._scope.fail(
                 UnknownType, f"no type named '{node.name}'", node.span,
                 suggest.hint(node.name, types.NAMES, f"types are {', '.join(types.NAMES)}"),
             )  # fmt: skip
-        return self._enum(node) if name == "Enum" else self._plain(name, node)
+        return self._enum(node) if named.name == "Enum" else self._plain(named, node)
 
-    def _plain(self, name: str, node: syntax.FieldType) -> Type:
+    def _inner(self, node: syntax.FieldDefinition, beside: Iterable[str]) -> Field:
+        """A field of an inline object, which knows no directive but `@validate`."""
+        for directive in node.directives:
+            if directive.name.text != "validate":
+                raise refused(
+                    self._scope,
+                    f"'@{directive.name.text}' cannot stand inside an object",
+                    directive.span,
+                )
+        self.name(node.name, "field", beside)
+        field = Field(name=node.name.text, type=self._type(node.type), required=node.type.required)
+        made = self._directed(node, field)
+        return made if node.default is None else self._with_default(made, node.default)
+
+    def _plain(self, type: Type, node: syntax.FieldType) -> Type:
         if node.words:
             raise refused(
-                self._scope, f"the type {name} takes no words", node.span, 'Enum("a", "b") does'
+                self._scope,
+                f"the type {node.name} takes no words",
+                node.span,
+                'Enum("a", "b") does',
             )
-        return Type(name=name)
+        return type
 
     def _enum(self, node: syntax.FieldType) -> Type:
         words = [literal(word) for word in node.words]
@@ -261,6 +321,11 @@ class Definitions:
         given = self._scope.arguments(
             "@validate", directive.arguments, {name: name for name in RULES}
         )
+        if directive.positional:
+            raise self._scope.fail(
+                UnknownArgument, "the rules of '@validate' have names", directive.positional[0].span,
+                "write @validate(min: 0)",
+            )  # fmt: skip
         if not given:
             raise refused(
                 self._scope, "@validate without a rule", directive.span, "write @validate(min: 0)"
@@ -272,6 +337,11 @@ class Definitions:
             if problem is not None:
                 raise refused(self._scope, problem, entry.span)
             values[RULES[name]] = tuple(value) if name == "enum" else value
+        for low, high in (("min", "max"), ("minLength", "maxLength"), ("minItems", "maxItems")):
+            if low in given and high in given and values[RULES[low]] > values[RULES[high]]:
+                raise refused(
+                    self._scope, f"'{low}' is above '{high}': nothing would pass", given[low].span
+                )
         return Validation(**values)
 
     def _rule(self, name: str, value: Any, type: Type) -> str | None:
@@ -294,9 +364,7 @@ class Definitions:
         if name in ("minLength", "maxLength"):
             return None if whole else f"'{name}' is a number from 0"
         if name == "format":
-            return (
-                None if value in types.FORMATS else f"'format' is one of {', '.join(types.FORMATS)}"
-            )
+            return None if value in FORMATS else f"'format' is one of {', '.join(FORMATS)}"
         if name == "enum":
             texts = (
                 isinstance(value, list)
@@ -306,7 +374,48 @@ class Definitions:
             return None if texts else "'enum' is a list of texts"
         return pattern_problem(value)
 
-    def _index(self, rule: syntax.TableRule, known: set[str]) -> Index:
+    def indexes(
+        self, rules: Iterable[syntax.TableRule], fields: Sequence[Field]
+    ) -> tuple[Index, ...]:
+        """The `@@index` and `@@unique` of a collection with these fields."""
+        made: list[Index] = []
+        for rule in rules:
+            made.append(self.index(rule, fields, made))
+        return tuple(made)
+
+    def index(
+        self, rule: syntax.TableRule, fields: Sequence[Field], beside: Sequence[Index]
+    ) -> Index:
+        """One of them, which none of those `beside` is."""
+        wanted = self.named_index(rule)
+        by_name = {field.name: field for field in fields}
+        for name in wanted.fields:
+            field = by_name.get(name)
+            if field is None:
+                raise refused(
+                    self._scope,
+                    f"@@{rule.name.text} names '{name}', which is no field",
+                    rule.span,
+                    suggest.hint(name, by_name),
+                )
+            if field.type.name in types.JSON_KINDS or field.computed is not None:
+                kind = "computed" if field.computed is not None else types.type_name(field.type)
+                raise refused(
+                    self._scope, f"the field '{name}' is {kind} and cannot be part of an index", rule.span
+                )  # fmt: skip
+        single = by_name[wanted.fields[0]] if len(wanted.fields) == 1 else None
+        if wanted in beside or (single is not None and covered(single, wanted)):
+            names = ", ".join(wanted.fields)
+            raise refused(
+                self._scope,
+                f"there is an index over {names} already",
+                rule.span,
+                "leave this one out",
+            )
+        return wanted
+
+    def named_index(self, rule: syntax.TableRule) -> Index:
+        """What a rule says, whether its fields exist or not."""
         word = rule.name.text
         if word not in ("index", "unique"):
             raise self._scope.fail(
@@ -318,14 +427,21 @@ class Definitions:
         given = self._scope.arguments(f"@@{word}", rule.arguments, {"fields": "fields"})
         entry = self._scope.needed(f"@@{word}", given, "fields", rule.span)
         names = literal(entry.value)
-        if not isinstance(names, list) or not names:
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
             raise refused(self._scope, f"'fields' of @@{word} is a list of fields", entry.span)
-        for name in names:
-            if name not in known:
-                raise refused(
-                    self._scope,
-                    f"@@{word} names '{name}', which is no field",
-                    entry.span,
-                    suggest.hint(str(name), known),
-                )
+        if len(set(names)) != len(names):
+            raise refused(self._scope, f"@@{word} names a field twice", entry.span)
         return Index(fields=tuple(names), unique=word == "unique")
+
+
+def _identities(node: syntax.FieldDefinition, fields: Sequence[Field]) -> tuple[str, ...]:
+    """The name `id`, where the field beside it is another one or the second of this name."""
+    first = node.name.text == "id" and all(one.name != "id" for one in fields)
+    return () if first else ("id",)
+
+
+def covered(field: Field, index: Index) -> bool:
+    """Whether the field's own directives make this index."""
+    if field.primary or field.unique:
+        return True
+    return field.indexed and not index.unique

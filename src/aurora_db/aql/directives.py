@@ -46,9 +46,26 @@ def fields_of(
             of another collection.
         UnknownDirective, DuplicateAlias: a directive or a key is wrong.
     """
+    plain = _plain(selection)
+    if plain is not None:
+        return plain
     found: dict[str, tuple[Field, bool]] = {}
     _collect(scope, selection, on, (), found, spread=False)
     return tuple(field for field, _ in found.values())
+
+
+def _plain(
+    selection: Iterable[syntax.Selection | syntax.MutationPart],
+) -> tuple[Field, ...] | None:
+    """The selection itself where it is nothing but fields under different keys, as most are."""
+    fields: dict[str, Field] = {}
+    count = 0
+    for one in selection:
+        if type(one) is not syntax.FieldSelection or one.directives:
+            return None
+        fields[(one.alias or one.name).text] = one
+        count += 1
+    return tuple(fields.values()) if len(fields) == count else None
 
 
 def _collect(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, assert_never, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, assert_never, cast
 
 import msgspec
 
 from aurora_db.aql import plan
-from aurora_db.aql.catalog import Catalog
+from aurora_db.aql.catalog import Catalog, Type
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.operators import stored
 from aurora_db.aql.values import value_of
 from aurora_db.base.errors import MissingWhere, TypeMismatch
+
+#: The type of a variable that is not null.
+GIVEN: Final = Type(name="Any", required=True)
 
 
 def expand(
@@ -41,6 +44,71 @@ def expand(
             return _known(where, variables)
         case _:
             assert_never(where)
+
+
+def expand_query(query: plan.Query, catalog: Catalog, variables: Mapping[str, Any]) -> plan.Query:
+    """A query with every where of it known, those of nested selections included."""
+    return _changed(query, lambda where: expand(where, catalog, variables))
+
+
+def assume_given(query: plan.Query) -> tuple[plan.Query, frozenset[str]]:
+    """A query whose comparisons over relations take their variables as not null, and the names of those."""
+    names: set[str] = set()
+
+    def given(where: plan.Where) -> plan.Where:
+        match where:
+            case plan.And(parts=parts):
+                return plan.And(tuple(map(given, parts)))
+            case plan.Or(parts=parts):
+                return plan.Or(tuple(map(given, parts)))
+            case plan.Not(part=part):
+                return plan.Not(given(part))
+            case plan.Quantified(where=inner):
+                return msgspec.structs.replace(where, where=given(inner))
+            case plan.Compare(path=plan.Path(hops=(_, *_)), op="eq" | "ne" | "in", value=plan.Variable(path=()) as value):  # fmt: skip
+                names.add(value.name)
+                return plan.Compare(where.path, where.op, plan.Variable(value.name, (), GIVEN))
+            case _:
+                return where
+
+    return _changed(query, given), frozenset(names)
+
+
+def _changed(query: plan.Query, change: Callable[[plan.Where], plan.Where]) -> plan.Query:
+    return msgspec.structs.replace(
+        query,
+        where=change(query.where),
+        outputs=tuple(_output(one, change) for one in query.outputs),
+        parts=tuple(_part(one, change) for one in query.parts),
+    )
+
+
+def _part(part: plan.QueryPart, change: Callable[[plan.Where], plan.Where]) -> plan.QueryPart:
+    match part:
+        case plan.Groups(outputs=groups):
+            known = tuple(
+                one
+                if one.nodes is None
+                else msgspec.structs.replace(one, nodes=_changed(one.nodes, change))
+                for one in groups
+            )
+            return msgspec.structs.replace(part, outputs=known)
+        case plan.Window(outputs=outputs):
+            shown = tuple(_output(one, change) for one in outputs)
+            return msgspec.structs.replace(part, outputs=shown)
+        case _:
+            return part
+
+
+def _output(output: plan.Selected, change: Callable[[plan.Where], plan.Where]) -> plan.Selected:
+    match output:
+        case plan.One(outputs=outputs):
+            known = tuple(_output(one, change) for one in outputs)
+            return msgspec.structs.replace(output, outputs=known)
+        case plan.Many(query=query):
+            return msgspec.structs.replace(output, query=_changed(query, change))
+        case _:
+            return output
 
 
 def expand_for_write(

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from aurora_db.aql import plan, suggest, syntax, types
 from aurora_db.aql.catalog import Collection, Field, Type
 from aurora_db.aql.comparing import WrongValue
-from aurora_db.aql.functions import KINDS, NAMES, NULL, TABLE, UNTYPED, Function, unified
-from aurora_db.aql.functions_time import UNITS, moment, unit_of
+from aurora_db.aql.expression_types import calls, class_of, fitted, replaced, type_of, type_of_date
+from aurora_db.aql.functions import KINDS, NAMES, NULL, TABLE, Function, unified
+from aurora_db.aql.functions_time import UNITS, unit_of
 from aurora_db.aql.parser_expressions import parse_expression, parse_template, placed
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import (
@@ -95,6 +96,24 @@ class Expressions:
                     TypeMismatch, f"{what} is an expression in quotes", value.span,
                     'write expr: "price * qty"',
                 )  # fmt: skip
+
+    def update_value(self, value: syntax.Value, field: Field | None) -> plan.Computation:
+        """`expr("…")`, or what stands in `{expr: …}`, as the new value of a field.
+
+        `field` is None for an undeclared field, which takes any value.
+
+        Raises:
+            TypeMismatch: the field has another type.
+        """
+        made = self.of_value(value, "expr")
+        if field is not None:
+            try:
+                made = fitted(made, field.type, f"field '{field.name}'")
+            except TypeMismatch as error:
+                raise self._scope.fail(
+                    TypeMismatch, error.message, value.span, error.hint
+                ) from None
+        return plan.Computation(made)
 
     def of(self, node: syntax.Expression) -> plan.Expression:
         """The plan of one expression."""
@@ -210,7 +229,7 @@ class Expressions:
                 None if node.written else f"write {function.signature}",
             )
         if parameter.kind == "date" and isinstance(made, plan.Constant):
-            return _type_of_date(made.value)
+            return type_of_date(made.value)
         return type
 
     def _special(
@@ -260,7 +279,7 @@ class Expressions:
 
     def _sum(self, given: list[Type | None], node: syntax.CallExpression) -> None:
         """`+` adds numbers or joins texts; there is no conversion between them."""
-        kinds = {_class_of(one) for one in given if one is not None and one != NULL}
+        kinds = {class_of(one) for one in given if one is not None and one != NULL}
         if kinds <= {"number"} or kinds <= {"text"}:
             return
         names = " and ".join("null" if one is None else types.type_name(one) for one in given)
@@ -277,11 +296,13 @@ class Expressions:
             # `x == null` asks whether it is there; any other comparison with null is null.
             word = "isNull" if function.name == "eq" else "isNotNull"
             return plan.Call(word, (made[1 if nulls[0] else 0],), Type("Boolean"))
-        for place, other in ((0, 1), (1, 0)):
-            made[place] = self._read(made[place], type_of(made[other]), node.arguments[place].span)
         one, other_type = type_of(made[0]), type_of(made[1])
+        if self._reads(made[1], one, node.arguments[1].span, made, 1):
+            other_type = one
+        elif self._reads(made[0], other_type, node.arguments[0].span, made, 0):
+            one = other_type
         if one is not None and other_type is not None and NULL not in (one, other_type):
-            same = _class_of(one) == _class_of(other_type)
+            same = class_of(one) == class_of(other_type)
             ordered = function.name in _EQUALITY or one.name in types.ORDERED
             if not same or not ordered:
                 raise self._scope.fail(
@@ -291,98 +312,26 @@ class Expressions:
                 )
         return plan.Call(function.name, tuple(made), Type("Boolean"))
 
-    def _read(self, one: plan.Expression, type: Type | None, span: Span) -> plan.Expression:
-        """A constant in the stored form of what it is compared with."""
+    def _reads(
+        self, one: plan.Expression, type: Type | None, span: Span, made: list[plan.Expression], place: int
+    ) -> bool:  # fmt: skip
+        """Bring a constant into the stored form of what it is compared with, where it needs that."""
         if type is None or not isinstance(one, plan.Constant):
-            return one
+            return False
         readable = type.name in _READ and isinstance(one.value, str)
         if not readable and not (type.name == "ID" and isinstance(one.value, int)):
-            return one
+            return False
         try:
-            return plan.Constant(types.store(type, one.value))
+            made[place] = plan.Constant(types.store(type, one.value))
         except AuroraError as error:
             kind = type_of_error(error)
             raise self._scope.fail(kind, error.message, span, error.hint) from None
+        return True
 
 
 def type_of_error(error: AuroraError) -> type[AqlError]:
     """The class of AqlError that an error of a value becomes in a text."""
     return type(error) if isinstance(error, AqlError) else TypeMismatch
-
-
-# --- types ----------------------------------------------------------------------------------
-
-
-def type_of(expression: plan.Expression) -> Type | None:
-    """The static type of an expression; None where it is known at run time only."""
-    match expression:
-        case plan.Constant(value=value):
-            return _type_of_value(value)
-        case _:
-            type = expression.type
-            if type is None or type.name in UNTYPED:
-                return None
-            return Type("String") if type.name == "Priority" else type
-
-
-def _type_of_value(value: Any) -> Type | None:
-    match value:
-        case None:
-            return NULL
-        case bool():
-            return Type("Boolean")
-        case int():
-            return Type("Int")
-        case float():
-            return Type("Float")
-        case str():
-            return Type("String")
-        case list():
-            item = unified([_type_of_value(one) for one in value])
-            return None if item is None else Type("List", item=item)
-        case _:
-            return Type("Object")
-
-
-def _type_of_date(value: Any) -> Type:
-    """The type of a constant text in the place of a date."""
-    try:
-        moment(value)
-    except (WrongValue, ValueError):
-        return Type("String")
-    return Type("Date") if len(value) == 10 else Type("DateTime")
-
-
-def _class_of(type: Type) -> str:
-    """Types of one class can be compared."""
-    if type.name in ("Int", "Float"):
-        return "number"
-    if type.name in types.TEXT:
-        return "text"
-    return "object" if type.name in ("Object", "Inline") else type.name
-
-
-def fitted(expression: plan.Expression, type: Type, what: str) -> plan.Expression:
-    """The expression as a value of `type`; what is known at run time only and does not fit is null.
-
-    Raises:
-        TypeMismatch: it has another type. Without a place.
-    """
-    found = type_of(expression)
-    if found in (NULL, type) or type.name in UNTYPED:
-        return expression
-    if found is not None:
-        if type.name == "Float" and found.name == "Int":
-            return plan.Call("toFloat", (expression,), type)
-        if type.name == "String" and found.name in types.TEXT:
-            return expression
-        if _class_of(found) != _class_of(type) or (type.name == "Int" and found.name == "Float"):
-            raise TypeMismatch(
-                f"{what} is {types.type_name(type)}, but its expression gives {types.type_name(found)}",
-                hint="use floor() or round()" if found.name == "Float" else None,
-            )
-    wanted = plan.Constant(msgspec.json.encode(type).decode())
-    return plan.Call("typed", (expression, wanted), type)
 
 
 # --- computed fields ------------------------------------------------------------------------
@@ -442,7 +391,7 @@ def computed(
     scope.collections = outer.collections
     resolver = Expressions(scope, collection, sibling(collection, scope), sibling, (*above, here))
     made = resolver.of(parse_computed(field.computed))
-    return fitted(made, field.type, f"the computed field '{field.name}'")
+    return fitted(made, field.type, "it")
 
 
 def check_computed(
@@ -478,45 +427,3 @@ def check_computed(
                 f"the computed field '{field.name}' calls {unsteady[0]}(), which differs at each reading",
                 hint='store it: = "uuid"',
             )
-
-
-def as_value(expression: plan.Expression) -> plan.Path | plan.Call:
-    """The expression as what a comparison compares."""
-    if isinstance(expression, (plan.Path, plan.Call)):
-        return expression
-    return plan.Call("coalesce", (expression,), type_of(expression))
-
-
-def as_condition(expression: plan.Expression) -> plan.Call:
-    """The truth of the expression."""
-    if isinstance(expression, plan.Call) and expression.type == Type("Boolean"):
-        return expression
-    return plan.Call("and", (expression,), Type("Boolean"))
-
-
-def replaced(
-    expression: plan.Expression, change: Callable[[plan.Path], plan.Expression]
-) -> plan.Expression:
-    """The expression with every path changed."""
-    match expression:
-        case plan.Path():
-            return change(expression)
-        case plan.Call(arguments=arguments):
-            made = tuple(replaced(one, change) for one in arguments)
-            return msgspec.structs.replace(expression, arguments=made)
-        case plan.Items(items=items):
-            made = tuple(replaced(one, change) for one in items)
-            return msgspec.structs.replace(expression, items=made)
-        case plan.Constant() | plan.Variable():
-            return expression
-
-
-def calls(expression: plan.Expression) -> set[str]:
-    """The names of all functions that an expression calls."""
-    match expression:
-        case plan.Call(function=name, arguments=parts):
-            return {name}.union(*map(calls, parts))
-        case plan.Items(items=parts):
-            return set[str]().union(*map(calls, parts))
-        case _:
-            return set()

@@ -11,7 +11,7 @@ a wrong type, division by zero, overflow, a bad date.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -209,11 +209,11 @@ def _parameters(written: str) -> tuple[Parameter, ...]:
 
 
 def _f(
-    group: str, name: str, parameters: str, result: Any, python: Callable[..., Any], text: str,
+    group: str, name: str, parameters: str, result: Callable[[Types], Type | None] | Type | None, python: Callable[..., Any], text: str,
     *, rest: str | None = None, nulls: bool = False, synonyms: str = "", internal: bool = False,
     deterministic: bool = True,
 ) -> Function:  # fmt: skip
-    rule = result if callable(result) else _always(cast("Type | None", result))
+    rule = _always(result) if result is None or isinstance(result, Type) else result
     return Function(
         name, group, _parameters(parameters), rule, python, text,
         rest=None if rest is None else _parameters(rest)[0], nulls=nulls, deterministic=deterministic,
@@ -233,7 +233,11 @@ def _map(values: Any, function: Any, *rest: Any) -> Any:
     each = NAMES.get(texts.text(function))
     if each is None or not (each.least <= 1 + len(rest) <= (each.most or 1 + len(rest))):
         raise WrongValue
-    return lists.mapped(lambda one, *more: call(each, (one, *more)), values, *rest)
+
+    def call_each(*arguments: Any) -> Any:
+        return call(each, arguments)
+
+    return lists.mapped(call_each, values, *rest)
 
 
 _TABLE: Final = (

@@ -44,7 +44,9 @@ def divide(one: Any, other: Any) -> float:
 
 def mod(one: Any, other: Any) -> Any:
     """The remainder, with the sign of the first."""
-    if isinstance(number(one), int) and isinstance(number(other), int):
+    number(one)
+    number(other)
+    if isinstance(one, int) and isinstance(other, int):
         left = abs(one) % abs(other)
         return -left if one < 0 else left
     return math.fmod(one, other)

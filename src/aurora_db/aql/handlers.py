@@ -1,44 +1,38 @@
-"""Event handlers: `define handler` → what its triggers do.
+"""Event handlers: `define handler` → what its triggers do, and what the worker does after them.
 
-The same code resolves a definition when it is typed and again when triggers are made anew.
+The same code resolves a definition when it is typed and again when triggers are made anew. What
+pure SQL can say is a trigger alone; else the trigger enqueues a job of type `_handler:<name>` that
+carries both images, and a worker asks the condition and runs the actions, in one transaction.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from typing import Any, Final, cast
+from collections.abc import Iterable
+from typing import Final, cast
 
-from aurora_db.aql import parser, plan, suggest, syntax
-from aurora_db.aql.catalog import Catalog, Collection, Field, Handler, HandlerEvent
+from aurora_db.aql import handler_events, parser, plan, suggest, syntax
+from aurora_db.aql.catalog import Catalog, Collection, Field, Handler, HandlerEvent, Type
 from aurora_db.aql.conditions import Conditions
+from aurora_db.aql.handler_events import HandlerSyntax
+from aurora_db.aql.handler_values import Lifted, Values, no_old_value
+from aurora_db.aql.job_mutations import ARGUMENTS, LATER
+from aurora_db.aql.job_options import job_option
+from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import (
-    AccessDenied,
-    AqlError,
     HandlerInvalid,
     Span,
-    TypeMismatch,
-    UndefinedVariable,
     UnknownCollection,
-    UnknownEnum,
     UnknownField,
 )
-from aurora_db.base.records import Priority
 
-OPS: Final = ("insert", "update", "delete")
-LATER_EVENTS: Final = ("job_completed", "job_failed", "job_cancelled")
-EVENT: Final = re.compile(r"(?P<op>\w+)\s*[:\s]\s*(?P<collection>\S+)")
-HOLE: Final = re.compile(r"\$\{\s*(?P<path>[^}]*?)\s*\}")
-DURATION: Final = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d|w)")
-UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+#: What the job type of a handler that a worker runs begins with.
+WORKER_TYPE: Final = "_handler:"
+#: Options of an `enqueueJob` that need our clock: a trigger has the wall clock only.
+TIMED: Final = frozenset({"delay", "run_at"})
 
-#: Options of an `enqueueJob` that a trigger can carry.
-TRIGGERED: Final = {
-    "type": "type", "jobType": "type", "payload": "payload", "priority": "priority", "retries": "retries",
-    "maxRetries": "retries", "queue": "queue", "timeout": "timeout", "tags": "tags", "backoff": "backoff",
-}  # fmt: skip
-LATER_OPTIONS: Final = ("unique", "after", "delay", "runAt", "scheduledAt")
+_ID: Final = Field(name="id", type=Type(name="ID"), required=True)
 
 
 def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.DefineHandler:
@@ -47,11 +41,13 @@ def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.
     Raises:
         AqlError, HandlerInvalid: the definition is refused.
     """
-    scope = Scope(text, {}, catalog)
-    events = tuple(_event(scope, one, catalog) for one in node.on)
-    if len(set(events)) != len(events):
-        raise scope.fail(AqlError, "an event stands twice in 'on'", node.span)
+    scope = Scope(text, {}, catalog=catalog)
+    events = handler_events.events(scope, node.on, catalog)
+    _check_parts(scope, node, events)
     made = _triggers(scope, node, events, catalog)
+    if not made:
+        # An event of all collections before there is one: at least the text must be understood.
+        _Event(scope, node, events[0], Collection(name="*", fields=(_ID,)), catalog).trigger()
     digest = hashlib.sha256(
         repr((node.on, node.fields, node.where, node.action)).encode()
     ).hexdigest()
@@ -61,106 +57,89 @@ def define(node: syntax.HandlerDefinition, text: str, catalog: Catalog) -> plan.
     return plan.DefineHandler(handler, made, node.if_not_exists, node.or_replace)
 
 
-def triggers_of(handler: Handler, catalog: Catalog) -> tuple[plan.HandlerTrigger, ...]:
-    """What the triggers of a stored event handler do, against the catalog of now."""
-    (node,) = parser.parse(handler.text).definitions
-    return define(cast("syntax.HandlerDefinition", node), handler.text, catalog).triggers
+def triggers_of(
+    handler: Handler, catalog: Catalog, collection: str | None = None
+) -> tuple[plan.HandlerTrigger, ...]:
+    """What the triggers of a stored event handler do, against the catalog of now.
 
-
-def _event(scope: Scope, node: syntax.StringLiteral, catalog: Catalog) -> HandlerEvent:
-    found = EVENT.fullmatch(node.value.strip())
-    if found is None:
-        raise scope.fail(
-            HandlerSyntax, f"'{node.value}' is no event", node.span, 'write on: "insert:products"'
-        )
-    op, name = found["op"], found["collection"]
-    if op in LATER_EVENTS or name == "*":
-        raise scope.unsupported(f"the event '{node.value}' is", node.span)
-    if op not in OPS:
-        raise scope.fail(
-            UnknownEnum,
-            f"no event named '{op}'",
-            node.span,
-            suggest.hint(op, OPS, f"events are {', '.join(OPS)}"),
-        )
-    collection = catalog.collections.get(name)
-    if collection is None:
-        raise scope.fail(
-            UnknownCollection, f"no collection named '{name}'", node.span,
-            suggest.hint(name, catalog.collections, f"define it first: schema {{ define collection {name} {{ … }} }}"),
-        )  # fmt: skip
-    if collection.system:
-        raise AccessDenied(f"no event handler can wait for the system collection '{name}'")
-    return HandlerEvent(op, name)
-
-
-class HandlerSyntax(AqlError):
-    """A part of an event handler cannot be read."""
-
-    code = "handler_invalid"
+    With `collection` those of one collection only: a handler of all has one for each.
+    """
+    scope, node = Scope(handler.text, {}, catalog=catalog), _node(handler)
+    # Asked for all of them, the collections that it names must be there.
+    events = handler_events.events(scope, node.on, catalog) if collection is None else handler.on
+    return _triggers(scope, node, events, catalog, collection)
 
 
 def _triggers(
-    scope: Scope, node: syntax.HandlerDefinition, events: tuple[HandlerEvent, ...], catalog: Catalog
+    scope: Scope,
+    node: syntax.HandlerDefinition,
+    events: Iterable[HandlerEvent],
+    catalog: Catalog,
+    only: str | None = None,
 ) -> tuple[plan.HandlerTrigger, ...]:
-    if not node.action:
+    return tuple(
+        _Event(scope, node, event, collection, catalog).trigger()
+        for event in events
+        for collection in handler_events.collections(event, catalog)
+        if only is None or collection.name == only
+    )
+
+
+def reaction_of(handler: Handler, op: str, collection: str, catalog: Catalog) -> plan.Reaction:
+    """What a worker does for one event of a stored handler, against the catalog of now.
+
+    Raises:
+        AqlError, HandlerInvalid: the handler does not fit the catalog, or not this event any more.
+    """
+    scope = Scope(handler.text, {}, catalog=catalog)
+    node = _node(handler)
+    for event in handler.on:
+        if event.op != op:
+            continue
+        for one in handler_events.collections(event, catalog):
+            if one.name == collection:
+                return _Event(scope, node, event, one, catalog).reaction()
+    raise HandlerInvalid(f"event handler '{handler.name}' does not wait for {op} of '{collection}'")
+
+
+def control(node: syntax.HandlerControl, text: str) -> plan.ControlHandler | plan.BackfillHandler:
+    """What `enable`, `disable` and `backfill` mean; whether the handler exists shows when it runs."""
+    if node.verb == "backfill":
+        return plan.BackfillHandler(node.name.value, text[node.span.start : node.span.end])
+    return plan.ControlHandler(node.name.value, enabled=node.verb == "enable")
+
+
+def _node(handler: Handler) -> syntax.HandlerDefinition:
+    (node,) = parser.parse(handler.text).definitions
+    return cast("syntax.HandlerDefinition", node)
+
+
+def _check_parts(
+    scope: Scope, node: syntax.HandlerDefinition, events: Iterable[HandlerEvent]
+) -> None:
+    if not node.name.value or len(node.name.value) > 200:
         raise scope.fail(
-            HandlerSyntax,
-            "the event handler has no action",
-            node.span,
-            "write action: { enqueueJob(…) }",
+            HandlerSyntax, "the name of an event handler has 1 to 200 characters", node.name.span
         )
     if node.fields is not None and any(event.op != "update" for event in events):
         raise scope.fail(
             HandlerSyntax, "'fields' limits updates only", node.span, 'write on: "update:…"'
         )
-    made: list[plan.HandlerTrigger] = []
-    for event in events:
-        collection = catalog.collections[event.collection]
-        reader = _Action(scope, event.op, collection)
-        where = plan.ALWAYS
-        if node.where is not None:
-            where = Conditions(collection, scope, rows=True).where(node.where)
-            _no_old(scope, where, event.op, node.where.span)
-        made.append(
-            plan.HandlerTrigger(
-                name=node.name.value,
-                op=event.op,
-                collection=collection,
-                where=where,
-                changed=tuple(_field(scope, collection, one) for one in node.fields or ()),
-                actions=tuple(reader.enqueue(part) for part in node.action),
-            )
-        )
-    return tuple(made)
 
 
 def _no_old(scope: Scope, where: plan.Where, op: str, span: Span) -> None:
     match where:
         case plan.Compare(path=path):
-            _no_old_value(scope, path, op, span)
+            no_old_value(scope, path, op, span)
         case plan.Quantified(over=over, where=inner):
             if isinstance(over, plan.Path):
-                _no_old_value(scope, over, op, span)
+                no_old_value(scope, over, op, span)
             _no_old(scope, inner, op, span)
         case plan.And(parts=parts) | plan.Or(parts=parts):
             for part in parts:
                 _no_old(scope, part, op, span)
         case plan.Not(part=part):
             _no_old(scope, part, op, span)
-        case plan.WhereVariable():
-            raise AssertionError("an event handler has no variables")
-
-
-def _no_old_value(scope: Scope, expression: plan.Expression, op: str, span: Span) -> None:
-    match expression:
-        case plan.Path(row="old") if op == "insert":
-            raise scope.fail(
-                HandlerSyntax, "an insert has no values before it", span, "leave out 'old.'"
-            )
-        case plan.Call(arguments=arguments):
-            for one in arguments:
-                _no_old_value(scope, one, op, span)
         case _:
             return
 
@@ -168,8 +147,13 @@ def _no_old_value(scope: Scope, expression: plan.Expression, op: str, span: Span
 def _field(scope: Scope, collection: Collection, node: syntax.Value) -> Field:
     name = literal(node)
     field = collection.field(name) if isinstance(name, str) else None
+    if field is not None and field.computed is not None:
+        raise scope.fail(
+            HandlerSyntax, f"the field '{name}' is computed, so no write changes it", node.span,
+            "name the fields that it is made of",
+        )  # fmt: skip
     if field is None:
-        known = [one.name for one in collection.fields]
+        known = [one.name for one in collection.stored]
         raise scope.fail(
             UnknownField,
             f"no field named '{name}' in collection '{collection.name}'",
@@ -179,146 +163,124 @@ def _field(scope: Scope, collection: Collection, node: syntax.Value) -> Field:
     return field
 
 
-class _Action:
-    """Resolves the actions of one event."""
+class _Event:
+    """Resolves what a handler does for one event of one collection."""
 
-    def __init__(self, scope: Scope, op: str, collection: Collection) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        node: syntax.HandlerDefinition,
+        event: HandlerEvent,
+        collection: Collection,
+        catalog: Catalog,
+    ) -> None:
         self._scope = scope
-        self._op = op
+        self._node = node
+        self._event = event
         self._collection = collection
-        self._paths = Conditions(collection, scope, rows=True)
+        self._catalog = catalog
+        self._values = Values(scope, event.op, collection)
+        self._type = handler_events.of_type(event)
+        self._where = plan.ALWAYS
+        if node.where is not None:
+            self._where = Conditions(collection, scope, rows=True).where(node.where)
+            _no_old(scope, self._where, event.op, node.where.span)
 
-    def enqueue(self, node: syntax.MutationPart) -> plan.HandlerEnqueue:
-        scope = self._scope
+    def trigger(self) -> plan.HandlerTrigger:
+        """What the trigger does; what is left to the worker is checked, too."""
+        changed = tuple(
+            _field(self._scope, self._collection, one) for one in self._node.fields or ()
+        )
+        actions: list[plan.HandlerEnqueue] = []
+        for part in self._node.action:
+            action = self._enqueue(part)
+            if action is None:
+                # It must be understood now, though it is resolved anew when it runs.
+                self.reaction()
+                break
+            actions.append(action)
+        worker = len(actions) < len(self._node.action)
+        return plan.HandlerTrigger(
+            name=self._node.name.value,
+            op=self._event.op,
+            collection=self._collection,
+            where=plan.And((self._type, self._where)) if self._event.type else self._where,
+            changed=changed,
+            actions=() if worker else tuple(actions),
+            worker=worker,
+        )
+
+    def _enqueue(self, node: syntax.MutationPart) -> plan.HandlerEnqueue | None:
+        """An `enqueueJob` that a trigger can do; None where the worker must."""
         if not isinstance(node, syntax.FieldSelection) or node.name.text != "enqueueJob":
-            raise scope.unsupported("an action other than enqueueJob is", node.span)
-        given = scope.arguments("enqueueJob", node.arguments, TRIGGERED, LATER_OPTIONS)
+            return None
+        scope = self._scope
+        given = scope.arguments("enqueueJob", node.arguments, ARGUMENTS, LATER)
         scope.needed("enqueueJob", given, "type", node.name.span)
         options: list[tuple[str, plan.HandlerValue]] = []
         for name, entry in given.items():
-            if name == "payload":
-                options.append((name, self.value(entry.value)))
-                continue
-            value = job_option(scope, name, entry)
-            if not isinstance(value, plan.Constant):
-                raise scope.unsupported(f"a variable '{name}' in an action is", entry.value.span)
+            if name in TIMED:
+                return None
+            value = self._values.value(entry.value)
+            if name != "payload":
+                if not _is_constant(entry.value):
+                    return None
+                value = cast("plan.Constant", job_option(scope, name, entry))
             options.append((name, value))
         return plan.HandlerEnqueue(tuple(options))
 
-    def value(self, node: syntax.Value) -> plan.HandlerValue:
-        """A value of the payload, with its templates."""
-        match node:
-            case syntax.StringLiteral(value=text):
-                return self._template(text, node)
-            case syntax.VariableRef():
-                return self._variable(node)
-            case syntax.ListLiteral(items=items):
-                return plan.HandlerList(tuple(self.value(item) for item in items))
-            case syntax.ObjectLiteral(entries=entries):
-                return plan.HandlerObject(
-                    tuple((one.key.text, self.value(one.value)) for one in entries)
-                )
-            case _:
-                return plan.Constant(literal(node))
+    # --- what the worker does ---------------------------------------------------------------
 
-    def _variable(self, node: syntax.VariableRef) -> plan.HandlerValue:
-        if node.name == "event":
-            return plan.Constant(self._op)
-        if not node.name.startswith("_") or node.name == "_":
+    def reaction(self) -> plan.Reaction:
+        """The condition and the actions as the worker runs them."""
+        lifted = Lifted(self._values)
+        parts = tuple(lifted.part(part) for part in self._node.action)
+        scope = Scope(self._scope.text, lifted.declared(), catalog=self._catalog)
+        made = Mutations(scope, self._found, self._no_schema).parts(parts)
+        if scope.shaped or scope.access:
+            raise scope.fail(
+                HandlerSyntax,
+                "the actions of an event handler are the same for every document and caller",
+                self._node.action[0].span,
+                "use values of the document as values only",
+            )
+        return plan.Reaction(
+            name=self._node.name.value,
+            op=self._event.op,
+            collection=self._collection,
+            where=self._where,
+            values=tuple(lifted.found.items()),
+            parts=made,
+        )
+
+    def _found(self, name: str, span: Span) -> Collection:
+        found = self._catalog.collections.get(name)
+        if found is None:
             raise self._scope.fail(
-                UndefinedVariable, f"no variable named '${node.name}' in an event handler", node.span,
-                "write $_id, $_field for a field, or $event",
-            )  # fmt: skip
-        return self._path(".".join((node.name[1:], *node.path)), node)
-
-    def _template(self, text: str, node: syntax.StringLiteral) -> plan.HandlerValue:
-        parts: list[str | plan.Path] = []
-        end = 0
-        for hole in HOLE.finditer(text):
-            if hole.start() > end:
-                parts.append(text[end : hole.start()])
-            parts.append(self._path(hole["path"], node))
-            end = hole.end()
-        if end < len(text):
-            if "${" in text[end:]:
-                raise self._scope.fail(HandlerSyntax, "a '${' without its '}'", node.span)
-            parts.append(text[end:])
-        if not any(isinstance(part, plan.Path) for part in parts):
-            return plan.Constant(text)
-        if len(parts) == 1:
-            return cast("plan.Path", parts[0])
-        return plan.Template(tuple(parts))
-
-    def _path(self, name: str, node: syntax.Node) -> plan.Path:
-        if not re.fullmatch(r"\w+(?:\.\w+)*", name):
-            raise self._scope.unsupported(f"the expression '{name}' in a template is", node.span)
-        if name.startswith("old.") and self._op == "insert":
-            raise self._scope.fail(
-                HandlerSyntax, "an insert has no values before it", node.span, "leave out 'old.'"
+                UnknownCollection,
+                f"no collection named '{name}'",
+                span,
+                suggest.hint(name, self._catalog.collections),
             )
-        return self._paths.path(name, node)
+        return found
+
+    def _no_schema(self, node: syntax.SchemaBlock, _key: str) -> plan.DefineSchema:
+        raise self._scope.fail(
+            HandlerSyntax, "an event handler changes documents and jobs, no schema", node.span
+        )
 
 
-def job_option(scope: Scope, name: str, entry: syntax.Entry) -> plan.Value:
-    """One option of `enqueueJob`; constants are checked where they stand."""
-    value = entry.value
-    if (
-        name == "priority"
-        and isinstance(value, syntax.Word)
-        and value.text not in Priority.__members__
-    ):
-        words = tuple(Priority.__members__)
-        raise scope.fail(
-            UnknownEnum, f"no priority named '{value.text}'", value.span,
-            suggest.hint(value.text, words, f"priorities are {', '.join(words)}"),
-        )  # fmt: skip
-    resolved = scope.value(value)
-    if not isinstance(resolved, plan.Constant):
-        return resolved
-    problem = _option_problem(name, resolved.value)
-    if problem is not None:
-        raise scope.fail(TypeMismatch, f"'{entry.key.text}' is {problem}", value.span)
-    if name in ("delay", "timeout"):
-        return plan.Constant(_seconds(resolved.value))
-    return resolved
-
-
-def _option_problem(name: str, value: Any) -> str | None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    texts = isinstance(value, str) and bool(value)
-    match name:
-        case "type" | "queue":
-            return None if texts else "a text that is not empty"
-        case "retries":
-            return None if whole and int(value) >= 1 else "a number of attempts from 1"
-        case "delay":
-            return (
-                None
-                if _seconds(value) is not None
-                else 'a duration such as "10m", or seconds from 0'
-            )
-        case "timeout":
-            return None if _seconds(value) else 'a duration such as "10m", or seconds above 0'
-        case "run_at":
-            return None if texts else 'an instant such as "2026-01-01T00:00:00Z"'
-        case "tags":
-            known = isinstance(value, list) and all(isinstance(one, str) for one in value)
-            return None if known else "a list of texts"
-        case "priority":
-            return (
-                None
-                if value in Priority.__members__ or value in list(Priority)
-                else f"one of {', '.join(Priority.__members__)}"
-            )
+def _is_constant(node: syntax.Value) -> bool:
+    """Whether a value is the same for every document."""
+    match node:
+        case syntax.StringLiteral(value=text):
+            return "${" not in text
+        case syntax.ListLiteral(items=items):
+            return all(_is_constant(item) for item in items)
+        case syntax.ObjectLiteral(entries=entries):
+            return all(_is_constant(one.value) for one in entries)
         case _:
-            return None
+            return not isinstance(node, (syntax.VariableRef, syntax.ExpressionLiteral))
 
 
-def _seconds(value: Any) -> float | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value) if value >= 0 else None
-    found = DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    return None if found is None else float(found["amount"]) * UNITS[found["unit"]]
-
-
-__all__ = ["HandlerInvalid", "define", "job_option", "triggers_of"]
+__all__ = ["WORKER_TYPE", "HandlerInvalid", "define", "job_option", "reaction_of", "triggers_of"]

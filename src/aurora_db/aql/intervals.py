@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import zoneinfo
 from typing import Final
 
 import msgspec
@@ -140,6 +139,8 @@ def zone(name: str) -> dt.tzinfo:
     """
     if name == "UTC":
         return dt.UTC
+    import zoneinfo  # noqa: PLC0415 - most databases never name a zone
+
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

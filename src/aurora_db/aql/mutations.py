@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import directives, handlers, plan, suggest, syntax, system
+from aurora_db.aql import changing, directives, plan, suggest, syntax
 from aurora_db.aql.catalog import Collection
+from aurora_db.aql.directives import fields_of
+from aurora_db.aql.job_mutations import JobMutations, counted_keys
+from aurora_db.aql.results import shape_of
 from aurora_db.aql.selections import Selections, everything, key_of
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import (
@@ -15,21 +18,15 @@ from aurora_db.base.errors import (
     MissingWhere,
     Span,
     TypeMismatch,
+    UnknownEnum,
     UnknownField,
 )
 
-LATER_MUTATIONS: Final = frozenset(
-    {"upsert", "enqueueJobs", "cancelJob", "retryJob", "publish", "import", "export"}
-)
+LATER_MUTATIONS: Final = frozenset({"publish"})
 
-JOB_ARGUMENTS: Final = {
-    "type": "type", "jobType": "type", "payload": "payload", "priority": "priority", "retries": "retries",
-    "maxRetries": "retries", "runAt": "run_at", "scheduledAt": "run_at", "delay": "delay", "queue": "queue",
-    "timeout": "timeout", "tags": "tags", "backoff": "backoff",
-}  # fmt: skip
-LATER_JOB: Final = ("unique", "after")
-JOB_SYNONYMS: Final = {"jobId": "id", "job_id": "id", "job_type": "type", "jobType": "type"}
-
+#: What an insert does where a unique value exists already.
+CONFLICTS: Final = ("ERROR", "SKIP", "REPLACE")
+FORMATS: Final = ("JSON", "CSV", "NDJSON", "PARQUET")
 COUNTED: Final = {"count": "count", "ids": "ids", "nodes": "nodes"}
 AFFECTED: Final = {
     "affected": "affected",
@@ -78,7 +75,7 @@ class Mutations:
                     f"give one an alias: other: {part.key}",
                 )
             parts.append(part)
-            self._scope.parts.add(part.key)
+            self._scope.parts[part.key] = shape_of(part)
         return tuple(parts)
 
     def _part(self, node: syntax.MutationPart | syntax.Selection) -> plan.Part:
@@ -87,7 +84,10 @@ class Mutations:
                 return self._schema(node, "schema")
             case syntax.TransactionBlock():
                 key = "transaction" if node.alias is None else node.alias.text
-                return plan.Transaction(key, self.parts(node.parts))
+                outside = dict(self._scope.parts)
+                parts = self.parts(node.parts)
+                self._scope.parts = outside
+                return plan.Transaction(key, parts)
             case syntax.FieldSelection():
                 return self._verb(node)
             case _:
@@ -104,36 +104,35 @@ class Mutations:
                 return self._update(node)
             case "deleteFrom" | "delete":
                 return self._delete(node)
-            case "enqueueJob":
-                return self._enqueue(node)
+            case "upsert":
+                return self._upsert(node)
+            case "import":
+                return self._import(node)
+            case "export":
+                return self._export(node)
+            case "enqueueJob" | "enqueueJobs" | "cancelJob" | "retryJob":
+                return JobMutations(self._scope).part(node)
             case _:
                 pass
         if name in LATER_MUTATIONS:
             raise self._scope.unsupported(f"'{name}' is", node.name.span)
         known = (
-            "insertInto",
-            "insertMany",
-            "update",
-            "deleteFrom",
-            "enqueueJob",
-            "transaction",
-            "schema",
-        )
+            "insertInto", "insertMany", "update", "upsert", "deleteFrom", "import", "export", "enqueueJob",
+            "enqueueJobs", "cancelJob", "retryJob", "transaction", "schema",
+        )  # fmt: skip
         raise self._scope.fail(
             UnknownField, f"no mutation named '{name}'", node.name.span,
             suggest.hint(name, known, f"mutations are {', '.join(known)}"),
         )  # fmt: skip
 
-    def _target(self, node: syntax.FieldSelection, allowed: Mapping[str, str], absent: tuple[str, ...] = ()) -> tuple[Collection, dict[str, syntax.Entry]]:  # fmt: skip
+    def _target(self, node: syntax.FieldSelection, allowed: Mapping[str, str], *, system: bool = False) -> tuple[Collection, dict[str, syntax.Entry]]:  # fmt: skip
         verb = node.name.text
-        given = self._scope.arguments(
-            verb, node.arguments, {"collection": "collection", **allowed}, absent
-        )
+        given = self._scope.arguments(verb, node.arguments, {"collection": "collection", **allowed})
         entry = self._scope.needed(verb, given, "collection", node.name.span)
         value = entry.value
         name = value.text if isinstance(value, syntax.Word) else self._scope.text_of(entry)
         collection = self._collection(name, value.span)
-        if collection.system:
+        if collection.system and not system:
             hint = "use enqueueJob" if name == "_jobs" else "system collections are readable"
             raise AccessDenied(f"the system collection '{name}' cannot be written", hint=hint)
         return collection, given
@@ -144,51 +143,23 @@ class Mutations:
         items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
         for item in items:
             if isinstance(item, syntax.ObjectLiteral):
-                self._known_fields(item, collection, updating=verb == "update")
+                if verb in ("update", "upsert"):
+                    return changing.data(self._scope, collection, item)
+                self._known_fields(item, collection)
             elif not isinstance(item, syntax.VariableRef):
                 raise self._scope.fail(TypeMismatch, f"'data' of {verb} holds objects", item.span)
         return self._scope.value(value)
 
-    def _known_fields(
-        self, value: syntax.ObjectLiteral, collection: Collection, *, updating: bool
-    ) -> None:
+    def _known_fields(self, value: syntax.ObjectLiteral, collection: Collection) -> None:
         known = {field.name: field for field in collection.fields}
         for entry in value.entries:
             name = entry.key.text
             field = known.get("id" if name == "_sid" else name)
-            if "." in name:
-                raise self._scope.unsupported("setting a path inside an object is", entry.key.span)
             if field is None and (not collection.flexible or name.startswith("_")):
                 raise self._scope.fail(
                     UnknownField, f"no field named '{name}' in collection '{collection.name}'", entry.key.span,
                     suggest.hint(name, known, "declare it, or define the collection @flexible"),
                 )  # fmt: skip
-            if updating:
-                self._no_operator(
-                    entry, field is None or field.type.name in ("Object", "JSON", "Any")
-                )
-
-    def _no_operator(self, entry: syntax.Entry, holds_objects: bool) -> None:
-        if not isinstance(entry.value, syntax.ObjectLiteral) or len(entry.value.entries) != 1:
-            return
-        word = entry.value.entries[0].key.text
-        always = {"unset", "expr", "setOnInsert", "set"}
-        others = {
-            "increment",
-            "decrement",
-            "multiply",
-            "min",
-            "max",
-            "push",
-            "pushAll",
-            "pull",
-            "addToSet",
-            "removeAt",
-        }
-        if word in always or (word in others and not holds_objects):
-            raise self._scope.unsupported(
-                f"the update operator '{word}' is", entry.value.entries[0].key.span
-            )
 
     def _insert(self, node: syntax.FieldSelection) -> plan.Insert:
         collection, given = self._target(node, {"data": "data"})
@@ -200,14 +171,57 @@ class Mutations:
         return plan.Insert(key_of(node), collection, data, outputs)
 
     def _insert_many(self, node: syntax.FieldSelection) -> plan.InsertMany:
-        collection, given = self._target(node, {"data": "data"}, ("onConflict",))
+        collection, given = self._target(node, {"data": "data", "onConflict": "onConflict"})
         data = self._data("insertMany", given, node, collection)
         return plan.InsertMany(
             key_of(node),
             collection,
             data,
             Selections(collection, self._scope).affected(node, COUNTED),
+            self._word(given, "onConflict", CONFLICTS),
         )
+
+    def _import(self, node: syntax.FieldSelection) -> plan.Import:
+        collection, given = self._target(node, {"data": "data", "onConflict": "onConflict"})
+        data = self._data("import", given, node, collection)
+        result = Selections(collection, self._scope).affected(node, COUNTED)
+        return plan.Import(
+            key_of(node), collection, data, result, self._word(given, "onConflict", CONFLICTS)
+        )
+
+    def _export(self, node: syntax.FieldSelection) -> plan.Export:
+        allowed = {"where": "where", "filter": "where", "format": "format", "path": "path"}
+        collection, given = self._target(node, allowed, system=True)
+        where = Selections(collection, self._scope).where(given)
+        path = self._scope.value(given["path"].value) if "path" in given else None
+        names = {"count": "count", "path": "path"} if "path" in given else {"count": "count", "data": "data"}  # fmt: skip
+        return plan.Export(
+            key_of(node), collection, where, self._word(given, "format", FORMATS), path,
+            counted_keys(self._scope, node, names),
+        )  # fmt: skip
+
+    def _word(
+        self, given: Mapping[str, syntax.Entry], name: str, words: tuple[str, ...]
+    ) -> plan.Value | None:
+        """An enum word, or a variable that holds one."""
+        if name not in given:
+            return None
+        value = given[name].value
+        resolved = self._scope.value(value)
+        if isinstance(resolved, plan.Constant) and resolved.value not in words:
+            raise self._scope.fail(
+                UnknownEnum, f"'{name}' has no word {resolved.value!r}", value.span,
+                suggest.hint(str(resolved.value), words, f"its words are {', '.join(words)}"),
+            )  # fmt: skip
+        return resolved
+
+    def _if_rev(self, given: Mapping[str, syntax.Entry]) -> plan.Value | None:
+        if "ifRev" not in given:
+            return None
+        value = given["ifRev"].value
+        if not isinstance(value, (syntax.IntLiteral, syntax.VariableRef)):
+            raise self._scope.fail(TypeMismatch, "'ifRev' is the number of a revision", value.span)
+        return self._scope.value(value)
 
     def _update(self, node: syntax.FieldSelection) -> plan.Update:
         allowed = {
@@ -217,8 +231,9 @@ class Mutations:
             "data": "data",
             "set": "data",
             "all": "all",
+            "ifRev": "ifRev",
         }
-        collection, given = self._target(node, allowed, ("ifRev",))
+        collection, given = self._target(node, allowed)
         where = self._where(node, collection, given)
         data = self._data("update", given, node, collection)
         return plan.Update(
@@ -227,17 +242,41 @@ class Mutations:
             where,
             data,
             Selections(collection, self._scope).affected(node, AFFECTED),
+            self._if_rev(given),
         )
 
+    def _upsert(self, node: syntax.FieldSelection) -> plan.Upsert:
+        allowed = {
+            "where": "where", "filter": "where", "data": "data", "set": "data", "ifRev": "ifRev",
+        }  # fmt: skip
+        collection, given = self._target(node, allowed)
+        entry = self._scope.needed("upsert", given, "where", node.name.span)
+        where = self._scope.value(entry.value)
+        changing.check_key(self._scope, collection, where, entry)
+        data = self._data("upsert", given, node, collection)
+        rev = self._if_rev(given)
+        if not node.selection:
+            outputs, created = everything(collection)[:1], ("_created",)
+            return plan.Upsert(key_of(node), collection, where, data, outputs, created, (), rev)
+        fields = fields_of(self._scope, node.selection, collection.name)
+        stored = [one for one in fields if not _is_created(one)]
+        outputs = Selections(collection, self._scope).outputs(stored) if stored else ()
+        created = tuple(_key(one) for one in fields if _is_created(one))
+        order = tuple(_key(one) for one in fields)
+        return plan.Upsert(key_of(node), collection, where, data, outputs, created, order, rev)
+
     def _delete(self, node: syntax.FieldSelection) -> plan.Delete:
-        allowed = {"where": "where", "filter": "where", "id": "id", "all": "all"}
-        collection, given = self._target(node, allowed, ("ifRev",))
+        allowed = {
+            "where": "where", "filter": "where", "id": "id", "all": "all", "ifRev": "ifRev",
+        }  # fmt: skip
+        collection, given = self._target(node, allowed)
         where = self._where(node, collection, given)
         return plan.Delete(
             key_of(node),
             collection,
             where,
             Selections(collection, self._scope).affected(node, AFFECTED),
+            self._if_rev(given),
         )
 
     def _where(
@@ -261,14 +300,13 @@ class Mutations:
         # What a variable says may be nothing: that is meant, then.
         return plan.And((where, plan.ALWAYS)) if whole else where
 
-    def _enqueue(self, node: syntax.FieldSelection) -> plan.EnqueueJob:
-        given = self._scope.arguments("enqueueJob", node.arguments, JOB_ARGUMENTS, LATER_JOB)
-        self._scope.needed("enqueueJob", given, "type", node.name.span)
-        options: list[tuple[str, plan.Value]] = []
-        for name, entry in given.items():
-            options.append((name, handlers.job_option(self._scope, name, entry)))
-        jobs = system.SYSTEM["_jobs"]
-        selections = Selections(jobs, self._scope, JOB_SYNONYMS)
-        id = plan.Output("jobId", plan.Path(jobs.fields[0], (), jobs.fields[0].type))
-        outputs = selections.outputs(node.selection) if node.selection else (id,)
-        return plan.EnqueueJob(key_of(node), tuple(options), outputs)
+
+def _is_created(selection: syntax.FieldSelection | syntax.Computed) -> bool:
+    return isinstance(selection, syntax.FieldSelection) and selection.name.text == "_created"
+
+
+def _key(selection: syntax.FieldSelection | syntax.Computed) -> str:
+    """The key of a result."""
+    return (
+        key_of(selection) if isinstance(selection, syntax.FieldSelection) else selection.alias.text
+    )

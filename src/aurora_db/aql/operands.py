@@ -109,15 +109,15 @@ class Operands:
                 TypeMismatch, f"{owner} takes {wants}, {shown} is {found}", at.span
             )
 
-    def word(self, entry: syntax.Entry, words: tuple[str, ...]) -> str:
-        """An enum word, or the same in quotes, whatever its case; the first while it is not known.
+    def word(self, entry: syntax.Entry, words: tuple[str, ...]) -> str | None:
+        """An enum word, or the same in quotes, whatever its case; None while its variable is not known.
 
         Raises:
             UnknownEnum: it is none of `words`.
         """
         value = self._scope.shape(entry.value)
         if value is None:
-            return words[0]
+            return None
         text = value.text if isinstance(value, syntax.Word) else getattr(value, "value", None)
         if isinstance(text, str):
             for word in words:

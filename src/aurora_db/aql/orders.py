@@ -34,7 +34,10 @@ class Orders:
         items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
         return tuple(order for item in items for order in self._orders(item))
 
-    def _orders(self, item: syntax.Value) -> list[plan.Order]:
+    def _orders(self, given: syntax.Value | None) -> list[plan.Order]:
+        item = None if given is None else self._scope.shape(given)
+        if item is None or isinstance(item, syntax.NullLiteral):
+            return []
         match item:
             case syntax.StringLiteral(value=name):
                 return [self._by(name, item, syntax.Word("ASC", span=item.span))]
@@ -118,8 +121,7 @@ class Orders:
         known = self._scope.shape(value)
         if known is None:
             return words[0]
-        value = known
-        text = value.text if isinstance(value, syntax.Word) else getattr(value, "value", None)
+        text = known.text if isinstance(known, syntax.Word) else getattr(known, "value", None)
         if isinstance(text, str) and text.upper() in words:
             return text.upper()
         raise self._scope.fail(UnknownEnum, f"expected {' or '.join(words)}", value.span)

@@ -7,16 +7,17 @@ as parameters.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Annotated, Final
+
+import msgspec
 
 from aurora_db.aql import plan
 from aurora_db.aql.types import INT_MAX, INT_MIN
-from aurora_db.base.codec import decode, encode
-from aurora_db.base.errors import TypeMismatch, ValidationError
+from aurora_db.base.codec import encode
+from aurora_db.base.errors import TypeMismatch
 
 #: What a value of a key may be, as the database stores it.
 Scalar = str | int | float | None
@@ -24,7 +25,6 @@ Scalar = str | int | float | None
 
 def digest(query: plan.Query) -> str:
     """A short text that differs for another collection or another order."""
-    assert not isinstance(query.order, plan.OrderVariable)
     found = [_spelled(one) for one in query.order]
     if query.search is not None and not found:
         found = ["_score"]
@@ -54,8 +54,8 @@ def _named(expression: plan.Expression) -> str:
 
 def written(order: str, values: Sequence[Scalar]) -> str:
     """The cursor of a place: an order's digest, and the values of its keys there."""
-    text = encode([order, *values]).encode()
-    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+    text = binascii.b2a_base64(_ENCODER.encode((order, *values)), newline=False)
+    return text.translate(_TO_URL, b"=").decode()
 
 
 def read(cursor: object, order: str, count: int, argument: str) -> tuple[Scalar, ...]:
@@ -98,19 +98,15 @@ def _decoded(cursor: object) -> tuple[Scalar, ...] | None:
     if not isinstance(cursor, str):
         return None
     try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        found = decode(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error, ValidationError):
+        text = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        return _DECODER.decode(binascii.a2b_base64(text.translate(_FROM_URL, b"+/"))) or None
+    except (ValueError, msgspec.DecodeError):
         return None
-    if not isinstance(found, list) or not found:
-        return None
-    values = cast("list[Any]", found)
-    return tuple(values) if all(map(_is_scalar, values)) else None
 
 
-def _is_scalar(value: Any) -> bool:
-    if isinstance(value, bool):
-        return False
-    if isinstance(value, int):
-        return INT_MIN <= value <= INT_MAX
-    return value is None or isinstance(value, (str, float))
+_ENCODER: Final = msgspec.json.Encoder()
+#: Numbers outside the range of Int are none that a database gave.
+_Int = Annotated[int, msgspec.Meta(ge=INT_MIN, le=INT_MAX)]
+_DECODER: Final = msgspec.json.Decoder(tuple[str | _Int | float | None, ...])
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL: Final = bytes.maketrans(b"-_", b"+/")

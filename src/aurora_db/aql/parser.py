@@ -46,13 +46,13 @@ def parse(text: str) -> Document:
     definitions = [_definition(cursor)]
     while cursor.kind != END:
         definitions.append(_definition(cursor))
-    return Document(tuple(definitions), span=cursor.since(definitions[0].span.start))
+    return Document(tuple(definitions), span=cursor.since(0))
 
 
 def _definition(cursor: Cursor) -> Definition:
     if cursor.kind == "{":
         return parser_operations.operation(cursor)
-    word = cursor.token.text if cursor.kind == NAME else ""
+    word = cursor.text if cursor.kind == NAME else ""
     match word:
         case "query" | "mutation" | "subscription":
             return parser_operations.operation(cursor)
@@ -77,7 +77,7 @@ def _definition(cursor: Cursor) -> Definition:
 
 
 def _alter(cursor: Cursor) -> CollectionAlteration:
-    start = cursor.advance().start
+    start = cursor.advance()
     cursor.one_of("alter", ("collection",))
     return parser_schema.alteration(cursor, start)
 
@@ -85,7 +85,7 @@ def _alter(cursor: Cursor) -> CollectionAlteration:
 def _not_a_definition(cursor: Cursor) -> AqlSyntaxError:
     hint = "a text is made of '{ … }', 'query', 'mutation', 'schema', 'define', 'alter' and 'drop'"
     if cursor.kind == NAME:
-        word = cursor.token.text
+        word = cursor.text
         if word in _MUTATIONS:
             hint = f"write 'mutation {{ {word} … }}'"
         elif word == "collection":

@@ -1,7 +1,11 @@
 """Expressions and templates: computed fields, `expr`, `@computed`.
 
 Precedence is that of JavaScript. Inside an expression `-` is always an operator, so a number that
-the tokenizer read with its sign is parted again where an operand has ended.
+the tokenizer read with its sign is parted again where an operand has ended. Commas mean nothing
+but before a `-` among arguments or items: `round(x, -1)` has two, as everybody would read it.
+
+An expression is a tree of at most `MAX_DEPTH` levels, so that whoever walks over it may recurse. A
+row of `&&` or of `||` is one level, a row of other operators or pipes one for each.
 
 An expression in a string is a text of its own; its errors point at the string it stands in.
 """
@@ -14,7 +18,7 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
-from aurora_db.aql import tokens
+from aurora_db.aql import literals, tokens
 from aurora_db.aql.cursor import Cursor
 from aurora_db.aql.syntax import (
     BooleanLiteral,
@@ -30,50 +34,60 @@ from aurora_db.aql.syntax import (
     Template,
     VariableRef,
 )
-from aurora_db.aql.tokens import BLOCK, END, FLOAT, INT, NAME, STRING, Token
-from aurora_db.base.errors import AqlSyntaxError, Span
+from aurora_db.aql.tokens import END, MAX_NESTING, NAME, STRING
+from aurora_db.base.errors import AqlError, AqlSyntaxError, Span
 
 T = TypeVar("T")
 N = TypeVar("N", bound=Expression)
 
-#: Levels of operators of two operands, the weakest first; and the function each stands for.
-_LEVELS: Final[tuple[dict[str, str], ...]] = (
-    {"||": "or"},
-    {"&&": "and"},
-    {"==": "eq", "!=": "ne"},
-    {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"},
-    {"+": "add", "-": "subtract"},
-    {"*": "multiply", "/": "divide", "%": "mod"},
-)
-_SUM: Final = 4
-_DOUBLED: Final = frozenset(("||", "&&", "==", "!=", ">=", "<="))
-_STRINGS: Final = frozenset((STRING, BLOCK))
-_NUMBERS: Final = frozenset((INT, FLOAT))
+#: Levels of an expression's tree.
+MAX_DEPTH: Final = MAX_NESTING
+#: Operators of two operands: how strongly each binds, and the function it stands for.
+_BINARY: Final[dict[str, tuple[int, str]]] = {
+    "||": (1, "or"),
+    "&&": (2, "and"),
+    "==": (3, "eq"), "!=": (3, "ne"),
+    ">": (4, "gt"), ">=": (4, "gte"), "<": (4, "lt"), "<=": (4, "lte"),
+    "+": (5, "add"), "-": (5, "subtract"),
+    "*": (6, "multiply"), "/": (6, "divide"), "%": (6, "mod"),
+}  # fmt: skip
+#: Up to this strength a row is one call of all its operands.
+_LOGICAL: Final = 2
+_NONE: Final = (0, "")
+_UNARY: Final = {"!": "not", "-": "negate"}
 _PLAIN_NAME: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 
 def expression(cursor: Cursor) -> Expression:
     """The expression that begins with the next token."""
+    outermost = cursor.depth
+    cursor.depth += 1
+    if cursor.depth > MAX_DEPTH:
+        raise _too_deep(cursor, cursor.span(cursor.at))
+    first = cursor.at
     made = _ternary(cursor)
-    while cursor.kind == "|" and _operator(cursor) == "|":
-        made = _pipe(cursor, made)
+    while cursor.kind == "|":
+        made = _pipe(cursor, made, first)
+    cursor.depth = outermost
+    if outermost == 0:
+        _check_depth(cursor, made)
     return made
 
 
-def parse_expression(text: str) -> Expression:
-    """The expression that the whole of `text` is.
+def parse_expression(text: str, depth: int = 0) -> Expression:
+    """The expression that the whole of `text` is; `depth` is that of what it stands in.
 
     Raises:
         AqlSyntaxError: it is none; the place is one in `text`.
     """
-    cursor = Cursor(text)
+    cursor = Cursor(text, depth)
     made = expression(cursor)
     if cursor.kind != END:
-        raise cursor.expected("an operator or the end of the expression")
+        raise cursor.expected("an operator or the end of the expression", cursor.operator_hint())
     return made
 
 
-def parse_template(text: str) -> StringLiteral | Template:
+def parse_template(text: str, depth: int = 0) -> StringLiteral | Template:
     """The template that `text` is: `${expression}` and `$name` are holes.
 
     Raises:
@@ -94,7 +108,7 @@ def parse_template(text: str) -> StringLiteral | Template:
             at = named.end()
         else:
             end = _hole_end(text, hole + 2)
-            made = parse_expression(text[hole + 2 : end])
+            made = parse_expression(text[hole + 2 : end], depth)
             at = end + 1
         if "".join(plain):
             parts.append("".join(plain))
@@ -110,8 +124,16 @@ def parse_template(text: str) -> StringLiteral | Template:
 
 def template(cursor: Cursor) -> StringLiteral | Template:
     """The next token, a string, as a template; its errors point at it."""
-    token = cursor.advance()
-    return placed(inside(cursor, token, parse_template), token.span)
+    at = cursor.at
+    _, made = _inside(cursor, parse_template)
+    return placed(made, cursor.span(at))
+
+
+def expression_inside(cursor: Cursor) -> tuple[str, Expression]:
+    """The next token, a string, and the expression that it holds; errors point at the string."""
+    at = cursor.at
+    text, made = _inside(cursor, parse_expression)
+    return text, placed(made, cursor.span(at))
 
 
 def placed(node: N, span: Span) -> N:
@@ -131,15 +153,15 @@ def placed(node: N, span: Span) -> N:
     return cast("N", msgspec.structs.replace(made, span=span))
 
 
-def inside(cursor: Cursor, token: Token, parse: Callable[[str], T]) -> T:
-    """What `parse` makes of the string that `token` is; errors point at the token."""
+def _inside(cursor: Cursor, parse: Callable[[str, int], T]) -> tuple[str, T]:
+    """The next token, a string, and what `parse` makes of it."""
+    at = cursor.at
+    text = cursor.string()
     # Places in the inner text are none of the outer one.
     try:
-        return parse(tokens.string_value(cursor.source, token))
+        return text, parse(text, cursor.depth)
     except AqlSyntaxError as error:
-        if error.span is None:
-            raise
-        raise cursor.error(error.message, token.span, error.hint) from None
+        raise cursor.error(error.message, cursor.span(at), error.hint) from None
 
 
 def _hole_end(text: str, start: int) -> int:
@@ -165,128 +187,170 @@ def _hole_end(text: str, start: int) -> int:
     )
 
 
-# --- operators ------------------------------------------------------------------------------
+# --- depth ----------------------------------------------------------------------------------
 
 
-def _operator(cursor: Cursor) -> str:
-    """The operator that comes next, of one or two characters that stand together; else ""."""
-    kind = cursor.kind
-    following = cursor.following(1)
-    if kind + following.kind in _DOUBLED and following.start == cursor.token.end:
-        return kind + following.kind
-    return kind if kind not in ("&", "=") else ""
+def _check_depth(cursor: Cursor, made: Expression) -> None:
+    """Refuse a tree of too many levels. It is not known to be shallow yet: no recursion here."""
+    level: list[Expression] = [made]
+    for _ in range(MAX_DEPTH):
+        below: list[Expression] = []
+        for node in level:
+            match node:
+                case CallExpression(arguments=parts) | ListExpression(items=parts):
+                    below += parts
+                case Template(parts=parts):
+                    below += [part for part in parts if not isinstance(part, str)]
+                case _:
+                    pass
+        if not below:
+            return
+        level = below
+    raise _too_deep(cursor, made.span)
 
 
-def _take(cursor: Cursor, operator: str) -> Span:
-    first = cursor.advance()
-    last = cursor.advance() if len(operator) == 2 else first
-    return Span(first.start, last.end)
-
-
-def _pipe(cursor: Cursor, value: Expression) -> Expression:
-    cursor.advance()
-    name = cursor.name("the name of a function after '|'")
-    arguments = _arguments(cursor, name.text) if cursor.kind == "(" else ()
-    return CallExpression(
-        name, (value, *arguments), span=Span(value.span.start, cursor.since(0).end)
+def _too_deep(cursor: Cursor, span: Span) -> AqlError:
+    return cursor.error(
+        f"an expression has more than {MAX_DEPTH} levels",
+        span,
+        "make a part of it a computed field, or part a long row by parentheses",
     )
 
 
+# --- operators ------------------------------------------------------------------------------
+
+
+def _pipe(cursor: Cursor, value: Expression, first: int) -> Expression:
+    cursor.advance()
+    name = cursor.name("the name of a function after '|'")
+    arguments = _arguments(cursor, name.text) if cursor.kind == "(" else ()
+    return CallExpression(name, (value, *arguments), span=cursor.since(first))
+
+
 def _ternary(cursor: Cursor) -> Expression:
-    condition = _level(cursor, 0)
+    first = cursor.at
+    condition = _binary(cursor, 1)
     if cursor.kind != "?":
         return condition
     at = cursor.advance()
     yes = expression(cursor)
     cursor.expect(":", "':' and the other value after '?'")
     no = expression(cursor)
-    return CallExpression(
-        Name("if", span=at.span), (condition, yes, no), "?", span=Span(condition.span.start, no.span.end)
-    )  # fmt: skip
+    name = Name("if", span=cursor.span(at))
+    return CallExpression(name, (condition, yes, no), "?", span=cursor.since(first))
 
 
-def _level(cursor: Cursor, level: int) -> Expression:
-    if level == len(_LEVELS):
-        return _unary(cursor)
-    left = _level(cursor, level + 1)
-    known = _LEVELS[level]
+def _binary(cursor: Cursor, weakest: int) -> Expression:
+    """Operands joined by operators that bind at least as strongly as `weakest`."""
+    first = cursor.at
+    left = _unary(cursor)
+    row: list[Expression] = []
+    last = 0
     while True:
-        if level == _SUM and cursor.kind in _NUMBERS and cursor.token.text[0] == "-":
-            cursor.split_sign()
-        operator = _operator(cursor)
-        if operator not in known:
+        at = cursor.at
+        kind = cursor.kinds[at]
+        signed = kind[0] == "-" and len(kind) > 1
+        operator = "-" if signed else kind
+        strength, function = _BINARY.get(operator, _NONE)
+        if strength < weakest or (operator == "-" and cursor.in_items and cursor.after_comma()):
             return left
-        at = _take(cursor, operator)
-        right = _level(cursor, level + 1)
-        span = Span(left.span.start, right.span.end)
-        left = CallExpression(Name(known[operator], span=at), (left, right), operator, span=span)
+        name = Name(function, span=cursor.tokens.part(at) if signed else cursor.span(at))
+        cursor.at = at if signed else at + 1
+        right = _binary(cursor, strength + 1)
+        # What is in a row of its own operator is one call: nothing else can stand between.
+        if strength == last <= _LOGICAL:
+            row.append(right)
+        else:
+            row, last = [left, right], strength
+        left = CallExpression(name, tuple(row), operator, span=cursor.since(first))
 
 
 def _unary(cursor: Cursor) -> Expression:
-    if cursor.kind not in ("!", "-"):
-        return _primary(cursor)
-    at = cursor.advance()
-    operand = _unary(cursor)
-    name = Name("not" if at.kind == "!" else "negate", span=at.span)
-    return CallExpression(name, (operand,), at.kind, span=Span(at.start, operand.span.end))
+    first = cursor.at
+    while cursor.kinds[cursor.at] in _UNARY:
+        cursor.at += 1
+    last = cursor.at
+    made = _primary(cursor)
+    for at in range(last - 1, first - 1, -1):
+        operator = cursor.kinds[at]
+        name = Name(_UNARY[operator], span=cursor.span(at))
+        made = CallExpression(name, (made,), operator, span=cursor.since(at))
+    return made
 
 
 def _primary(cursor: Cursor) -> Expression:
-    kind = cursor.kind
+    at = cursor.at
+    kind = cursor.kinds[at]
     if kind == NAME:
         return _named(cursor)
-    if kind in _STRINGS:
+    if kind == STRING:
         return template(cursor)
-    if kind == INT:
-        token = cursor.advance()
-        return IntLiteral(tokens.int_value(cursor.source, token), span=token.span)
-    if kind == FLOAT:
-        token = cursor.advance()
-        return FloatLiteral(tokens.float_value(cursor.source, token), span=token.span)
+    if tokens.is_number(kind):
+        cursor.at = at + 1
+        read = literals.number(cursor.tokens, at)
+        span = cursor.span(at)
+        return (
+            IntLiteral(read, span=span) if isinstance(read, int) else FloatLiteral(read, span=span)
+        )
     if kind == "$":
-        start = cursor.advance().start
-        name = cursor.expect(NAME, "the name of a variable after '$'").text
-        return VariableRef(name, span=cursor.since(start))
+        cursor.at = at + 1
+        name = cursor.word("the name of a variable after '$'")
+        return VariableRef(name, span=cursor.since(at))
     if kind == "(":
-        opener = cursor.advance()
+        cursor.at = at + 1
+        around, cursor.in_items = cursor.in_items, False
         made = expression(cursor)
-        cursor.close(")", opener, "an operator", "the parenthesis")
+        cursor.in_items = around
+        cursor.close(")", at, "an operator", "the parenthesis")
         return made
     if kind == "[":
-        opener = cursor.advance()
-        items: list[Expression] = []
-        while cursor.kind not in ("]", END):
-            items.append(expression(cursor))
-        cursor.close("]", opener, "a value", "the list")
-        return ListExpression(tuple(items), span=cursor.since(opener.start))
-    raise cursor.expected("a value in the expression")
+        cursor.at = at + 1
+        items = _items(cursor, "]")
+        cursor.close("]", at, "a value", "the list")
+        return ListExpression(items, span=cursor.since(at))
+    raise cursor.expected("a value in the expression", cursor.operator_hint())
 
 
 def _named(cursor: Cursor) -> Expression:
-    token = cursor.advance()
-    text = token.text
+    at = cursor.advance()
+    text = cursor.texts[at]
     if cursor.kind == "(":
         arguments = _arguments(cursor, text)
-        name = Name(text, span=token.span)
-        return CallExpression(name, arguments, span=cursor.since(token.start))
-    if text in ("true", "false"):
-        return BooleanLiteral(text == "true", span=token.span)
-    if text == "null":
-        return NullLiteral(span=token.span)
+        return CallExpression(cursor.name_at(at), arguments, span=cursor.since(at))
+    if cursor.kind != ".":
+        if text in ("true", "false"):
+            return BooleanLiteral(text == "true", span=cursor.span(at))
+        if text == "null":
+            return NullLiteral(span=cursor.span(at))
     parts = [text]
-    while cursor.kind == ".":
-        cursor.advance()
-        parts.append(cursor.expect(NAME, f"a name after '{text}.'").text)
-    return PathExpression(tuple(parts), span=cursor.since(token.start))
+    while cursor.skip("."):
+        parts.append(cursor.word(f"a name after '{text}.'"))
+    return PathExpression(tuple(parts), span=cursor.since(at))
 
 
 def _arguments(cursor: Cursor, function: str) -> tuple[Expression, ...]:
     opener = cursor.advance()
-    items: list[Expression] = []
-    while cursor.kind not in (")", END):
-        items.append(expression(cursor))
+    items = _items(cursor, ")")
     cursor.close(")", opener, "an argument", f"the arguments of '{function}'")
+    return items
+
+
+def _items(cursor: Cursor, closing: str) -> tuple[Expression, ...]:
+    """Expressions up to the bracket that closes them."""
+    around, cursor.in_items = cursor.in_items, True
+    items: list[Expression] = []
+    while cursor.kind not in (closing, END):
+        items.append(expression(cursor))
+    cursor.in_items = around
     return tuple(items)
 
 
-__all__ = ["expression", "inside", "parse_expression", "parse_template", "placed", "template"]
+__all__ = [
+    "MAX_DEPTH",
+    "expression",
+    "expression_inside",
+    "parse_expression",
+    "parse_template",
+    "placed",
+    "template",
+]

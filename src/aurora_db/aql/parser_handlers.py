@@ -14,7 +14,6 @@ from aurora_db.aql.syntax import (
     HandlerControl,
     HandlerDefinition,
     MutationPart,
-    Name,
     ObjectLiteral,
     RulesDefinition,
     ScheduleControl,
@@ -23,7 +22,7 @@ from aurora_db.aql.syntax import (
     Value,
     Word,
 )
-from aurora_db.aql.tokens import NAME, Token
+from aurora_db.aql.tokens import NAME, STRING
 from aurora_db.base.errors import MissingArgument
 
 _HANDLER_PARTS: Final = ("on", "fields", "where", "action")
@@ -55,7 +54,7 @@ def handler(cursor: Cursor, start: int) -> HandlerDefinition:
     opener = cursor.advance()
     parts = _Parts()
     choice = ", ".join(f"'{part}'" for part in _HANDLER_PARTS)
-    for part in _parts_of(cursor, _HANDLER_PARTS, choice, what):
+    for _, part in _parts_of(cursor, _HANDLER_PARTS, choice, what):
         _handler_part(cursor, part, parts)
     cursor.close("}", opener, choice, what)
     if parts.on is None:
@@ -68,18 +67,12 @@ def handler(cursor: Cursor, start: int) -> HandlerDefinition:
     )  # fmt: skip
 
 
-def _handler_part(cursor: Cursor, part: Token, parts: _Parts) -> None:
-    if part.text == "on":
+def _handler_part(cursor: Cursor, part: str, parts: _Parts) -> None:
+    if part == "on":
         parts.on = _events(cursor)
-    elif part.text == "fields":
-        if cursor.kind != "[":
-            raise cursor.expected("'[' and names of fields after 'fields:'")
-        named = parser_values.list_(cursor, "fields")
-        for item in named.items:
-            if not isinstance(item, (Word, StringLiteral)):
-                raise cursor.error("expected the name of a field in 'fields'", item.span)
-        parts.fields = named.items
-    elif part.text == "where":
+    elif part == "fields":
+        parts.fields = _fields(cursor)
+    elif part == "where":
         if cursor.kind != "{":
             raise cursor.expected("'{' and conditions after 'where:'")
         parts.where = parser_values.object_(cursor, "where")
@@ -87,10 +80,23 @@ def _handler_part(cursor: Cursor, part: Token, parts: _Parts) -> None:
         parts.action = _action(cursor)
 
 
+def _fields(cursor: Cursor) -> tuple[Value, ...]:
+    opener = cursor.expect("[", "'[' and names of fields after 'fields:'")
+    found: list[Value] = []
+    while cursor.kind in (NAME, STRING):
+        at = cursor.at
+        if cursor.kind == STRING:
+            found.append(parser_values.string(cursor))
+        else:
+            found.append(Word(cursor.word("a field"), span=cursor.span(at)))
+    cursor.close("]", opener, "the name of a field", "'fields'")
+    return tuple(found)
+
+
 def _action(cursor: Cursor) -> tuple[MutationPart, ...]:
     if cursor.kind != "{":
         raise cursor.expected("'{' and a mutation after 'action:'")
-    start = cursor.token.start
+    start = cursor.at
     made = parser_operations.mutation_set(cursor, "the action")
     if not made:
         raise cursor.error("expected a mutation in the action, found none", cursor.since(start))
@@ -98,7 +104,7 @@ def _action(cursor: Cursor) -> tuple[MutationPart, ...]:
 
 
 def _events(cursor: Cursor) -> tuple[StringLiteral, ...]:
-    if parser_values.at_string(cursor):
+    if cursor.kind == STRING:
         return (parser_values.string(cursor),)
     hint = "write 'on: \"insert:products\"'"
     if cursor.kind != "[":
@@ -115,9 +121,9 @@ def _events(cursor: Cursor) -> tuple[StringLiteral, ...]:
 
 def quoted(cursor: Cursor, after: str) -> StringLiteral:
     """A name in double quotes, which must stand after `after`."""
-    if parser_values.at_string(cursor):
+    if cursor.kind == STRING:
         return parser_values.string(cursor)
-    hint = f"write '{after} \"{cursor.token.text}\"'" if cursor.kind == NAME else None
+    hint = f"write '{after} \"{cursor.text}\"'" if cursor.kind == NAME else None
     raise cursor.expected(f"a name in double quotes after '{after}'", hint)
 
 
@@ -145,13 +151,13 @@ def schedule(cursor: Cursor, start: int) -> ScheduleDefinition:
     parts: list[Entry] = []
     action: tuple[MutationPart, ...] | None = None
     choice = ", ".join(f"'{part}'" for part in _SCHEDULE_PARTS)
-    for part in _parts_of(cursor, _SCHEDULE_PARTS, choice, what):
-        if part.text == "action":
+    for at, part in _parts_of(cursor, _SCHEDULE_PARTS, choice, what):
+        if part == "action":
             action = _action(cursor)
         else:
-            made = parser_values.value(cursor, part.text)
-            key = Name(part.text, span=part.span)
-            parts.append(Entry(key, made, span=cursor.since(part.start)))
+            key = cursor.name_at(at)
+            made = parser_values.value(cursor, part)
+            parts.append(Entry(key, made, span=cursor.since(at)))
     cursor.close("}", opener, choice, what)
     if action is None:
         raise _absent(cursor, what, "action", "{ enqueueJob(…) }", name)
@@ -169,47 +175,47 @@ def rules(cursor: Cursor, start: int) -> RulesDefinition:
     opener = cursor.advance()
     found: list[Entry] = []
     choice = ", ".join(f"'{part}'" for part in _RULES)
-    for part in _parts_of(cursor, _RULES, choice, what):
-        if not (
-            cursor.kind == "{"
-            or parser_values.at_string(cursor)
-            or cursor.at_word("true")
-            or cursor.at_word("false")
-        ):
+    for at, part in _parts_of(cursor, _RULES, choice, what):
+        if not (cursor.kind in ("{", STRING) or cursor.at_word("true") or cursor.at_word("false")):
             hint = 'write true, false, "authenticated" or {field: {eq: "$auth.id"}}'
-            raise cursor.expected(f"a condition after '{part.text}:'", hint)
-        made = parser_values.value(cursor, part.text)
-        found.append(Entry(Name(part.text, span=part.span), made, span=cursor.since(part.start)))
+            raise cursor.expected(f"a condition after '{part}:'", hint)
+        key = cursor.name_at(at)
+        made = parser_values.value(cursor, part)
+        found.append(Entry(key, made, span=cursor.since(at)))
     cursor.close("}", opener, choice, what)
     return RulesDefinition(name, tuple(found), span=cursor.since(start))
 
 
-def control(cursor: Cursor, word: Token, what: str) -> HandlerControl | ScheduleControl:
+def control(cursor: Cursor, word: int, what: str) -> HandlerControl | ScheduleControl:
     """`enable | disable | backfill | run` and `handler | schedule`, after these words."""
-    name = quoted(cursor, f"{word.text} {what}")
+    verb = cursor.texts[word]
+    name = quoted(cursor, f"{verb} {what}")
     if what == "schedule":
-        return ScheduleControl(word.text, name, span=cursor.since(word.start))
+        return ScheduleControl(verb, name, span=cursor.since(word))
     where: ObjectLiteral | None = None
-    if word.text == "backfill" and cursor.at_word("where"):
+    if verb == "backfill" and cursor.at_word("where"):
         cursor.advance()
         if cursor.kind != "{":
             raise cursor.expected("'{' and conditions after 'where'")
         where = parser_values.object_(cursor, "where")
-    return HandlerControl(word.text, name, where, span=cursor.since(word.start))
+    return HandlerControl(verb, name, where, span=cursor.since(word))
 
 
-def _parts_of(cursor: Cursor, known: tuple[str, ...], choice: str, what: str) -> Iterator[Token]:
-    """The words `known` with their colons, each once, as long as they come."""
+def _parts_of(
+    cursor: Cursor, known: tuple[str, ...], choice: str, what: str
+) -> Iterator[tuple[int, str]]:
+    """The words `known` with their tokens and colons, each once, as long as they come."""
     seen: set[str] = set()
     while cursor.kind == NAME:
-        if cursor.token.text not in known:
+        if cursor.text not in known:
             raise cursor.expected(f"{choice} or '}}' to close {what}", cursor.near(known))
-        part = cursor.advance()
-        if part.text in seen:
-            raise cursor.duplicate(f"'{part.text}'", part.span)
-        seen.add(part.text)
-        cursor.expect(":", f"':' after '{part.text}'")
-        yield part
+        at = cursor.at
+        part = cursor.word("a part")
+        if part in seen:
+            raise cursor.duplicate(f"'{part}'", cursor.span(at))
+        seen.add(part)
+        cursor.expect(":", f"':' after '{part}'")
+        yield at, part
 
 
 def _absent(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aurora_db.aql import parser_handlers, parser_schema, parser_values
+from aurora_db.aql import literals, parser_handlers, parser_schema, parser_values
 from aurora_db.aql.cursor import Cursor
 from aurora_db.aql.syntax import (
     DataMigration,
@@ -18,12 +18,12 @@ from aurora_db.aql.syntax import (
     RulesDrop,
     ScheduleDrop,
 )
-from aurora_db.aql.tokens import FLOAT, INT, NAME
+from aurora_db.aql.tokens import NAME, STRING, is_number
 
 
 def define(cursor: Cursor) -> DefineStatement:
     """`define …`; the next token is the word."""
-    start = cursor.advance().start
+    start = cursor.advance()
     match cursor.one_of("define", parser_schema.DEFINABLE):
         case "collection":
             return parser_schema.collection(cursor, start)
@@ -37,7 +37,7 @@ def define(cursor: Cursor) -> DefineStatement:
 
 def drop(cursor: Cursor) -> DropStatement:
     """`drop …`; the next token is the word."""
-    start = cursor.advance().start
+    start = cursor.advance()
     match cursor.one_of("drop", parser_schema.DEFINABLE):
         case "collection":
             return parser_schema.drop(cursor, start)
@@ -55,32 +55,32 @@ def drop(cursor: Cursor) -> DropStatement:
 def block(cursor: Cursor) -> MigrationBlock:
     """`migrate { … }`; the next token is the word."""
     word = cursor.advance()
-    opener = cursor.expect("{", f"'{{' after '{word.text}'")
+    opener = cursor.expect("{", f"'{{' after '{cursor.texts[word]}'")
     dry_run = False
-    if cursor.at_word("dryRun") and cursor.following(2).kind != "{":
+    if cursor.at_word("dryRun") and cursor.kinds[cursor.at + 2] != "{":
         cursor.advance()
         cursor.expect(":", "':' after 'dryRun'")
         dry_run = cursor.one_of("dryRun:", ("true", "false")) == "true"
     versions: list[MigrationVersion] = []
     seen: set[str] = set()
-    while cursor.kind in (NAME, INT, FLOAT) or parser_values.at_string(cursor):
+    while cursor.kind in (NAME, STRING) or is_number(cursor.kind):
         version = _version(cursor)
         if version.name.text in seen:
             raise cursor.duplicate(f"the version '{version.name.text}'", version.name.span)
         seen.add(version.name.text)
         versions.append(version)
     cursor.close("}", opener, "a version", "the migration")
-    return MigrationBlock(tuple(versions), dry_run, span=cursor.since(word.start))
+    return MigrationBlock(tuple(versions), dry_run, span=cursor.since(word))
 
 
 def _version(cursor: Cursor) -> MigrationVersion:
-    start = cursor.token.start
-    if parser_values.at_string(cursor):
-        quoted = parser_values.string(cursor)
-        name = Name(quoted.value, span=quoted.span)
+    start = cursor.at
+    if cursor.kind == STRING:
+        name = Name(cursor.string(), span=cursor.span(start))
     else:
-        token = cursor.advance()
-        name = Name(token.text, span=token.span)
+        name = cursor.name_at(cursor.advance())
+        if name.text[0] in "-0123456789":
+            literals.number(cursor.tokens, start)
     cursor.expect(":", f"':' after the version '{name.text}'")
     what = f"the version '{name.text}'"
     if cursor.kind != "{":
@@ -95,13 +95,13 @@ def _version(cursor: Cursor) -> MigrationVersion:
 
 def _step(cursor: Cursor) -> MigrationStep:
     known = ("define", "alter", "drop", "migrate")
-    word = cursor.token.text
+    word = cursor.text
     if word == "define":
         return define(cursor)
     if word == "drop":
         return drop(cursor)
     if word == "alter":
-        start = cursor.advance().start
+        start = cursor.advance()
         cursor.one_of("alter", ("collection",))
         return parser_schema.alteration(cursor, start)
     if word == "migrate":
@@ -111,7 +111,7 @@ def _step(cursor: Cursor) -> MigrationStep:
 
 
 def _data(cursor: Cursor) -> DataMigration:
-    start = cursor.advance().start
+    start = cursor.advance()
     cursor.expect_word("data", "migrate")
     cursor.expect_word("in", "migrate data")
     collection = cursor.name("the name of a collection")
@@ -127,7 +127,7 @@ def _data(cursor: Cursor) -> DataMigration:
 def _set(cursor: Cursor) -> DataSet:
     if not cursor.at_word("set"):
         raise cursor.expected("'set' and a field", cursor.near(("set",)))
-    start = cursor.advance().start
+    start = cursor.advance()
     field = cursor.name("the name of a field after 'set'")
     cursor.expect("=", f"'=' and a value after 'set {field.text}'")
     value = parser_values.value(cursor, field.text)

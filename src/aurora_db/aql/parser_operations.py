@@ -9,6 +9,7 @@ from aurora_db.aql import parser_expressions, parser_schema, parser_values
 from aurora_db.aql.cursor import Cursor
 from aurora_db.aql.syntax import (
     Computed,
+    Directive,
     Entry,
     FieldSelection,
     FragmentDefinition,
@@ -23,20 +24,22 @@ from aurora_db.aql.syntax import (
     Value,
     VariableDefinition,
 )
-from aurora_db.aql.tokens import BLOCK, FLOAT, INT, NAME, OPERATORS, STRING, Token
+from aurora_db.aql.tokens import NAME, NUMBER, OPERATORS, STRING, is_number
 from aurora_db.base.errors import Span
 
 MAX_ROOTS: Final = 64
 
 #: Tokens that begin an expression and no field.
-_EXPRESSION_STARTS: Final = frozenset((STRING, BLOCK, INT, FLOAT, "$", "(", "[", "-", "!"))
+_EXPRESSION_STARTS: Final = frozenset((STRING, NUMBER, "$", "(", "[", "-", "!"))
+#: Tokens after which the name before them was a field, and all of it.
+_AFTER_NAME: Final = frozenset((NAME, "}", "..."))
 
 
 def operation(cursor: Cursor) -> Operation:
     """An operation; the next token is its word, or the brace of a bare query."""
-    start = cursor.token.start
-    kind = "query" if cursor.kind == "{" else cursor.advance().text
-    name = cursor.name("") if cursor.kind == NAME else None
+    start = cursor.at
+    kind = "query" if cursor.kind == "{" else cursor.word("an operation")
+    name = cursor.name("the name of the operation") if cursor.kind == NAME else None
     variables = _variables(cursor) if cursor.kind == "(" else ()
     directives = parser_values.directives(cursor)
     what = f"the {kind}" if name is None else f"the {kind} '{name.text}'"
@@ -78,8 +81,8 @@ def _variables(cursor: Cursor) -> tuple[VariableDefinition, ...]:
 
 
 def _variable(cursor: Cursor, seen: set[str]) -> VariableDefinition:
-    start = cursor.advance().start
-    name = cursor.expect(NAME, "the name of a variable after '$'").text
+    start = cursor.advance()
+    name = cursor.word("the name of a variable after '$'")
     if name in seen:
         raise cursor.duplicate(f"the variable '${name}'", cursor.since(start))
     seen.add(name)
@@ -93,7 +96,7 @@ def _variable(cursor: Cursor, seen: set[str]) -> VariableDefinition:
 
 
 def _type_ref(cursor: Cursor, of: str) -> TypeRef:
-    start = cursor.token.start
+    start = cursor.at
     name = ""
     item: TypeRef | None = None
     if cursor.kind == "[":
@@ -101,8 +104,8 @@ def _type_ref(cursor: Cursor, of: str) -> TypeRef:
         item = _type_ref(cursor, of)
         cursor.close("]", opener, "'!'", f"the list type of '${of}'")
     else:
-        name = cursor.expect(NAME, f"the type of '${of}'").text
-    required = cursor.skip("!")
+        name = cursor.word(f"the type of '${of}'")
+    required = cursor.skip_required()
     return TypeRef(name, required, item, span=cursor.since(start))
 
 
@@ -110,33 +113,36 @@ def _type_ref(cursor: Cursor, of: str) -> TypeRef:
 
 
 def _mutation_part(cursor: Cursor) -> MutationPart:
-    following = cursor.following(1).kind
+    first = cursor.at
+    following = cursor.kinds[first + 1]
     if following == "{" and cursor.at_word("schema"):
         return parser_schema.schema_block(cursor)
     if following == "{" and cursor.at_word("transaction"):
         return _transaction(cursor, None)
-    first = cursor.advance()
-    if not cursor.skip(":"):
-        return _field(cursor, first, None)
-    if cursor.kind == NAME and cursor.following(1).kind == "{":
+    if following != ":":
+        return _field(cursor, None)
+    cursor.at = first + 2
+    alias = cursor.name_at(first)
+    if cursor.kinds[cursor.at + 1] == "{":
         if cursor.at_word("transaction"):
             return _transaction(cursor, first)
         if cursor.at_word("schema"):
             raise cursor.error(
                 "a schema block takes no alias",
-                Span(first.start, cursor.token.end),
+                Span(first, cursor.at, cursor.tokens),
                 "write 'schema { … }'",
             )
     if cursor.kind != NAME:
-        raise cursor.expected(f"a mutation after the alias '{first.text}'")
-    return _field(cursor, cursor.advance(), first)
+        raise cursor.expected(f"a mutation after the alias '{alias.text}'")
+    return _field(cursor, first)
 
 
-def _transaction(cursor: Cursor, alias: Token | None) -> TransactionBlock:
+def _transaction(cursor: Cursor, alias: int | None) -> TransactionBlock:
     word = cursor.advance()
-    start = word.start if alias is None else alias.start
     parts = mutation_set(cursor, "the transaction")
-    return TransactionBlock(parts, _name_of(alias), span=cursor.since(start))
+    if alias is None:
+        return TransactionBlock(parts, span=cursor.since(word))
+    return TransactionBlock(parts, cursor.name_at(alias), span=cursor.since(alias))
 
 
 # --- selections -----------------------------------------------------------------------------
@@ -144,7 +150,7 @@ def _transaction(cursor: Cursor, alias: Token | None) -> TransactionBlock:
 
 def fragment(cursor: Cursor) -> FragmentDefinition:
     """`fragment name on collection { … }`; the next token is the word."""
-    start = cursor.advance().start
+    start = cursor.advance()
     if cursor.at_word("on"):
         raise cursor.expected("the name of the fragment before 'on'")
     name = cursor.name("the name of the fragment")
@@ -159,25 +165,32 @@ def fragment(cursor: Cursor) -> FragmentDefinition:
 
 
 def _selection_set(cursor: Cursor, what: str) -> tuple[Selection, ...]:
+    kinds, texts, places = cursor.kinds, cursor.texts, cursor.tokens
     opener = cursor.advance()
     selections: list[Selection] = []
-    while True:
-        if cursor.kind == NAME:
+    while (kind := kinds[at := cursor.at]) != "}":
+        if kind == NAME and kinds[at + 1] in _AFTER_NAME:
+            # By far the most: a name alone.
+            cursor.at = at + 1
+            span = Span(at, at, places)
+            selections.append(FieldSelection(Name(texts[at], span=span), span=span))
+        elif kind == NAME:
             selections.append(_selection(cursor))
-        elif cursor.kind == "...":
+        elif kind == "...":
             selections.append(_spread(cursor))
         else:
             break
-    # "--" and "//" are meant as comments, and have their own hint.
-    if selections and cursor.kind in OPERATORS and cursor.following(1).kind not in ("-", "/"):
+    if kind == "}":
+        cursor.at += 1
+        return tuple(selections)
+    if selections and kind in OPERATORS:
         hint = "a computed field needs an alias, as 'total: price * qty'"
         raise cursor.expected(f"a field or '}}' to close {what}", hint)
-    cursor.close("}", opener, "a field", what)
-    return tuple(selections)
+    raise cursor.unclosed("}", opener, "a field", what)
 
 
 def _spread(cursor: Cursor) -> FragmentSpread | InlineFragment:
-    start = cursor.advance().start
+    start = cursor.advance()
     if cursor.kind == NAME and not cursor.at_word("on"):
         name = cursor.name("the name of a fragment after '...'")
         directives = parser_values.directives(cursor)
@@ -194,69 +207,65 @@ def _spread(cursor: Cursor) -> FragmentSpread | InlineFragment:
 
 
 def _selection(cursor: Cursor) -> Selection:
-    if cursor.following(1).kind != ":":
-        return _field(cursor, cursor.advance(), None)
-    first = cursor.advance()
-    cursor.advance()
+    at = cursor.at
+    if cursor.kinds[at + 1] != ":":
+        return _field(cursor, None)
+    cursor.at = at + 2
     if _is_expression(cursor):
         made = parser_expressions.expression(cursor)
         directives = parser_values.directives(cursor)
-        alias = Name(first.text, span=first.span)
-        return Computed(alias, made, directives, span=cursor.since(first.start))
+        return Computed(cursor.name_at(at), made, directives, span=cursor.since(at))
     if cursor.kind != NAME:
-        raise cursor.expected(f"a field after the alias '{first.text}'")
-    return _field(cursor, cursor.advance(), first)
+        raise cursor.expected(f"a field after the alias '{cursor.texts[at]}'")
+    return _field(cursor, at)
 
 
-def _field(cursor: Cursor, name: Token, alias: Token | None) -> FieldSelection:
+def _field(cursor: Cursor, alias: int | None) -> FieldSelection:
+    """A field; the next token is its name, `alias` the token of its alias."""
+    kinds = cursor.kinds
+    at = cursor.at
+    text = cursor.texts[at]
+    cursor.at = at + 1
     arguments: tuple[Entry, ...] = ()
+    directives: tuple[Directive, ...] = ()
     selection: tuple[Selection, ...] | None = None
-    if cursor.kind == "(":
-        arguments = parser_values.arguments(cursor, name.text)
-    directives = parser_values.directives(cursor)
-    if cursor.kind == "{":
-        selection = _selection_set(cursor, f"the selection of '{name.text}'")
-    start = name.start if alias is None else alias.start
+    if kinds[cursor.at] == "(":
+        arguments = parser_values.arguments(cursor, text)
+    if kinds[cursor.at] == "@":
+        directives = parser_values.directives(cursor)
+    if kinds[cursor.at] == "{":
+        selection = _selection_set(cursor, f"the selection of '{text}'")
     return FieldSelection(
-        Name(name.text, span=name.span),
-        _name_of(alias),
+        Name(text, span=Span(at, at, cursor.tokens)),
+        None if alias is None else cursor.name_at(alias),
         arguments,
         directives,
         selection,
-        span=cursor.since(start),
+        span=cursor.since(at if alias is None else alias),
     )
 
 
 def _is_expression(cursor: Cursor) -> bool:
     """Whether what follows an alias is an expression that is not a plain name."""
-    if cursor.kind in _EXPRESSION_STARTS:
+    kind = cursor.kind
+    if kind in _EXPRESSION_STARTS or is_number(kind):
         return True
-    if cursor.kind != NAME:
+    if kind != NAME:
         return False
-    following = cursor.following(1)
-    kind = following.kind
-    if kind == "(":
+    following = cursor.kinds[cursor.at + 1]
+    if following == "(":
         return _is_call(cursor)
-    if kind == "=":
-        return cursor.following(2).kind == "="
-    return kind in OPERATORS or (kind in (INT, FLOAT) and following.text[0] == "-")
+    # `a -5` is a subtraction.
+    return following in OPERATORS or (following[:1] == "-" and is_number(following))
 
 
 def _is_call(cursor: Cursor) -> bool:
     """Whether the parenthesis after the next name opens the arguments of a function."""
-    first, second = cursor.following(2), cursor.following(3)
-    if first.kind == ")":
+    at, kinds = cursor.at, cursor.kinds
+    if kinds[at + 2] == ")":
         # `now()` and `uuid()` compute; any other field may have an empty list of arguments.
-        return cursor.token.text in ("now", "uuid")
-    if first.kind != NAME:
-        return True
-    if second.kind == "=":
-        return cursor.following(4).kind == "="
-    return second.kind != ":"
-
-
-def _name_of(token: Token | None) -> Name | None:
-    return None if token is None else Name(token.text, span=token.span)
+        return cursor.text in ("now", "uuid") or kinds[at + 3] in OPERATORS
+    return kinds[at + 2] != NAME or kinds[at + 3] != ":"
 
 
 def _check_roots(cursor: Cursor, roots: Sequence[MutationPart | Selection]) -> None:

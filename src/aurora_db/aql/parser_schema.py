@@ -18,7 +18,6 @@ from aurora_db.aql.syntax import (
     FieldDefinition,
     FieldType,
     ModifyField,
-    Name,
     RenameField,
     SchemaBlock,
     SchemaStatement,
@@ -34,7 +33,7 @@ _ACTIONS: Final = ("add", "drop", "rename", "modify")
 
 def schema_block(cursor: Cursor) -> SchemaBlock:
     """`schema { … }`; the next token is the word."""
-    start = cursor.advance().start
+    start = cursor.advance()
     opener = cursor.expect("{", "'{' after 'schema'")
     statements: list[SchemaStatement] = []
     while cursor.kind == NAME:
@@ -80,22 +79,22 @@ def if_not_exists(cursor: Cursor) -> bool:
 
 
 def _statement(cursor: Cursor) -> SchemaStatement:
-    word = cursor.token.text
+    word = cursor.text
     if word not in ("define", "alter", "drop"):
         hint = cursor.near(("define", "alter", "drop"))
         if word == "collection":
             hint = "write 'define collection'"
         raise cursor.expected("'define', 'alter', 'drop' or '}' in the schema block", hint)
     first = cursor.advance()
-    if cursor.kind == NAME and cursor.token.text in DEFINABLE[1:]:
-        hint = f"write '{word} {cursor.token.text}' outside of the schema block"
+    if cursor.kind == NAME and cursor.text in DEFINABLE[1:]:
+        hint = f"write '{word} {cursor.text}' outside of the schema block"
         raise cursor.expected(f"'collection' after '{word}' in a schema block", hint)
     cursor.expect_word("collection", word)
     if word == "alter":
-        return alteration(cursor, first.start)
+        return alteration(cursor, first)
     if word == "drop":
-        return drop(cursor, first.start)
-    return collection(cursor, first.start)
+        return drop(cursor, first)
+    return collection(cursor, first)
 
 
 def drop(cursor: Cursor, start: int) -> CollectionDrop:
@@ -123,7 +122,7 @@ def alteration(cursor: Cursor, start: int) -> CollectionAlteration:
     actions: list[AlterAction] = []
     choice = "'add', 'drop', 'rename', 'modify'"
     while cursor.kind == NAME:
-        if cursor.token.text not in _ACTIONS:
+        if cursor.text not in _ACTIONS:
             raise cursor.expected(f"{choice} or '}}' to close {what}", cursor.near(_ACTIONS))
         actions.append(_action(cursor))
     cursor.close("}", opener, choice, what)
@@ -131,20 +130,20 @@ def alteration(cursor: Cursor, start: int) -> CollectionAlteration:
 
 
 def _action(cursor: Cursor) -> AlterAction:
-    word = cursor.advance()
-    start = word.start
-    if word.text in ("add", "drop") and cursor.kind == "@@":
+    start = cursor.at
+    word = cursor.word("an action")
+    if word in ("add", "drop") and cursor.kind == "@@":
         rule = _rule(cursor)
-        made = AddRule if word.text == "add" else DropRule
+        made = AddRule if word == "add" else DropRule
         return made(rule, span=cursor.since(start))
     if cursor.kind != NAME:
-        raise cursor.expected(f"the name of a field after '{word.text}'")
-    if word.text == "add":
+        raise cursor.expected(f"the name of a field after '{word}'")
+    if word == "add":
         return AddField(_field(cursor, set()), span=cursor.since(start))
-    if word.text == "modify":
+    if word == "modify":
         return ModifyField(_field(cursor, set()), span=cursor.since(start))
     name = cursor.name("the name of a field")
-    if word.text == "drop":
+    if word == "drop":
         return DropField(name, span=cursor.since(start))
     cursor.expect_word("to", f"rename {name.text}")
     to = cursor.name("the new name of the field after 'to'")
@@ -152,7 +151,7 @@ def _action(cursor: Cursor) -> AlterAction:
 
 
 def _rule(cursor: Cursor) -> TableRule:
-    start = cursor.advance().start
+    start = cursor.advance()
     name = cursor.name("the name of a rule after '@@'")
     if cursor.kind != "(":
         raise cursor.expected(f"'(' after '@@{name.text}'", f"write '@@{name.text}(fields: [a])'")
@@ -161,13 +160,14 @@ def _rule(cursor: Cursor) -> TableRule:
 
 
 def _field(cursor: Cursor, seen: set[str]) -> FieldDefinition:
-    token = cursor.advance()
-    text = token.text
+    start = cursor.at
+    name = cursor.name("a field")
+    text = name.text
     if text in seen:
-        raise cursor.duplicate(f"the field '{text}'", token.span)
+        raise cursor.duplicate(f"the field '{text}'", name.span)
     seen.add(text)
     if cursor.kind != ":":
-        hint = f"write '{text}: {cursor.token.text}'" if cursor.kind == NAME else None
+        hint = f"write '{text}: {cursor.text}'" if cursor.kind == NAME else None
         raise cursor.expected(f"':' and a type after the field '{text}'", hint)
     cursor.advance()
     type_ = _type(cursor, text)
@@ -175,18 +175,17 @@ def _field(cursor: Cursor, seen: set[str]) -> FieldDefinition:
     if cursor.skip("="):
         default = parser_values.constant(cursor, text)
     directives = parser_values.directives(cursor)
-    name = Name(text, span=token.span)
-    return FieldDefinition(name, type_, default, directives, span=cursor.since(token.start))
+    return FieldDefinition(name, type_, default, directives, span=cursor.since(start))
 
 
 def _type(cursor: Cursor, of: str) -> FieldType:
-    start = cursor.token.start
+    start = cursor.at
     name = ""
     words: tuple[Value, ...] = ()
     item: FieldType | None = None
     fields: tuple[FieldDefinition, ...] | None = None
     if cursor.kind == NAME:
-        name = cursor.advance().text
+        name = cursor.word("a type")
         if cursor.kind == "(":
             words = _words(cursor, name, start)
     elif cursor.kind == "[":
@@ -197,13 +196,13 @@ def _type(cursor: Cursor, of: str) -> FieldType:
         fields = _inline(cursor, of)
     else:
         raise cursor.expected(f"the type of '{of}'")
-    required = cursor.skip("!")
+    required = cursor.skip_required()
     return FieldType(name, required, words, item, fields, span=cursor.since(start))
 
 
 def _words(cursor: Cursor, name: str, start: int) -> tuple[Value, ...]:
     opener = cursor.advance()
-    words = parser_values.values(cursor, ")", opener, f"the type '{name}'", name)
+    words = parser_values.values(cursor, ")", opener, "the type", name)
     if name.lower() != "enum":
         raise cursor.error(
             f"the type '{name}' takes no values", cursor.since(start), "only 'Enum(…)' does"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aurora_db.aql import parser_expressions, tokens
+from aurora_db.aql import literals, parser_expressions, tokens
 from aurora_db.aql.cursor import Cursor
 from aurora_db.aql.syntax import (
     BooleanLiteral,
@@ -22,31 +22,35 @@ from aurora_db.aql.syntax import (
     VariableRef,
     Word,
 )
-from aurora_db.aql.tokens import BLOCK, FLOAT, INT, NAME, STRING, Token
+from aurora_db.aql.tokens import NAME, NUMBER, STRING
+from aurora_db.base.errors import Span
 
-_STRINGS: Final = frozenset((STRING, BLOCK))
-_STARTS: Final = frozenset((STRING, BLOCK, NAME, INT, FLOAT, "$", "[", "{"))
+_STARTS: Final = frozenset((STRING, NAME, NUMBER, "$", "[", "{"))
 
 
 def value(cursor: Cursor, of: str) -> Value:
     """Any value; `of` says whose, for the error."""
-    kind = cursor.kind
-    if kind in _STRINGS:
-        return string(cursor)
-    if kind == NAME:
-        return _word(cursor)
-    if kind == INT:
-        token = cursor.advance()
-        return IntLiteral(tokens.int_value(cursor.source, token), span=token.span)
-    if kind == "$":
-        return _variable(cursor)
+    at = cursor.at
+    kind = cursor.kinds[at]
     if kind == "{":
         return object_(cursor, of)
+    if kind == "$":
+        return _variable(cursor)
+    if kind == NAME:
+        return _word(cursor)
+    if kind == STRING:
+        return string(cursor)
     if kind == "[":
         return list_(cursor, of)
-    if kind == FLOAT:
-        token = cursor.advance()
-        return FloatLiteral(tokens.float_value(cursor.source, token), span=token.span)
+    if kind == NUMBER or tokens.is_number(kind):
+        cursor.at = at + 1
+        read = literals.number(cursor.tokens, at)
+        span = Span(at, at, cursor.tokens)
+        return (
+            FloatLiteral(read, span=span)
+            if type(read) is float
+            else IntLiteral(int(read), span=span)
+        )
     raise cursor.expected(f"a value of '{of}'")
 
 
@@ -64,67 +68,81 @@ def constant(cursor: Cursor, of: str) -> Value:
 
 def string(cursor: Cursor) -> StringLiteral:
     """A string or block string; the next token is one."""
-    token = cursor.advance()
-    return StringLiteral(tokens.string_value(cursor.source, token), span=token.span)
+    at = cursor.at
+    return StringLiteral(cursor.string(), span=Span(at, at, cursor.tokens))
 
 
-def at_string(cursor: Cursor) -> bool:
-    """Whether a string or block string comes next."""
-    return cursor.kind in _STRINGS
-
-
-def values(cursor: Cursor, closing: str, opener: Token, what: str, of: str) -> tuple[Value, ...]:
-    """Values up to the bracket `closing`, which is taken too."""
+def values(cursor: Cursor, closing: str, opener: int, what: str, of: str) -> tuple[Value, ...]:
+    """Values of `what` of `of`, up to the bracket `closing`, which is taken too."""
     items: list[Value] = []
-    while cursor.kind in _STARTS:
+    kinds = cursor.kinds
+    while (kind := kinds[cursor.at]) != closing:
+        if kind not in _STARTS and not tokens.is_number(kind):
+            break
         items.append(value(cursor, of))
-    cursor.close(closing, opener, "a value", what)
+    if kind != closing:
+        raise cursor.unclosed(closing, opener, "a value", f"{what} '{of}'")
+    cursor.at += 1
     return tuple(items)
 
 
 def list_(cursor: Cursor, of: str) -> ListLiteral:
     """`[a, b]`; the next token is the bracket."""
     opener = cursor.advance()
-    items = values(cursor, "]", opener, f"the list of '{of}'", of)
-    return ListLiteral(items, span=cursor.since(opener.start))
+    items = values(cursor, "]", opener, "the list of", of)
+    return ListLiteral(items, span=cursor.since(opener))
 
 
 def object_(cursor: Cursor, of: str) -> ObjectLiteral:
     """`{a: 1, "b.c": 2}`; the next token is the brace."""
-    opener = cursor.advance()
+    kinds, texts, places = cursor.kinds, cursor.texts, cursor.tokens
+    opener = cursor.at
+    at = cursor.at = opener + 1
     entries: list[Entry] = []
-    seen: set[str] = set()
-    while cursor.kind == NAME or cursor.kind in _STRINGS:
-        if cursor.kind == NAME:
-            token = cursor.advance()
-            key = Name(token.text, span=token.span)
+    while (kind := kinds[at]) != "}":
+        if kind == NAME:
+            cursor.at = at + 1
+            key = Name(texts[at], span=Span(at, at, places))
+        elif kind == STRING:
+            key = Name(cursor.string(), span=Span(at, at, places))
         else:
-            quoted = string(cursor)
-            key = Name(quoted.value, span=quoted.span)
-        entries.append(_entry(cursor, key, seen, "key"))
-    cursor.close("}", opener, "a key", f"the object of '{of}'")
-    return ObjectLiteral(tuple(entries), span=cursor.since(opener.start))
+            break
+        if kinds[at + 1] != ":":
+            raise cursor.expected(f"':' after the key '{tokens.shorten(key.text)}'")
+        cursor.at = at + 2
+        made = value(cursor, key.text)
+        entries.append(Entry(key, made, span=Span(at, cursor.at - 1, places)))
+        at = cursor.at
+    if kind != "}":
+        raise cursor.unclosed("}", opener, "a key", f"the object of '{of}'")
+    cursor.at += 1
+    if len(entries) > 1:
+        _check_duplicates(cursor, entries, "key")
+    return ObjectLiteral(tuple(entries), span=Span(opener, cursor.at - 1, places))
 
 
 def arguments(cursor: Cursor, owner: str) -> tuple[Entry, ...]:
     """`(name: value, …)`; the next token is the parenthesis."""
+    kinds = cursor.kinds
     opener = cursor.advance()
     entries: list[Entry] = []
-    seen: set[str] = set()
-    while cursor.kind == NAME:
-        token = cursor.advance()
-        entries.append(_entry(cursor, Name(token.text, span=token.span), seen, "argument"))
-    cursor.close(")", opener, "an argument", f"the arguments of '{owner}'")
+    while (kind := kinds[cursor.at]) == NAME:
+        entries.append(_argument(cursor))
+    if kind != ")":
+        raise cursor.unclosed(")", opener, "an argument", f"the arguments of '{owner}'")
+    cursor.at += 1
+    if len(entries) > 1:
+        _check_duplicates(cursor, entries, "argument")
     return tuple(entries)
 
 
 def directives(cursor: Cursor) -> tuple[Directive, ...]:
     """As many `@name(…)` as come next."""
-    if cursor.kind != "@":
+    if cursor.kinds[cursor.at] != "@":
         return ()
     found: list[Directive] = []
     while cursor.kind == "@":
-        start = cursor.advance().start
+        start = cursor.advance()
         name = cursor.name("the name of a directive after '@'")
         named: tuple[Entry, ...] = ()
         positional: tuple[Value, ...] = ()
@@ -140,60 +158,71 @@ def _directive_arguments(
     opener = cursor.advance()
     entries: list[Entry] = []
     positional: list[Value] = []
-    seen: set[str] = set()
-    while cursor.kind in _STARTS:
-        if cursor.kind == NAME and cursor.following(1).kind in (":", "="):
-            token = cursor.advance()
-            entries.append(_entry(cursor, Name(token.text, span=token.span), seen, "argument"))
+    while (kind := cursor.kind) in _STARTS or tokens.is_number(kind):
+        if kind == NAME and cursor.kinds[cursor.at + 1] in (":", "="):
+            entries.append(_argument(cursor))
         else:
             positional.append(value(cursor, directive))
     cursor.close(")", opener, "an argument", f"the arguments of '@{directive}'")
+    _check_duplicates(cursor, entries, "argument")
     return tuple(entries), tuple(positional)
 
 
-def _entry(cursor: Cursor, key: Name, seen: set[str], kind: str) -> Entry:
-    text = key.text
-    if text in seen:
-        raise cursor.duplicate(f"the {kind} '{tokens.shorten(text)}'", key.span)
-    seen.add(text)
-    if cursor.kind != ":":
-        raise cursor.expected(f"':' after the {kind} '{tokens.shorten(text)}'")
-    cursor.advance()
+def _argument(cursor: Cursor) -> Entry:
+    at = cursor.at
+    text = cursor.texts[at]
+    cursor.at = at + 1
+    if cursor.kinds[at + 1] != ":":
+        raise cursor.expected(f"':' after the argument '{text}'")
+    cursor.at = at + 2
     made = value(cursor, text)
-    return Entry(key, made, span=cursor.since(key.span.start))
+    places = cursor.tokens
+    return Entry(Name(text, span=Span(at, at, places)), made, span=Span(at, cursor.at - 1, places))
+
+
+def _check_duplicates(cursor: Cursor, entries: list[Entry], kind: str) -> None:
+    """Refuse what stands twice."""
+    seen = {entry.key.text for entry in entries}
+    if len(seen) == len(entries):
+        return
+    for entry in entries:
+        text = entry.key.text
+        if text not in seen:
+            raise cursor.duplicate(f"the {kind} '{tokens.shorten(text)}'", entry.key.span)
+        seen.remove(text)
 
 
 def _word(cursor: Cursor) -> Value:
-    token = cursor.advance()
-    text = token.text
+    at = cursor.at
+    text = cursor.texts[at]
+    cursor.at = at + 1
+    span = Span(at, at, cursor.tokens)
     if text in {"true", "false"}:
-        return BooleanLiteral(text == "true", span=token.span)
+        return BooleanLiteral(text == "true", span=span)
     if text == "null":
-        return NullLiteral(span=token.span)
+        return NullLiteral(span=span)
     if text == "expr" and cursor.kind == "(":
-        return _expression(cursor, token)
-    return Word(text, span=token.span)
+        return _expression(cursor, at)
+    return Word(text, span=span)
 
 
-def _expression(cursor: Cursor, word: Token) -> ExpressionLiteral:
+def _expression(cursor: Cursor, word: int) -> ExpressionLiteral:
     opener = cursor.advance()
-    if cursor.kind not in _STRINGS:
+    if cursor.kind != STRING:
         raise cursor.expected("an expression in double quotes in 'expr(…)'", 'write expr("a + b")')
-    quoted = cursor.advance()
-    text = tokens.string_value(cursor.source, quoted)
-    made = parser_expressions.inside(cursor, quoted, parser_expressions.parse_expression)
+    text, made = parser_expressions.expression_inside(cursor)
     cursor.close(")", opener, "one string", "'expr('")
-    made = parser_expressions.placed(made, quoted.span)
-    return ExpressionLiteral(text, made, span=cursor.since(word.start))
+    return ExpressionLiteral(text, made, span=cursor.since(word))
 
 
 def _variable(cursor: Cursor) -> VariableRef:
-    start = cursor.advance().start
-    name = cursor.expect(NAME, "the name of a variable after '$'").text
+    start = cursor.advance()
+    name = cursor.word("the name of a variable after '$'")
+    if cursor.kinds[cursor.at] != ".":
+        return VariableRef(name, span=Span(start, start + 1, cursor.tokens))
     path: list[str] = []
-    while cursor.kind == ".":
-        cursor.advance()
-        path.append(cursor.expect(NAME, f"a name after '${name}.'").text)
+    while cursor.skip("."):
+        path.append(cursor.word(f"a name after '${name}.'"))
     return VariableRef(name, tuple(path), span=cursor.since(start))
 
 
@@ -210,7 +239,6 @@ def _first_variable(made: Value) -> VariableRef | None:
 
 __all__ = [
     "arguments",
-    "at_string",
     "constant",
     "directives",
     "list_",

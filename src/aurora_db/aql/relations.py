@@ -13,7 +13,6 @@ from aurora_db.aql import plan, suggest, syntax, types
 from aurora_db.aql.catalog import Collection, Field, Relation
 from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import (
-    AqlError,
     MissingArgument,
     SchemaError,
     Span,
@@ -123,15 +122,7 @@ def _check(
         )
     else:
         return
-    raise refused(scope, f"the relation '{field.name}' {problem}", span, hint)
-
-
-def refused(scope: Scope, message: str, span: Span | None, hint: str | None) -> SchemaError:
-    """A refused relation, with its line in the message."""
-    shown = AqlError(message, source=scope.text, span=span)
-    return SchemaError(
-        message + (f" (line {shown.line})" if shown.line and span else ""), hint=hint
-    )
+    raise scope.fail(SchemaError, f"the relation '{field.name}' {problem}", span, hint)
 
 
 def _is_unique(collection: Collection, field: Field) -> bool:

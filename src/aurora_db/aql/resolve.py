@@ -6,14 +6,24 @@ text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
-from aurora_db.aql import directives, handlers, plan, relations, suggest, syntax, system
+from aurora_db.aql import (
+    directives,
+    handlers,
+    introspect,
+    migrations,
+    plan,
+    rules,
+    schedules,
+    schema,
+    suggest,
+    syntax,
+    system,
+)
 from aurora_db.aql.catalog import Catalog, Collection
-from aurora_db.aql.conditions import Conditions, resolve_where
-from aurora_db.aql.define import Definitions
-from aurora_db.aql.expressions import check_computed
+from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.queries import Queries
 from aurora_db.aql.values import Scope, bind, declare, value_of
@@ -94,6 +104,8 @@ def _fragments(
     document: syntax.Document, text: str, catalog: Catalog
 ) -> dict[str, syntax.FragmentDefinition]:
     found: dict[str, syntax.FragmentDefinition] = {}
+    if len(document.definitions) == 1:
+        return found
     scope = Scope(text, {})
     for one in document.definitions:
         if not isinstance(one, syntax.FragmentDefinition):
@@ -129,17 +141,7 @@ def _all_used(
 
 def _after(catalog: Catalog, roots: tuple[plan.Part, ...]) -> Catalog:
     """The catalog with what an operation defines, for the operations after it."""
-    made = {
-        one.collection.name: one.collection
-        for root in roots
-        if isinstance(root, plan.DefineSchema)
-        for one in root.statements
-        if isinstance(one, plan.DefineCollection)
-        and not (one.if_not_exists and one.collection.name in catalog.collections)
-    }
-    if not made:
-        return catalog
-    return Catalog({**catalog.collections, **made}, catalog.handlers, catalog.version)
+    return schema.after_parts(catalog, roots)
 
 
 def collection_named(name: str, catalog: Catalog | None) -> Collection:
@@ -174,7 +176,7 @@ class _Resolver:
         self._catalog = catalog
         self._fragments = fragments
         self._known = known
-        self._scope = Scope(text, {}, catalog)
+        self._scope = Scope(text, {}, catalog=catalog)
 
     @property
     def used_fragments(self) -> set[str]:
@@ -202,22 +204,25 @@ class _Resolver:
             case syntax.FragmentDefinition():
                 raise AssertionError("a fragment is no operation")
             case syntax.MigrationBlock():
-                raise self._scope.unsupported("migrations are", node.span)
-            case (
-                syntax.HandlerControl()
-                | syntax.ScheduleDefinition()
-                | syntax.ScheduleDrop()
-                | syntax.ScheduleControl()
-                | syntax.RulesDefinition()
-                | syntax.RulesDrop()
-            ):
-                raise self._scope.unsupported("this definition is", node.span)
+                return _bare("migration", migrations.block(node, self._text))
+            case syntax.HandlerControl():
+                return _bare("handler", handlers.control(node, self._text))
+            case syntax.ScheduleDefinition():
+                return _bare("schedule", schedules.define(node, self._text, self._catalog))
+            case syntax.ScheduleDrop():
+                return _bare("schedule", plan.DropSchedule(node.name.value, node.if_exists))
+            case syntax.ScheduleControl():
+                return _bare("schedule", plan.ControlSchedule(node.name.value, node.verb))
+            case syntax.RulesDefinition():
+                return _bare("rules", rules.define(node, self._text, self._catalog))
+            case syntax.RulesDrop():
+                return _bare("rules", plan.DropRules(node.collection.text, node.if_exists))
 
     # --- operations -------------------------------------------------------------------------
 
     def _operation(self, node: syntax.Operation) -> plan.Operation:
         declared = declare(node.variables, self._text)
-        self._scope = Scope(self._text, declared, self._catalog, self._fragments, self._known)
+        self._scope = Scope(self._text, declared, self._fragments, self._known, self._catalog)
         explain = directives.of_operation(self._scope, node.directives)
         if node.kind == "query":
             fields = directives.fields_of(self._scope, node.roots, "Query")
@@ -254,7 +259,7 @@ class _Resolver:
             )
         return found
 
-    def _query(self, root: directives.Field) -> plan.Query:
+    def _query(self, root: directives.Field) -> plan.Query | plan.Introspection:
         if isinstance(root, syntax.Computed):
             raise self._scope.fail(
                 UnknownField,
@@ -264,7 +269,7 @@ class _Resolver:
             )
         name = root.name.text
         if name == "__schema":
-            raise self._scope.unsupported("introspection is", root.name.span)
+            return introspect.introspection(self._scope, root)
         collection = self._collection(name, root.name.span)
         arguments = self._scope.arguments(
             f"the collection '{name}'", root.arguments, QUERY_ARGUMENTS, LATER_QUERY
@@ -274,57 +279,10 @@ class _Resolver:
     # --- definitions ------------------------------------------------------------------------
 
     def _schema(self, node: syntax.SchemaBlock, key: str) -> plan.DefineSchema:
-        definitions: list[plan.SchemaStatement] = []
-        names: list[str] = []
-        for statement in node.statements:
-            if not isinstance(statement, syntax.CollectionDefinition):
-                raise self._scope.unsupported("altering and dropping are", statement.span)
-            if statement.name.text in names:
-                raise self._scope.fail(
-                    DuplicateAlias,
-                    f"the collection '{statement.name.text}' is defined twice here",
-                    statement.name.span,
-                )
-            collection = Definitions(self._scope, self._catalog).collection(statement, names)
-            names.append(collection.name)
-            definitions.append(plan.DefineCollection(collection, statement.if_not_exists))
-        self._check_relations(node, definitions)
-        return plan.DefineSchema(key, tuple(definitions))
-
-    def _check_relations(
-        self, node: syntax.SchemaBlock, definitions: Sequence[plan.SchemaStatement]
-    ) -> None:
-        """Relations may lead to what stands later in the block, so they are checked at its end."""
-        made = {
-            one.collection.name: one.collection
-            for one in definitions
-            if isinstance(one, plan.DefineCollection)
-            and not (one.if_not_exists and one.collection.name in self._catalog.collections)
-        }
-        known = {**self._catalog.collections, **made}
-        for statement in node.statements:
-            if isinstance(statement, syntax.CollectionDefinition) and statement.name.text in made:
-                spans = {field.name.text: field.span for field in statement.fields}
-                relations.check(self._scope, made[statement.name.text], known, spans)
-        self._check_computed(node, made, known)
-
-    def _check_computed(
-        self,
-        node: syntax.SchemaBlock,
-        made: Mapping[str, Collection],
-        known: Mapping[str, Collection],
-    ) -> None:
-        scope = Scope(self._text, {})
-        scope.collections = known
-        for statement in node.statements:
-            if isinstance(statement, syntax.CollectionDefinition) and statement.name.text in made:
-                spans = {
-                    field.name.text: one.positional[0].span
-                    for field in statement.fields
-                    for one in field.directives
-                    if one.name.text == "computed" and one.positional
-                }
-                check_computed(scope, made[statement.name.text], Conditions, spans)
+        made = schema.Schemas(self._scope, self._catalog).block(node, key)
+        # Later parts of the same mutation may use what it defines.
+        self._catalog = schema.after_parts(self._catalog, (made,))
+        return made
 
 
 def _bare(kind: str, root: plan.Part) -> plan.Operation:

@@ -5,23 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import plan, suggest, syntax, types
+from aurora_db.aql import plan, relations, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.directives import fields_of
+from aurora_db.aql.operators import name_of
+from aurora_db.aql.orders import Orders, amount
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import (
+    TypeMismatch,
+    UnknownCollection,
     UnknownField,
 )
 
 #: Words of queries that this version does not have, in a selection.
 LATER: Final = frozenset({
-    "lookup", "_explain", "_created",
+    "_explain", "_created",
 })  # fmt: skip
 #: Words that stand in the selection of a query, not among the fields of a document.
 OF_QUERIES: Final = frozenset({
     "aggregate", "groupBy", "downsample", "windowFunc", "edges", "nodes", "pageInfo", "totalCount",
 })  # fmt: skip
+#: Arguments of the documents that refer here, every spelling.
+MANY: Final = {
+    "where": "where", "filter": "where", "orderBy": "orderBy", "limit": "limit", "first": "limit",
+    "offset": "offset", "skip": "offset", "via": "via",
+}  # fmt: skip
+LOOKUP: Final = {
+    **{name: meant for name, meant in MANY.items() if name != "via"},
+    "collection": "collection", "localField": "localField", "foreignField": "foreignField",
+}  # fmt: skip
 
 
 def key_of(selection: syntax.FieldSelection) -> str:
@@ -32,14 +45,19 @@ def key_of(selection: syntax.FieldSelection) -> str:
 def everything(
     collection: Collection, catalog: Catalog | None = None
 ) -> tuple[plan.Output | plan.Computed, ...]:
-    """All declared fields, without `_rev`; `catalog` for computed ones that go over relations."""
-    return _everything(collection, Scope("", {}, catalog))
+    """All declared fields, without `_rev` and without those that are `@private`.
+
+    `catalog` is for computed ones that go over relations.
+    """
+    return _everything(collection, Scope("", {}, catalog=catalog))
 
 
 def _everything(collection: Collection, scope: Scope) -> tuple[plan.Output | plan.Computed, ...]:
     conditions = Conditions(collection, scope)
     declared = tuple(
-        _shown(f.name, plan.Path(f, (), f.type), conditions) for f in collection.fields
+        _shown(f.name, plan.Path(f, (), f.type), conditions)
+        for f in collection.fields
+        if not f.private
     )
     if not collection.flexible:
         return declared
@@ -50,6 +68,21 @@ def _shown(key: str, path: plan.Path, conditions: Conditions) -> plan.Output | p
     if path.field is None or path.field.computed is None:
         return plan.Output(key, path)
     return plan.Computed(key, conditions.expressions().expanded(path))
+
+
+def _key(scope: Scope, conditions: Conditions, entry: syntax.Entry) -> plan.Path:
+    """A value that documents are looked up by."""
+    path = conditions.path(
+        relations.word(scope, entry), syntax.Name(entry.key.text, span=entry.value.span)
+    )
+    if path.type is not None and path.type.name in types.JSON_KINDS:
+        raise scope.fail(
+            TypeMismatch,
+            f"'{name_of(path)}' is {types.type_name(path.type)}, by which nothing can be looked up",
+            entry.value.span,
+            "use a field of a plain type, or a path into it",
+        )
+    return path
 
 
 class Selections:
@@ -79,13 +112,18 @@ class Selections:
         name = selection.name.text
         if name in ("_score", "_snippet"):
             return self._of_search(selection)
+        related = self._related(self._synonyms.get(name, name), selection)
+        if related is not None:
+            return related
         if name in LATER:
             raise self._scope.unsupported(f"'{name}' is", selection.name.span)
         if name in OF_QUERIES:
             raise self._scope.fail(
-                UnknownField, f"'{name}' stands in a query only", selection.name.span
-            )
-        self._scope.arguments(f"the field '{name}'", selection.arguments, {})
+                UnknownField, f"'{name}' stands in a query only", selection.name.span,
+                f"select it in a query of its own: {{ {self._collection.name} {{ {name} … }} }}",
+            )  # fmt: skip
+        if selection.arguments:
+            self._scope.arguments(f"the field '{name}'", selection.arguments, {})
         path = self._conditions.path(self._synonyms.get(name, name), selection.name)
         shown = _shown(key_of(selection), path, self._conditions)
         if selection.selection:
@@ -97,6 +135,68 @@ class Selections:
             inner = self._inside(path, selection.selection)
             return plan.Output(key_of(selection), path, inner)
         return shown
+
+    # --- other documents ---
+
+    def _related(self, name: str, selection: syntax.FieldSelection) -> plan.One | plan.Many | None:
+        """The selection on related documents; None where it is not one."""
+        field = self._collection.field(name)
+        if field is not None:
+            hop = relations.hop(self._scope, field) if selection.selection else None
+            if hop is None:
+                return None
+            self._scope.arguments(f"the relation '{name}'", selection.arguments, {})
+            inner = Selections(hop.collection, self._scope)
+            return plan.One(key_of(selection), hop, inner.outputs(selection.selection))
+        if name == "lookup":
+            return self._lookup(selection)
+        via = next((one for one in selection.arguments if one.key.text == "via"), None)
+        link = relations.back(self._scope, self._collection, name, via, selection.name.span)
+        if link is None:
+            return None
+        owner = f"the relation '{name}'"
+        return self._many(selection, link, self._scope.arguments(owner, selection.arguments, MANY))
+
+    def _lookup(self, selection: syntax.FieldSelection) -> plan.Many:
+        given = self._scope.arguments("lookup", selection.arguments, LOOKUP)
+        named = {
+            name: self._scope.needed("lookup", given, name, selection.name.span)
+            for name in ("collection", "localField", "foreignField")
+        }
+        name = relations.word(self._scope, named["collection"])
+        collection = self._scope.collections.get(name)
+        if collection is None:
+            raise self._scope.fail(
+                UnknownCollection, f"no collection named '{name}'", named["collection"].value.span,
+                suggest.hint(name, self._scope.collections),
+            )  # fmt: skip
+        theirs = Conditions(collection, self._scope)
+        local = _key(self._scope, self._conditions, named["localField"])
+        foreign = _key(self._scope, theirs, named["foreignField"])
+        if not relations.comparable(local, foreign):
+            assert local.type is not None
+            assert foreign.type is not None
+            raise self._scope.fail(
+                TypeMismatch,
+                f"'{name_of(local)}' is {types.type_name(local.type)}, but '{name}.{name_of(foreign)}' is {types.type_name(foreign.type)}",
+                named["foreignField"].value.span,
+            )  # fmt: skip
+        return self._many(selection, plan.Link(collection, local, foreign), given)
+
+    def _many(
+        self, selection: syntax.FieldSelection, link: plan.Link, given: Mapping[str, syntax.Entry]
+    ) -> plan.Many:
+        inner = Selections(link.collection, self._scope)
+        query = plan.Query(
+            key=key_of(selection),
+            collection=link.collection,
+            outputs=inner.outputs(selection.selection),
+            where=inner.where(given),
+            order=Orders(link.collection, self._scope).order(given.get("orderBy")),
+            limit=amount(self._scope, given.get("limit")),
+            offset=amount(self._scope, given.get("offset")),
+        )
+        return plan.Many(query.key, link, query)
 
     def _of_search(self, selection: syntax.FieldSelection) -> plan.Score | plan.Snippet:
         scope, name = self._scope, selection.name.text
@@ -133,7 +233,8 @@ class Selections:
         """A part of an inline object, of each in a list of them, or of a JSON object."""
         if isinstance(selection, syntax.Computed):
             raise self._scope.unsupported("computed parts of objects are", selection.span)
-        self._scope.arguments(f"the field '{selection.name.text}'", selection.arguments, {})
+        if selection.arguments:
+            self._scope.arguments(f"the field '{selection.name.text}'", selection.arguments, {})
         type = path.type
         if type is not None and type.name == "List" and type.item is not None:
             type = type.item
@@ -151,7 +252,7 @@ class Selections:
                 )  # fmt: skip
             below = known[name]
         here = plan.Path(path.field, (*path.keys, name), below, path.row)
-        parts = self._inside(here, selection.selection or ())
+        parts = self._inside(here, selection.selection) if selection.selection else ()
         return plan.Output(key_of(selection), here, parts)
 
     # --- conditions ---

@@ -100,21 +100,22 @@ class Series:
         scope = self._scope
         given = scope.arguments("downsample", field.arguments, DOWNSAMPLE)
         interval = scope.needed("downsample", given, "interval", field.name.span)
-        word = "avg"
+        word: str | None = "avg"
         if "aggregation" in given:
             word = self._operands.word(given["aggregation"], tuple(AGGREGATIONS))
         name, value = "", None
-        if "field" in given or "expr" in given or word != "count":
-            name, value = self._operands.of("downsample", given, AGGREGATIONS[word], field.name)
-        fill = "NONE" if "fill" not in given else self._operands.word(given["fill"], FILLS)
+        if "field" in given or "expr" in given or word not in ("count", None):
+            wants = ANY if word is None else AGGREGATIONS[word]
+            name, value = self._operands.of("downsample", given, wants, field.name)
+        fill = None if "fill" not in given else self._operands.word(given["fill"], FILLS)
         return plan.Downsample(
             key=key_of(field),
             time=self._time(given.get("time"), field),
             interval=interval_of(interval, scope),
             value=value,
             keys=self._keys(field, name, valued=value is not None),
-            aggregation=word,
-            fill=fill,
+            aggregation=word or "count",
+            fill=fill or "NONE",
             timezone=None if "timezone" not in given else zone_of(given["timezone"], scope),
         )
 
@@ -181,8 +182,11 @@ class Series:
         entry = scope.needed("windowFunc", given, "function", field.name.span)
         function = self._operands.word(entry, tuple(FUNCTIONS))
         of = None
-        if function != "rowNumber":
-            _, of = self._operands.of(function, given, FUNCTIONS[function], field.name)
+        if function not in ("rowNumber", None) or "field" in given or "expr" in given:
+            wants = ANY if function is None else FUNCTIONS[function]
+            _, of = self._operands.of(function or "windowFunc", given, wants, field.name)
+        # While the function is not known, the rest is checked as that of one that takes everything.
+        function = function or "lag"
         self._refuse_of_row_number(function, given)
         size = self._size(function, given, field)
         partition = (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like `name`, whatever its case, or None."""
+    import difflib  # noqa: PLC0415 - for errors only
+
     by_fold = {one.casefold(): one for one in known}
     found = difflib.get_close_matches(name.casefold(), by_fold, 1, 0.6)
     return by_fold[found[0]] if found else None

@@ -45,11 +45,21 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
         _collection("_job_errors", """
             job_id:ID attempt:Int at:DateTime error:String traceback:String worker:ID after_completion:Boolean
         """),
-        _collection("_handlers", "name:String definition:JSON created_at:DateTime"),
-        _collection("_collections", "name:String definition:JSON created_at:DateTime"),
+        _collection("_handlers", """
+            name:String enabled:Boolean compiled:String fired:Int failed:Int last_at:DateTime
+            definition:JSON created_at:DateTime
+        """),
+        _collection("_schedules", """
+            name:String enabled:Boolean next_at:DateTime last_at:DateTime definition:JSON created_at:DateTime
+        """),
+        _collection("_migrations", """
+            version:String checksum:String status:String applied_at:DateTime statements:String
+        """),
+        _collection("_collections", "name:String definition:JSON rules:JSON created_at:DateTime"),
         _collection("_workers", """
             id:ID host:String pid:Int threads:Int types:JSON started_at:DateTime heartbeat_at:DateTime
         """),
+        _collection("_consumers", "name:String position:Int lost:Boolean created_at:DateTime seen_at:DateTime"),
         _collection("_changes", "seq:Int collection:String op:String id:ID before:JSON after:JSON at:DateTime"),
     )
 })  # fmt: skip

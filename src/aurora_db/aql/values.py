@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
 from aurora_db.aql import plan, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Type
+from aurora_db.aql.results import Shape, missing
 from aurora_db.base.errors import (
     AqlError,
     DuplicateArgument,
@@ -18,10 +19,15 @@ from aurora_db.base.errors import (
     TypeMismatch,
     UndefinedVariable,
     UnknownArgument,
+    UnknownField,
     UnknownType,
     Unsupported,
     UnusedVariable,
 )
+
+_PLAIN: Final = frozenset((
+    syntax.IntLiteral, syntax.StringLiteral, syntax.FloatLiteral, syntax.BooleanLiteral,
+))  # fmt: skip
 
 
 class Scope:
@@ -34,20 +40,23 @@ class Scope:
         self,
         text: str,
         declared: Mapping[str, plan.VariableDeclaration],
-        catalog: Catalog | None = None,
         fragments: Mapping[str, syntax.FragmentDefinition] = MappingProxyType({}),
         known: Mapping[str, Any] | None = None,
+        catalog: Catalog | None = None,
     ) -> None:
         self.text = text
         self.declared = declared
-        #: What relations lead to.
-        self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
         self.fragments = fragments
         self.known = known
+        #: What relations lead to.
+        self.collections: Mapping[str, Collection] = {} if catalog is None else catalog.collections
+        #: How many conditions there are so far.
+        self.comparisons = 0
         self.used: set[str] = set()
         self.used_fragments: set[str] = set()
-        #: Keys of earlier parts of the mutation, which `$key.field` may read.
-        self.parts: set[str] = set()
+        #: Earlier parts of the mutation, by their key, which `$key.field` may read: what is
+        #: known of their results.
+        self.parts: dict[str, Shape | None] = {}
         #: Who may run the operation.
         self.access: list[plan.Access] = []
         #: Variables that decide what the plan is, beside what it is given.
@@ -93,6 +102,9 @@ class Scope:
 
     def value(self, value: syntax.Value) -> plan.Value:
         """The plan's value; a variable counts as used."""
+        if type(value) in _PLAIN:
+            # Most values are, and `match` would try everything else before.
+            return plan.Constant(literal(value))
         match value:
             case syntax.VariableRef(name=name, path=path):
                 return self._variable(value, name, path)
@@ -108,6 +120,11 @@ class Scope:
                         {name: cast("plan.Constant", one).value for name, one in pairs}
                     )
                 return plan.ObjectValue(pairs)
+            case syntax.ExpressionLiteral():
+                raise self.fail(
+                    TypeMismatch, "an expression cannot stand here", value.span,
+                    "expressions are values in the data of an update",
+                )  # fmt: skip
             case _:
                 return plan.Constant(literal(value))
 
@@ -118,7 +135,9 @@ class Scope:
             if path:
                 raise self.unsupported("paths into variables are", value.span)
             self.used.add(name)
-        elif not (path and name in self.parts):
+        elif name in self.parts:
+            self._result(value, name, path)
+        else:
             known = [*self.declared, *self.parts]
             raise self.fail(
                 UndefinedVariable,
@@ -129,6 +148,22 @@ class Scope:
         declaration = self.declared.get(name)
         known = declaration is not None and declaration.checked
         return plan.Variable(name, path, declaration.type if declaration and known else None)
+
+    def _result(self, value: syntax.VariableRef, name: str, path: tuple[str, ...]) -> None:
+        """Refuse a path that the result of an earlier part cannot have."""
+        found = missing(self.parts[name], path) if path else ("", list(self.parts[name] or ()))
+        if found is None:
+            return
+        step, known = found
+        hint = f"write ${name}.{known[0]}" if known else "it is a value without fields"
+        raise self.fail(
+            UnknownField,
+            f"the result of '{name}' has no field '{step}'"
+            if path
+            else f"'${name}' is a whole result; one of its fields is a value",
+            value.span,
+            suggest.hint(step, known, f"it has {', '.join(known)}" if path and known else hint),
+        )
 
     def finish(self, operation: syntax.Operation) -> None:
         """Refuse declared variables that nothing uses."""
@@ -144,7 +179,7 @@ class Scope:
     def arguments(
         self,
         owner: str,
-        given: Iterable[syntax.Entry],
+        given: Sequence[syntax.Entry],
         allowed: Mapping[str, str],
         absent: Iterable[str] = (),
     ) -> dict[str, syntax.Entry]:
@@ -153,6 +188,8 @@ class Scope:
         `absent` are arguments of the language that this version does not have.
         """
         found: dict[str, syntax.Entry] = {}
+        if not given:
+            return found
         missing = frozenset(absent)
         for entry in given:
             name = entry.key.text
@@ -210,6 +247,8 @@ def literal(value: syntax.Value) -> Any:
             return {entry.key.text: literal(entry.value) for entry in entries}
         case syntax.VariableRef(name=name):
             raise UndefinedVariable(f"the variable '${name}' cannot stand here")
+        case syntax.ExpressionLiteral(text=text):
+            raise TypeMismatch(f"the expression '{text}' cannot stand here")
 
 
 def syntax_of(value: Any) -> syntax.Value:
@@ -247,14 +286,23 @@ def value_of(
         case plan.Variable(name=name, path=()):
             return variables.get(name)
         case plan.Variable(name=name, path=path):
-            found: Any = (results or {}).get(name)
-            for key in path:
-                found = found.get(key) if isinstance(found, Mapping) else None
-            return found
+            return _at((results or {}).get(name), path)
         case plan.ListValue(items=items):
             return [value_of(item, variables, results) for item in items]
         case plan.ObjectValue(items=pairs):
             return {name: value_of(one, variables, results) for name, one in pairs}
+        case plan.Computation():
+            # Computed for each document, by the statement.
+            return value
+
+
+def _at(found: Any, path: tuple[str, ...]) -> Any:
+    """What stands at a path of a result; of a list, what stands there in each element."""
+    for n, key in enumerate(path):
+        if isinstance(found, (list, tuple)):
+            return [_at(one, path[n:]) for one in cast("Iterable[Any]", found)]
+        found = cast("Any", found).get(key) if isinstance(found, Mapping) else None
+    return found
 
 
 # --- variables ------------------------------------------------------------------------------
@@ -302,9 +350,9 @@ def _type_of(ref: syntax.TypeRef, text: str) -> tuple[Type, bool]:
         return Type(
             name="List", item=Type(name=item.name, required=ref.item.required, item=item.item)
         ), checked
-    name = types.ALIASES.get(ref.name.lower())
-    if name is not None and name != "Enum":
-        return Type(name=name), True
+    named = types.named(ref.name)
+    if named is not None and named.name != "Enum":
+        return named, True
     if ref.name.endswith(("Filter", "Input", "OrderBy", "Enum")):
         return Type(name="Any"), False
     known = [one for one in types.NAMES if one != "Enum"]

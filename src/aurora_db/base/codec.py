@@ -9,11 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from aurora_db.base.errors import ValidationError
+from aurora_db.base.errors import TypeMismatch, ValidationError
+
+T = TypeVar("T")
 
 
 def timestamp(instant: dt.datetime) -> str:
@@ -92,7 +94,19 @@ def plain(value: object) -> Any:
     return decode(encode(value))
 
 
+def convert(document: Any, type: type[T]) -> T:
+    """`document` as a record: a dataclass, a `msgspec.Struct` or a TypedDict.
+
+    Raises:
+        TypeMismatch: it is no such record.
+    """
+    try:
+        return msgspec.convert(document, type)
+    except msgspec.ValidationError as error:
+        raise TypeMismatch(f"the document is no '{type.__name__}': {error}") from error
+
+
 _ENCODER = msgspec.json.Encoder(enc_hook=_hook)
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
-__all__ = ["decode", "encode", "instant", "plain", "seconds", "timestamp"]
+__all__ = ["convert", "decode", "encode", "instant", "plain", "seconds", "timestamp"]

@@ -7,17 +7,20 @@
     │   ├── UnknownType UnknownFunction UnknownFragment FragmentCycle UnknownEnum
     │   ├── UndefinedVariable UnusedVariable DuplicateArgument DuplicateAlias MissingArgument
     │   ├── TypeMismatch MissingWhere
+    │   ├── SchemaError              a definition is refused
+    │   │   └── HandlerInvalid       … of an event handler
     │   ├── SecurityError            a pattern could run too long
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
     ├── UniqueViolation              a unique value exists already
+    ├── Conflict                     another revision than the one demanded
+    ├── ForeignKeyViolation          a relation would lead nowhere
     ├── NotFound                     (LookupError) what must be there is not
-    ├── SchemaError                  a definition is refused
-    │   └── HandlerInvalid           … of an event handler
+    ├── MigrationError               a version was changed after it was applied, or comes too late
     ├── JobError
-    │   ├── PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
+    │   ├── UnknownJobType PayloadInvalid JobFailed JobCancelled LeaseLost WorkersDisabled
     ├── Busy Timeout                 retryable; Timeout is a TimeoutError
-    ├── TransactionError AccessDenied Unauthenticated
+    ├── TransactionError AccessDenied Unauthenticated SubscriptionClosed
     ├── MissingDependency            (ImportError) an optional package
     └── DatabaseCorrupt DatabaseClosed VersionTooNew ReadOnly DiskFull TooLarge
 
@@ -27,14 +30,9 @@ Three questions need no string matching: who fixes it (the class), may I retry
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-
-class Span(NamedTuple):
-    """A range of characters in a text, end exclusive."""
-
-    start: int
-    end: int
+from aurora_db.base.span import Span
 
 
 class AuroraError(Exception):
@@ -77,7 +75,7 @@ class AqlError(AuroraError):
         span: Span | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
-        self.span = span
+        self.span = None if span is None else span.counted()
         self.line: int | None = None
         self.column: int | None = None
         self.excerpt: str | None = None
@@ -255,16 +253,54 @@ class UniqueViolation(AuroraError):
         self.fields = fields
 
 
+class Conflict(AuroraError):
+    """A document has another revision than `ifRev` demands; HTTP 409.
+
+    `current` is its revision now, 0 where no such document exists. Retryable: read it again and
+    decide anew.
+    """
+
+    code = "conflict"
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str | None = None, current: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.current = current
+
+
+class ForeignKeyViolation(AuroraError):
+    """A relation would lead nowhere: `fields` hold it, `value` is what they would refer to."""
+
+    code = "foreign_key_violation"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        fields: tuple[str, ...] = (),
+        value: object = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.fields = fields
+        self.value = value
+
+
 class NotFound(AuroraError, LookupError):
     """What the verb demands does not exist."""
 
     code = "not_found"
 
 
-class SchemaError(AuroraError):
-    """A definition is refused; the message says what differs or breaks."""
+class SchemaError(AqlError):
+    """A definition is refused; the message says what differs or breaks.
+
+    It has a place in the text where the text is at fault. Where documents are, `ids` are those of
+    the first of them.
+    """
 
     code = "schema"
+    ids: tuple[str, ...] = ()
 
 
 class HandlerInvalid(SchemaError):
@@ -273,10 +309,22 @@ class HandlerInvalid(SchemaError):
     code = "handler_invalid"
 
 
+class MigrationError(AuroraError):
+    """A migration is refused: an applied version was changed, or one comes too late."""
+
+    code = "migration"
+
+
 class JobError(AuroraError):
     """Root of what goes wrong with jobs."""
 
     code = "job"
+
+
+class UnknownJobType(JobError):
+    """No job handler is registered for this type here."""
+
+    code = "unknown_job_type"
 
 
 class PayloadInvalid(JobError):
@@ -339,6 +387,12 @@ class Unauthenticated(AuroraError):
     """Only somebody known may do this, and nobody was named."""
 
     code = "unauthenticated"
+
+
+class SubscriptionClosed(AuroraError):
+    """The subscription was closed; nothing comes any more."""
+
+    code = "closed"
 
 
 class MissingDependency(AuroraError, ImportError):

@@ -1,4 +1,4 @@
-"""Records that users hold: jobs and what a worker says of itself. Frozen."""
+"""Records that users hold: jobs, versions, and what a worker says of itself. Frozen."""
 
 from __future__ import annotations
 
@@ -74,6 +74,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cause: dict[str, Any] | None = None
 
 
+class MigrationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one version: `status` is "applied" or "skipped", `steps` how many ran."""
+
+    version: str
+    status: str
+    steps: int = 0
+
+
 class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     """The queue by status, and what this process does.
 
@@ -88,6 +96,29 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     completed: int
     failed: int
     rescued: int
+
+
+class ImportFailure(msgspec.Struct, frozen=True):
+    """A document of a file that was not imported: the line it begins on, and why."""
+
+    line: int
+    reason: str
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import did. `failed` are the first thousand failures, `failed_count` is how many there were."""
+
+    imported: int
+    skipped: int
+    failed: tuple[ImportFailure, ...] = ()
+    failed_count: int = 0
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something wrong with a file: where, "file" or a collection, and what."""
+
+    place: str
+    message: str
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 from collections.abc import Callable
@@ -20,9 +19,11 @@ from aurora_db.jobs.handlers import Handler
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
-from aurora_db.store.port import finish
+from aurora_db.store.port import Port, finish
 
 if TYPE_CHECKING:
+    import asyncio
+
     # The façades are above this floor; they are only named here, for type checkers.
     from aurora_db.aio import AsyncTransaction
     from aurora_db.database import Transaction
@@ -132,6 +133,12 @@ class Completing:
         self._block: AbstractContextManager[Held] | None = None
         self._async_block: AbstractAsyncContextManager[Held] | None = None
         self.committed = False
+
+    @property
+    def port(self) -> Port:
+        """The open transaction, for what runs on this floor."""
+        assert self._held is not None
+        return self._held.port
 
     def _set_result(self, value: object) -> None:
         self._result = encode(value)

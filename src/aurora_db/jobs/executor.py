@@ -24,6 +24,7 @@ from aurora_db.jobs.context import Attempt, Bench, JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, Handler, Retry, Snooze, check_payload
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.sql.statement import Batch
+from aurora_db.store import causes
 
 logger = logging.getLogger("aurora_db.jobs")
 
@@ -46,6 +47,7 @@ def run(bench: Bench, attempt: Attempt) -> Settlement | None:
     """Run a sync handler; None when the job was completed by its own transaction, or lost."""
     handler, job = attempt.handler, attempt.job
     context: JobContext | None = None
+    causes.CURRENT.set(job.id)
     try:
         payload = decode(job.payload)
         if handler.takes_job:
@@ -54,12 +56,15 @@ def run(bench: Bench, attempt: Attempt) -> Settlement | None:
         return _returned(context, job, result)
     except BaseException as error:  # noqa: BLE001 - the border between the handler and the worker
         return _raised(bench, handler, job, context, error)
+    finally:
+        causes.CURRENT.set(None)
 
 
 async def run_async(bench: Bench, attempt: Attempt) -> Settlement | None:
-    """Run an async handler on the current event loop."""
+    """Run an async handler on the current event loop, in a task of its own."""
     handler, job = attempt.handler, attempt.job
     context: JobContext | None = None
+    causes.CURRENT.set(job.id)
     try:
         payload = decode(job.payload)
         if handler.takes_job:

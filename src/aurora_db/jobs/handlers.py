@@ -1,16 +1,14 @@
 """The registry of job handlers: which Python does which job type, and with which payload.
 
-A handler is looked at once, when it is registered: whether it is async, whether it takes the
-payload, the job, or both, and which type its payload has.
+A handler is looked at once, when it is registered (`signature.py`).
 """
 
 from __future__ import annotations
 
-import inspect
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -162,9 +160,10 @@ class Jobs:
         Raises:
             JobError: the type has a handler, or the function cannot be one.
         """
+        from aurora_db.jobs import signature  # noqa: PLC0415 - who only enqueues does without
 
         def register(function: Callable[P, R]) -> RegisteredJob[P, R]:
-            handler = look_at(
+            handler = signature.look_at(
                 type, function, retries=retries, queue=queue, timeout=timeout, backoff=backoff
             )
             self._add(handler)
@@ -178,24 +177,9 @@ class Jobs:
         Raises:
             JobError: the type has a handler, or this cannot be one.
         """
-        if inspect.isclass(handler):
-            raise JobError(
-                f"'{handler.__name__}' is a class", hint=f"register an object: {handler.__name__}()"
-            )
-        handle = getattr(handler, "handle", None)
-        if handle is None:
-            self._add(look_at(type, cast("Callable[..., Any]", handler)))
-            return
-        self._add(
-            Handler(
-                type=type,
-                call=handle,
-                is_async=inspect.iscoroutinefunction(handle),
-                takes_payload=False,
-                takes_job=True,
-                convert=None,
-            )
-        )
+        from aurora_db.jobs import signature  # noqa: PLC0415 - who only enqueues does without
+
+        self._add(signature.look_at_object(type, handler))
 
     def _add(self, handler: Handler) -> None:
         if handler.type in self._handlers:
@@ -288,88 +272,3 @@ def check_payload(handler: Handler, payload: object) -> Any:
             f"the payload of '{handler.type}' does not match its type: {error}",
             hint="enqueue what the handler's annotation says",
         ) from error
-
-
-def look_at(
-    type: str,
-    function: Callable[..., Any],
-    *,
-    retries: int | None = None,
-    queue: str | None = None,
-    timeout: float | timedelta | None = None,
-    backoff: object = None,
-) -> Handler:
-    """What a worker must know of `function`.
-
-    Raises:
-        JobError: it cannot be a handler.
-    """
-    if not callable(function):
-        raise JobError(
-            f"the handler of '{type}' is not a function", hint="decorate a def or async def"
-        )
-    parameters = [
-        one
-        for one in inspect.signature(function).parameters.values()
-        if one.default is one.empty or _is_job(one)
-    ]
-    if any(one.kind not in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters):
-        raise _wrong_shape(type)
-    takes_job = bool(parameters) and _is_job(parameters[-1])
-    rest = parameters[:-1] if takes_job else parameters
-    if len(rest) > 1:
-        raise _wrong_shape(type)
-    policy = cast("timing.Policy", backoff) if callable(backoff) else None
-    return Handler(
-        type=type,
-        call=function,
-        is_async=inspect.iscoroutinefunction(function),
-        takes_payload=bool(rest),
-        takes_job=takes_job,
-        convert=_converter(function, rest[0], type) if rest else None,
-        retries=None if retries is None else requests.attempts(retries),
-        queue=queue,
-        backoff=None if backoff is None or policy is not None else timing.backoff(backoff),
-        policy=policy,
-        timeout=None if timeout is None else requests.limit(timeout),
-    )
-
-
-def _is_job(parameter: inspect.Parameter) -> bool:
-    annotation = parameter.annotation
-    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return parameter.name == "job" or name.rpartition(".")[2] == "JobContext"
-
-
-def _wrong_shape(type: str) -> JobError:
-    return JobError(
-        f"the handler of '{type}' takes parameters that a worker cannot give",
-        hint="write def handler(payload), def handler(payload, job) or def handler(job)",
-    )
-
-
-def _converter(
-    function: Callable[..., Any], parameter: inspect.Parameter, type: str
-) -> Callable[[Any], Any] | None:
-    annotation: Any = parameter.annotation
-    if isinstance(annotation, str):
-        try:
-            annotation = eval(annotation, getattr(function, "__globals__", {}))  # noqa: S307 - the handler's own annotation
-        except NameError as error:
-            raise JobError(
-                f"the payload type of '{type}' is not known: {error}",
-                hint="define or import the type at the top of the module",
-            ) from error
-    if annotation in (parameter.empty, Any, object, dict, Mapping):
-        return None
-    validate = getattr(annotation, "model_validate", None)
-    if validate is not None:
-        return cast("Callable[[Any], Any]", validate)
-    try:
-        msgspec.json.Decoder(annotation)
-    except TypeError as error:
-        raise JobError(
-            f"the payload type of '{type}' cannot be checked: {error}",
-            hint="use dict, a dataclass, a TypedDict, a msgspec.Struct or a pydantic model",
-        ) from error
-    return lambda value: msgspec.convert(value, annotation)

@@ -17,10 +17,11 @@ from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import queue, upkeep
+from aurora_db.jobs import queue, reactions, upkeep
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
+from aurora_db.jobs.reactions import React
 from aurora_db.jobs.slots import Slots
 from aurora_db.store import process
 from aurora_db.store.engine import Engine
@@ -69,7 +70,13 @@ class Pump:
     """The thread that claims and settles for the slots of this process."""
 
     def __init__(
-        self, engine: Engine, registry: Jobs, bench: Bench, threads: int, poll_interval: float
+        self,
+        engine: Engine,
+        registry: Jobs,
+        react: React,
+        bench: Bench,
+        threads: int,
+        poll_interval: float,
     ) -> None:
         self.id = new_id()
         self.rescued = 0
@@ -91,12 +98,12 @@ class Pump:
         self._next_limits = now
         self._next_complaint = now
         self._lock = WorkerLock(engine.folder, self.id, threads)
-        engine.write(
-            partial(upkeep.register, worker=self.id, threads=threads, types=registry.types())
-        )
-        self.slots = Slots(threads, bench, registry.find, self._lock, self._bell.ring)
+        engine.write(partial(upkeep.register, worker=self.id, threads=threads, types=self._types()))
+        find = reactions.finder(registry, react)
+        self.slots = Slots(threads, bench, find, self._lock, self._bell.ring)
         self._ears = [
             engine.listen("jobs", self._enqueued),
+            engine.listen("handlers", lambda _urgency: self.look_again()),
             engine.hear("jobs", self._rung),
             self._clock.on_jump(self._bell.ring),
         ]
@@ -121,6 +128,10 @@ class Pump:
         """There may be something to claim."""
         self._maybe = True
         self._bell.ring()
+
+    def _types(self) -> tuple[str, ...]:
+        """The job types that this process can run."""
+        return reactions.types(self._registry, self._engine.catalog)
 
     # --- the thread -------------------------------------------------------------------------
 
@@ -198,7 +209,8 @@ class Pump:
             return []
         if self._due is not None and self._due <= port.now():
             await upkeep.stage(port)
-        claimed = await queue.claim(port, self.id, self._registry.types(), limit)
+        types = reactions.types(self._registry, port.catalog)
+        claimed = await queue.claim(port, self.id, types, limit)
         if len(claimed) < limit:
             self._due = await upkeep.next_due(port)
         return claimed
@@ -220,13 +232,14 @@ class Pump:
 
     def _notice(self) -> None:
         """Look for commits of other connections, and for what is due."""
-        version = self._engine.data_version()
-        if version != self._seen:
+        if not self._maybe and (version := self._engine.data_version()) != self._seen:
             self._seen = version
-            if not self._maybe:
-                # A claim takes the lock of all processes: not for nothing.
-                look = partial(upkeep.look, types=self._registry.types())
-                self._maybe, self._due = self._engine.read(look, single=True)
+            # A claim takes the lock of all processes: not for nothing.
+            types = self._types()
+            look = partial(upkeep.look, types=types)
+            self._maybe, self._due = self._engine.read(look, single=True)
+            # Another process may have defined a handler that is for workers.
+            self._maybe = self._maybe or types != self._types()
         if self._due is not None and self._due <= self._clock.now():
             self._maybe = True
 
@@ -243,7 +256,7 @@ class Pump:
         now = self._clock.monotonic()
         if now >= self._next_beat:
             self._next_beat = now + BEAT
-            beat = partial(upkeep.beat, worker=self.id, types=self._registry.types())
+            beat = partial(upkeep.beat, worker=self.id, types=self._types())
             self._engine.write(beat, durable=False)
         if now >= self._next_limits:
             self._next_limits = now + LIMITS

@@ -20,7 +20,7 @@ from aurora_db.base.records import Job, Priority, Status
 from aurora_db.jobs.request import Request
 from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port, Row
-from aurora_db.store.writer import Single
+from aurora_db.store.waiting import Single
 
 #: Seconds that a claim holds without renewal.
 LEASE = 30.0
@@ -253,6 +253,9 @@ async def settle(port: Port, settlements: Sequence[Settlement]) -> list[Settleme
         changed = await port.batch(statement, [_ended(one, now) for one in group])
         if changed < len(group):
             lost += await _lost(port, group, LEAVES[statement])
+    if port.catalog.handlers_of("_jobs"):
+        # The end of a job may have enqueued others.
+        port.touch("jobs")
     missing = {one.job.n for one in lost}
     errors = [one for one in settlements if one.traceback is not None and one.job.n not in missing]
     if errors:

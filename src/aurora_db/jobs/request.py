@@ -22,12 +22,12 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     type: str
     payload: str
     priority: Priority
-    max_retries: int
-    run_at: datetime | None
-    queue: str
-    tags: tuple[str, ...]
-    backoff: str | None
-    timeout: float | None
+    max_retries: int = MAX_RETRIES
+    run_at: datetime | None = None
+    queue: str = "default"
+    tags: tuple[str, ...] = ()
+    backoff: str | None = None
+    timeout: float | None = None
 
 
 def request(
@@ -50,6 +50,11 @@ def request(
     """
     if not isinstance(type, str) or not type:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise _refused("type", type, "a text that is not empty")
+    if isinstance(priority, Priority) and (
+        retries is delay is run_at is queue is timeout is backoff is None and tags == ()
+    ):
+        # As most are.
+        return Request(type, encode(payload), priority)
     due = None if delay is None and run_at is None else _due(delay, run_at, clock)
     if queue is not None and (not isinstance(queue, str) or not queue):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise _refused("queue", queue, "a name that is not empty")

@@ -7,12 +7,12 @@ takes too long fails: an async one is cancelled; a thread cannot be, so its slot
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from aurora_db.base.clock import Clock
 from aurora_db.jobs import executor, queue
@@ -20,6 +20,9 @@ from aurora_db.jobs.context import Attempt, Bench
 from aurora_db.jobs.handlers import Handler
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.store.process import WorkerLock
+
+if TYPE_CHECKING:
+    import asyncio
 
 logger = logging.getLogger("aurora_db.jobs")
 
@@ -284,9 +287,11 @@ class Slots:
 
     def _spawn(self, attempt: Attempt) -> None:
         loop = self._running_loop()
-        loop.call_soon_threadsafe(self._start, attempt)
+        loop.call_soon_threadsafe(self._start, loop, attempt)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
+        import asyncio  # noqa: PLC0415 - a program without async handlers does without
+
         with self._condition:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -297,6 +302,8 @@ class Slots:
 
     @staticmethod
     def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+        import asyncio  # noqa: PLC0415 - the same
+
         asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
@@ -304,8 +311,8 @@ class Slots:
         finally:
             loop.close()
 
-    def _start(self, attempt: Attempt) -> None:
-        task = asyncio.get_running_loop().create_task(self._attempt(attempt))
+    def _start(self, loop: asyncio.AbstractEventLoop, attempt: Attempt) -> None:
+        task = loop.create_task(self._attempt(attempt))
         attempt.task = task
         attempt.thread = threading.current_thread()
         self._tasks.add(task)

@@ -7,14 +7,18 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from aurora_db.base.errors import WorkersDisabled
 from aurora_db.base.records import WorkerStats
-from aurora_db.jobs import upkeep
+from aurora_db.jobs import reactions, upkeep
 from aurora_db.jobs.context import Bench, MakeTransaction
 from aurora_db.jobs.handlers import JobHandler, Jobs
-from aurora_db.jobs.pump import Pump
+from aurora_db.jobs.reactions import React
 from aurora_db.store.engine import Engine
+
+if TYPE_CHECKING:
+    from aurora_db.jobs.pump import Pump
 
 
 class Workers:
@@ -38,9 +42,11 @@ class Workers:
         shutdown_timeout: float,
         make_transaction: MakeTransaction,
         make_async_transaction: MakeTransaction,
+        react: React,
     ) -> None:
         self._engine = engine
         self._registry = registry
+        self._react = react
         self._threads = threads
         self._enabled = enabled
         self._poll_interval = poll_interval
@@ -49,8 +55,11 @@ class Workers:
         self._pump: Pump | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self._begun = False
         registry.on_register(self._registered)
-        if enabled and registry.types():
+        # Handlers that are for workers need nothing registered.
+        engine.listen("handlers", self._defined)
+        if enabled and reactions.types(registry, engine.catalog):
             self.start()
 
     def __call__(self) -> Workers:
@@ -83,6 +92,18 @@ class Workers:
         else:
             self._pump.look_again()
 
+    def _defined(self, _urgency: int) -> None:
+        """An event handler was defined, by this process or another; start what never started."""
+        if self._begun or not self._enabled or self._closed:
+            return
+        if reactions.types(self._registry, self._engine.catalog):
+            # Whoever calls holds the writer, which starting needs.
+            threading.Thread(target=self._begin, name="aurora-start", daemon=True).start()
+
+    def _begin(self) -> None:
+        if not self._begun and not self._closed:
+            self.start()
+
     def start(self) -> None:
         """Start the workers; no error when they run.
 
@@ -91,10 +112,18 @@ class Workers:
             ReadOnly: the folder of the database cannot be written.
         """
         self._check()
+        from aurora_db.jobs.pump import Pump  # noqa: PLC0415 - who only enqueues does without
+
         with self._lock:
             if self._pump is None:
+                self._begun = True
                 self._pump = Pump(
-                    self._engine, self._registry, self._bench, self._threads, self._poll_interval
+                    self._engine,
+                    self._registry,
+                    self._react,
+                    self._bench,
+                    self._threads,
+                    self._poll_interval,
                 )
 
     def stop(self, timeout: float = 30.0) -> None:
@@ -143,6 +172,7 @@ class Workers:
     def stats(self) -> WorkerStats:
         """The queue by status, and what this process does."""
         self._check()
+
         counts = self._engine.read(upkeep.count, single=True)
         pump = self._pump
         slots = None if pump is None else pump.slots

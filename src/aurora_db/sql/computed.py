@@ -14,7 +14,7 @@ from typing import Any, Final
 from aurora_db.aql import plan, types
 from aurora_db.aql.catalog import Collection, Type
 from aurora_db.aql.evaluate_expressions import plain, variable
-from aurora_db.aql.expressions import type_of
+from aurora_db.aql.expression_types import type_of
 from aurora_db.aql.functions import NULL
 from aurora_db.base.codec import encode
 from aurora_db.base.records import Priority
@@ -119,7 +119,7 @@ class _Lowering:
         if isinstance(known, bool):
             return Sql("1" if known else "0", (), "b", type)
         form = "j" if isinstance(known, (list, dict)) else "n"
-        stored = encode(known) if form == "j" else known
+        stored: Any = encode(known) if form == "j" else known
         if self._trigger:
             return Sql(literal(stored), (), form, type, constant=known)
         return Sql("?", (stored,), form, type, constant=known)

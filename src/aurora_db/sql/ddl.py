@@ -6,10 +6,8 @@ would fail. Patterns and addresses are checked before the write, by `aql/types.p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from aurora_db.aql.catalog import Collection, Field, Relation, Type
-from aurora_db.aql.types import store
+from aurora_db.aql.catalog import Collection, Field, Index, Relation, Type
+from aurora_db.aql.types import DATES, has_special, is_special, store
 from aurora_db.sql.expressions import NOW, UUID7
 from aurora_db.sql.statement import identifier, literal
 
@@ -25,20 +23,27 @@ _UUID = "-".join(_HEX * count for count in (8, 4, 4, 4, 12))
 
 def create_collection(collection: Collection) -> list[str]:
     """The statements that make a collection's table and indexes."""
-    columns = ["_n INTEGER PRIMARY KEY", *(_column(field) for field in collection.stored)]
+    return [create_table(collection, collection.name), *indexes(collection).values()]
+
+
+def create_table(collection: Collection, name: str) -> str:
+    """The statement that makes the table of a collection, under a name that may be another one."""
+    columns = ["_n INTEGER PRIMARY KEY", *(column(field) for field in collection.stored)]
     columns.insert(2, "_rev INTEGER NOT NULL DEFAULT 1")
     if collection.flexible:
         check = _json("_extra", "json_type(_extra) = 'object'")
         columns.append(f'_extra TEXT CONSTRAINT "_extra: object" CHECK ({check})')
-    table = identifier(collection.name)
-    statements = [f"CREATE TABLE {table} (\n    " + ",\n    ".join(columns) + "\n) STRICT"]
-    for field in collection.fields:
-        if field.indexed and not field.unique:
-            statements.append(_index(collection, (field.name,), unique=False))
-    statements += [
-        _index(collection, index.fields, unique=index.unique) for index in collection.indexes
+    return f"CREATE TABLE {identifier(name)} (\n    " + ",\n    ".join(columns) + "\n) STRICT"
+
+
+def indexes(collection: Collection) -> dict[str, str]:
+    """The statements that make a collection's indexes, by the index's name."""
+    own = [
+        Index((field.name,)) for field in collection.fields if field.indexed and not field.unique
     ]
-    return statements
+    return {
+        _index_name(collection, one): _index(collection, one) for one in (*own, *collection.indexes)
+    }
 
 
 def drop_collection(collection: Collection) -> list[str]:
@@ -46,13 +51,18 @@ def drop_collection(collection: Collection) -> list[str]:
     return [f"DROP TABLE {identifier(collection.name)}"]
 
 
-def _index(collection: Collection, fields: Sequence[str], *, unique: bool) -> str:
-    name = identifier(f"{collection.name}:{','.join(fields)}{':unique' if unique else ''}")
-    columns = ", ".join(identifier(field) for field in fields)
-    return f"CREATE {'UNIQUE ' if unique else ''}INDEX {name} ON {identifier(collection.name)} ({columns})"
+def _index_name(collection: Collection, index: Index) -> str:
+    return f"{collection.name}:{','.join(index.fields)}{':unique' if index.unique else ''}"
 
 
-def _column(field: Field) -> str:
+def _index(collection: Collection, index: Index) -> str:
+    name = identifier(_index_name(collection, index))
+    columns = ", ".join(identifier(field) for field in index.fields)
+    return f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {name} ON {identifier(collection.name)} ({columns})"
+
+
+def column(field: Field) -> str:
+    """The definition of a field's column, its constraints included."""
     name = identifier(field.name)
     parts = [name, COLUMN_TYPES.get(field.type.name, "TEXT")]
     if field.name == "id":
@@ -64,9 +74,11 @@ def _column(field: Field) -> str:
             parts.append("UNIQUE")
         if field.has_default:
             parts.append(f"DEFAULT {_default(field)}")
+        elif field.updated:
+            parts.append(f"DEFAULT ({present(field.type)})")
     parts += [
         f"CONSTRAINT {identifier(f'{field.name}: {rule}')} CHECK ({check})"
-        for rule, check in _checks(field, name)
+        for rule, check in checks(field, name)
     ]
     if field.relation is not None:
         parts.append(_references(field.relation))
@@ -81,42 +93,46 @@ def _references(relation: Relation) -> str:
 
 
 def _default(field: Field) -> str:
-    value, kind = field.default, field.type.name
-    if value == "now" and kind in ("DateTime", "Date", "Time"):
-        return {"DateTime": f"({NOW})", "Date": "(date('now'))", "Time": "(time('now'))"}[kind]
-    if value == "uuid" and kind in ("ID", "Uuid"):
-        return f"({UUID7})"
-    return literal(store(field.type, value))
+    if is_special(field.type, field.default):
+        return f"({present(field.type) if field.type.name in DATES else UUID7})"
+    # What an inline object has for "now" inside is known to our own writes only.
+    return "NULL" if has_special(field.type) else literal(store(field.type, field.default))
 
 
-def _checks(field: Field, name: str) -> list[tuple[str, str]]:
+def present(type: Type) -> str:
+    """The present by the wall clock, as the column of a date's type holds it."""
+    return {"DateTime": NOW, "Date": "date('now')", "Time": "time('now')"}[type.name]
+
+
+def checks(field: Field, name: str) -> list[tuple[str, str]]:
     """Pairs of rule and condition; null passes, for `NOT NULL` is a rule of its own."""
-    checks = _of_type(field.type, name)
+    found = checks_of(field.type, name)
     rules = field.validate
     if rules is None:
-        return checks
+        return found
     if field.type.name == "List":
         # What holds for each element cannot be said in a CHECK, which knows no subqueries.
         counted = f"json_array_length({name})"
         if rules.min_items is not None:
-            checks.append(("minItems", _json(name, f"{counted} >= {rules.min_items}")))
+            found.append(("minItems", _json(name, f"{counted} >= {rules.min_items}")))
         if rules.max_items is not None:
-            checks.append(("maxItems", _json(name, f"{counted} <= {rules.max_items}")))
-        return checks
+            found.append(("maxItems", _json(name, f"{counted} <= {rules.max_items}")))
+        return found
     if rules.min is not None:
-        checks.append(("min", f"{name} >= {literal(rules.min)}"))
+        found.append(("min", f"{name} >= {literal(rules.min)}"))
     if rules.max is not None:
-        checks.append(("max", f"{name} <= {literal(rules.max)}"))
+        found.append(("max", f"{name} <= {literal(rules.max)}"))
     if rules.min_length is not None:
-        checks.append(("minLength", f"length({name}) >= {rules.min_length}"))
+        found.append(("minLength", f"length({name}) >= {rules.min_length}"))
     if rules.max_length is not None:
-        checks.append(("maxLength", f"length({name}) <= {rules.max_length}"))
+        found.append(("maxLength", f"length({name}) <= {rules.max_length}"))
     if rules.enum is not None:
-        checks.append(("enum", f"{name} IN ({', '.join(literal(word) for word in rules.enum)})"))
-    return checks
+        found.append(("enum", f"{name} IN ({', '.join(literal(word) for word in rules.enum)})"))
+    return found
 
 
-def _of_type(type: Type, name: str) -> list[tuple[str, str]]:
+def checks_of(type: Type, name: str) -> list[tuple[str, str]]:
+    """Pairs of rule and condition that a type demands of a stored value."""
     match type.name:
         case "Boolean":
             return [("Boolean", f"{name} IN (0, 1)")]

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from aurora_db.aql.catalog import Type
 from aurora_db.aql.plan import Path
 from aurora_db.aql.types import JSON_KINDS
+from aurora_db.base.records import Priority
 from aurora_db.sql.statement import identifier, literal
 
 #: The present, by the wall clock: all that a trigger can know.
@@ -82,6 +83,14 @@ def value(path: Path, row: str = "") -> str:
         return column(path, row)
     base, labels = located(path, row)
     return f"{base} ->> {labels}"
+
+
+def link(path: Path, row: str) -> str:
+    """The value that documents are linked by: of an undeclared field only a text or a number."""
+    if path.type is not None:
+        return value(path, row)
+    json_type, found = as_value(path, row)
+    return f"CASE WHEN {json_type} IN ('text', 'integer', 'real') THEN {found} END"
 
 
 def part(path: Path, row: str = "") -> str:
@@ -178,7 +187,15 @@ def column_as_json(stored: str, type: Type | None) -> str:
         return f"CASE {stored} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE 'null' END"
     if name == "Float":
         return f"CASE WHEN {stored} IS NULL THEN 'null' ELSE {exact(stored)} END"
+    if name == "Priority":
+        return f"json_quote({_word(stored)})"
     return f"json_quote({stored})"
+
+
+def _word(priority: str) -> str:
+    """The word of a priority."""
+    cases = " ".join(f"WHEN {one.value} THEN {literal(one.name)}" for one in Priority)
+    return f"CASE {priority} {cases} END"
 
 
 def as_text(path: Path, row: str = "") -> str:
@@ -187,18 +204,20 @@ def as_text(path: Path, row: str = "") -> str:
         json_type, found = as_value(path, row)
         return (
             f"CASE coalesce({json_type}, 'null') WHEN 'null' THEN '' WHEN 'text' THEN {found} "
-            f"WHEN 'real' THEN {_readable(f'({found})')} ELSE {part(path, row)} END"
+            f"WHEN 'real' THEN {readable(f'({found})')} ELSE {part(path, row)} END"
         )
     stored = column(path, row)
     name = "JSON" if path.type is None else path.type.name
     if name == "Boolean":
         return f"CASE {stored} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE '' END"
     if name == "Float":
-        return f"CASE WHEN {stored} IS NULL THEN '' ELSE {_readable(stored)} END"
+        return f"CASE WHEN {stored} IS NULL THEN '' ELSE {readable(stored)} END"
+    if name == "Priority":
+        return f"coalesce({_word(stored)}, '')"
     return f"coalesce({stored}, '')"
 
 
-def _readable(real: str) -> str:
+def readable(real: str) -> str:
     """The text of a float as a person writes it, where that is the same float."""
     short = f"printf('%!.15g', {real})"
     return f"CASE WHEN CAST({short} AS REAL) = {real} THEN {short} ELSE {exact(real)} END"

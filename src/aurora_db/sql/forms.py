@@ -360,6 +360,17 @@ def _of_texts(pattern: str, form: str = "n") -> Form:
     return made
 
 
+def _replace(call: Call, given: list[Sql]) -> Sql | None:
+    if not all(map(_is_text, given)):
+        return None
+    # SQLite's own ignores a null where the searched text is empty.
+    known = given[2].constant is not None
+    pattern = "replace({0}, {1}, {2})"
+    if not known:
+        pattern = f"(CASE WHEN {{2}} IS NOT NULL THEN {pattern} END)"
+    return said(pattern, *given, form="n", type=call.type)
+
+
 def _length(call: Call, given: list[Sql]) -> Sql | None:
     if _is_text(given[0]):
         return said("length({0})", given[0], form="n", type=call.type)
@@ -436,7 +447,7 @@ FORMS: Final[dict[str, Form]] = {
     "lt": _comparison("<"), "lte": _comparison("<="), "and": _junction(" AND "), "or": _junction(" OR "),
     "not": _not, "if": _if, "case": _case, "coalesce": _coalesce, "isNull": _is_null,
     "isNotNull": _is_not_null, "concat": _concat, "template": _concat, "toString": _to_string,
-    "trim": _of_texts("trim({0}, " + literal(SPACES) + ")"), "replace": _of_texts("replace({0}, {1}, {2})"),
+    "trim": _of_texts("trim({0}, " + literal(SPACES) + ")"), "replace": _replace,
     "startsWith": _of_texts("(substr({0}, 1, length({1})) = {1})", "b"),
     "endsWith": _of_texts("(substr({0}, max(1, length({0}) - length({1}) + 1)) = {1})", "b"),
     "contains": _of_texts("(instr({0}, {1}) > 0)", "b"), "length": _length, "count": _length,

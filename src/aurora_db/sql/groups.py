@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from aurora_db.aql import plan
 from aurora_db.aql.aggregates import INT, result_type
 from aurora_db.aql.catalog import Type
-from aurora_db.aql.groups import having_value
+from aurora_db.aql.having import having_value
 from aurora_db.aql.intervals import interval
 from aurora_db.aql.operands import type_of
 from aurora_db.aql.values import value_of
@@ -23,7 +23,7 @@ from aurora_db.base.codec import encode
 from aurora_db.sql import aggregates, lower, operands, ordering
 from aurora_db.sql.aggregates import Column
 from aurora_db.sql.buckets import bucket
-from aurora_db.sql.reader import Reader
+from aurora_db.sql.shown import Shown, shown
 from aurora_db.sql.statement import Bound, Statement
 from aurora_db.sql.where import Fragment
 
@@ -35,8 +35,7 @@ class Nodes(msgspec.Struct, frozen=True):
 
     key: str
     statement: Statement
-    read: Reader
-    width: int
+    shown: Shown
 
 
 class Lowered(msgspec.Struct, frozen=True):
@@ -175,13 +174,13 @@ class _Lowering:
         With a limit their places are numbered in each group, and only what is shown is read.
         """
         collection = self._query.collection
-        shown = lower.shown(nodes.outputs, collection)
+        each = shown(nodes.outputs, collection)
         order = ordering.by(ordering.keys(nodes, nodes.order))
         ranked = nodes.limit is not None or nodes.offset is not None
         inner, given = self._ranks(nodes, order, ranked=ranked)
         keys = [f"_r._k{n}" for n in range(len(self._keys))]
-        text = f"SELECT {', '.join([*shown.columns, *keys])} FROM ({inner}) AS _r"
-        params = [*shown.params, *given]
+        text = f"SELECT {', '.join([*each.columns, *keys])} FROM ({inner}) AS _r"
+        params = [*each.params, *given]
         if self._part.limit is not None or self._part.offset is not None or self._part.having:
             same = " AND ".join(f"_g._k{n} IS {one}" for n, one in enumerate(keys))
             text += f" JOIN ({groups.text}) AS _g ON {same}"
@@ -195,7 +194,7 @@ class _Lowering:
         else:
             text += f" ORDER BY {order[0]}"
             params += order[1]
-        return Nodes(key, Statement(text, tuple(params)), shown.read, len(shown.columns))
+        return Nodes(key, Statement(text, tuple(params)), each)
 
     def _ranks(self, nodes: plan.Query, order: Fragment, *, ranked: bool) -> tuple[str, list[Any]]:
         """The place and keys of each document, and its rank in its group."""
@@ -207,7 +206,9 @@ class _Lowering:
             keys = ", ".join(text for text, _ in self._keys)
             columns.append(f"row_number() OVER (PARTITION BY {keys} ORDER BY {order[0]}) AS _rank")
             params += [p for _, each in self._keys for p in each] + list(order[1])
-        both = plan.And((self._query.where, nodes.where))
+        both = self._query.where
+        if nodes.where != plan.ALWAYS:
+            both = plan.And((both, nodes.where))
         source, more = operands.source(replace(self._query, where=both))
         return f"SELECT {', '.join(columns)} {source}", [*params, *more]
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from aurora_db.aql import plan
+from aurora_db.aql import changes, plan
 from aurora_db.aql.catalog import Catalog, Collection, Field
 from aurora_db.aql.selections import everything
 from aurora_db.aql.values import value_of
-from aurora_db.base.codec import encode
 from aurora_db.base.errors import TypeMismatch, UnknownField
+from aurora_db.sql import changes as set_clause
 from aurora_db.sql import computed, expressions, reader, search
-from aurora_db.sql.statement import Batch, Bound, Statement, identifier, literal
+from aurora_db.sql.statement import Batch, Bound, Statement, identifier
 from aurora_db.sql.where import has_variable, where
 
 #: Rows that an event loop may read inline.
@@ -26,26 +26,27 @@ has_where_variable = has_variable
 class Lowered(msgspec.Struct, frozen=True):
     """A query as a statement, with what makes documents of its rows.
 
-    `bounded`: it reads few rows, by an index.
+    `bounded`: it reads few rows, by an index. `alone`: the query is this statement and no other.
     """
 
     statement: Statement
     reader: reader.Reader
     bounded: bool
+    alone: bool = True
 
 
 def query(query: plan.Query) -> Lowered:
     """The statement of a query, without its aggregates."""
     collection = query.collection
     condition, params = where(query.where, row=_row(collection))
-    columns, shown = _columns(query.outputs, collection)
+    columns, shown = columns_of(query.outputs, collection)
     source, joined = search.source(query)
-    orders, ordering = _orders(query)
+    terms, ordering = orders(query)
     params = shown + joined + params + ordering
     parts = [f"SELECT {columns} FROM {source}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")
-    parts.append("ORDER BY " + orders)
+    parts.append("ORDER BY " + terms)
     if query.limit is not None or query.offset is not None:
         parts.append("LIMIT ?")
         params += (amount(query.limit, -1),)
@@ -57,32 +58,18 @@ def query(query: plan.Query) -> Lowered:
     )
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """What documents show: columns with their parameters, and what makes a document of a row of them."""
-
-    columns: tuple[str, ...]
-    params: tuple[Any, ...]
-    read: reader.Reader
-
-
-def shown(outputs: Sequence[plan.Selected], collection: Collection) -> Shown:
-    """The columns and the reader of a selection."""
-    made = [_column(output, collection) for output in outputs]
-    params = tuple(p for _, each in made for p in each)
-    return Shown(tuple(text for text, _ in made), params, reader.compiled(outputs))
-
-
 def _row(collection: Collection) -> str:
     return identifier(collection.name) + "."
 
 
-def _columns(outputs: Sequence[plan.Selected], collection: Collection) -> computed.Fragment:
-    """One column for each output."""
-    made = [_column(output, collection) for output in outputs]
+def columns_of(outputs: Sequence[plan.Selected], collection: Collection) -> computed.Fragment:
+    """One column for each output, and their parameters."""
+    made = [column(output, collection) for output in outputs]
     return ", ".join(text for text, _ in made), tuple(p for _, params in made for p in params)
 
 
-def _column(output: plan.Selected, collection: Collection) -> computed.Fragment:
+def column(output: plan.Selected, collection: Collection) -> computed.Fragment:
+    """The column of one output; of a nested selection, the value that links."""
     if isinstance(output, plan.Computed):
         return computed.column_value(output.expression, collection)
     return _stored_column(output, collection), ()
@@ -96,12 +83,16 @@ def _stored_column(output: plan.Selected, collection: Collection) -> str:
             if path.keys:
                 return expressions.part(path, _row(collection))
             return expressions.column(path, "")
+        case plan.One(hop=hop):
+            return _row(collection) + identifier(hop.field.name)
+        case plan.Many(link=link):
+            return expressions.link(link.local, _row(collection))
         case plan.Score():
             return f"{search.FOUND}._score"
         case plan.Snippet():
             # Replaced by the snippet, which is made for the documents that are shown only.
             return f"{_row(collection)}_n"
-        case plan.Computed() | plan.One() | plan.Many():
+        case plan.Computed():
             raise AssertionError(f"not read by this statement: {output}")
 
 
@@ -113,17 +104,18 @@ def amount(value: plan.Value | None, otherwise: int) -> Any:
         return value.value
 
     def read(variables: Mapping[str, Any]) -> int:
-        amount = value_of(value, variables)
-        if amount is None:
+        found = value_of(value, variables)
+        if found is None:
             return otherwise
-        if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
-            raise TypeMismatch(f"a limit or offset is a whole number from 0, got {amount!r}")
-        return amount
+        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+            raise TypeMismatch(f"a limit or offset is a whole number from 0, got {found!r}")
+        return found
 
     return Bound(read)
 
 
-def _orders(query: plan.Query) -> computed.Fragment:
+def orders(query: plan.Query) -> computed.Fragment:
+    """The terms of the order, the last one unique, and their parameters."""
     collection = query.collection
     last = _row(collection) + _place(collection)
     if query.search is not None and not query.order:
@@ -224,7 +216,7 @@ def ids(collection: Collection, condition: plan.Where) -> Statement:
     )
 
 
-def get(collection: Collection, catalog: Catalog) -> Lowered:
+def get(collection: Collection, catalog: Catalog | None = None) -> Lowered:
     """The statement that reads one document by id, its last parameter, which is left out.
 
     Raises:
@@ -236,26 +228,55 @@ def get(collection: Collection, catalog: Catalog) -> Lowered:
             hint="query them by their fields",
         )
     outputs = everything(collection, catalog)
-    columns, params = _columns(outputs, collection)
+    columns, params = columns_of(outputs, collection)
     text = f"SELECT {columns} FROM {identifier(collection.name)} WHERE id = ?"
     return Lowered(Statement(text, params), reader.compiled(outputs), bounded=True)
 
 
-def insert(collection: Collection, names: Sequence[str]) -> Batch:
-    """The statement that inserts documents with these columns."""
-    return Batch.insert(collection.name, names)
+def places(collection: Collection, condition: plan.Where, size: int) -> Statement:
+    """The places and ids of the next `size` documents that match, after a place: the last parameter."""
+    place = _place(collection)
+    text, params = where(condition, row=_row(collection))
+    return Statement(
+        f"SELECT {place}, id FROM {identifier(collection.name)} WHERE ({text}) AND {place} > ? "
+        f"ORDER BY {place} LIMIT {size}",
+        (*params, 0),
+    )
 
 
-def update(collection: Collection, condition: plan.Where, stored: Mapping[str, Any]) -> Statement:
-    """Set the columns of what matches; returns their ids. `_extra` holds values by name."""
-    sets: list[str] = []
-    params: list[Any] = []
-    for name, value in stored.items():
-        if name == "_extra":
-            sets.append(f"_extra = {_merged(value, params)}")
-        else:
-            sets.append(f"{identifier(name)} = ?")
-            params.append(value)
+def undeclared(collection: Collection) -> str:
+    """The text that lists the names of undeclared fields of a flexible collection."""
+    return (
+        f"SELECT DISTINCT _k.key FROM {identifier(collection.name)}, "
+        f"json_each({_row(collection)}_extra) AS _k ORDER BY 1"
+    )
+
+
+def insert(collection: Collection, names: Sequence[str], on_conflict: str = "ERROR") -> Batch:
+    """The statement that inserts documents with these columns.
+
+    On a conflict of a unique value: ERROR, SKIP the new document, or REPLACE the old one, which keeps
+    its id and gets its next revision. With SKIP and REPLACE it returns the ids of what it wrote.
+    """
+    if on_conflict == "ERROR":
+        return Batch.insert(collection.name, names)
+    ending = " ON CONFLICT DO NOTHING RETURNING id"
+    if on_conflict == "REPLACE":
+        sets = [
+            f"{identifier(name)} = excluded.{identifier(name)}" for name in names if name != "id"
+        ]
+        row = _row(collection)
+        ending = (
+            f" ON CONFLICT DO UPDATE SET {', '.join([*sets, f'_rev = {row}_rev + 1'])} RETURNING id"
+        )
+    return Batch.insert(collection.name, names, ending)
+
+
+def update(
+    collection: Collection, condition: plan.Where, wanted: Sequence[changes.Change]
+) -> Statement:
+    """Change what matches; returns the ids."""
+    sets, params = set_clause.assignments(wanted, _row(collection))
     text, more = where(condition, row=_row(collection))
     return Statement(
         f"UPDATE {identifier(collection.name)} SET {', '.join(sets)}, _rev = _rev + 1 WHERE {text} RETURNING id",
@@ -263,13 +284,13 @@ def update(collection: Collection, condition: plan.Where, stored: Mapping[str, A
     )
 
 
-def _merged(values: Mapping[str, Any], params: list[Any]) -> str:
-    """Undeclared fields set one by one, so that null sets null."""
-    parts: list[str] = []
-    for name, value in values.items():
-        parts.append(f"{literal('$.' + encode(name))}, json(?)")
-        params.append(encode(value))
-    return f"json_set(coalesce(_extra, '{{}}'), {', '.join(parts)})"
+def another_rev(collection: Collection, condition: plan.Where, rev: int) -> Statement:
+    """The id and revision of a document that matches and has another revision than `rev`."""
+    text, params = where(condition, row=_row(collection))
+    return Statement(
+        f"SELECT id, _rev FROM {identifier(collection.name)} WHERE ({text}) AND _rev <> ? LIMIT 1",
+        (*params, rev),
+    )
 
 
 def delete(collection: Collection, condition: plan.Where) -> Statement:

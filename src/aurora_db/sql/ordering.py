@@ -42,13 +42,12 @@ def has_unique_id(collection: Collection) -> bool:
     return not collection.system or collection.name in ("_jobs", "_workers")
 
 
-def keys(query: plan.Query, order: Sequence[plan.Order] | plan.OrderVariable) -> tuple[Key, ...]:
+def keys(query: plan.Query, order: Sequence[plan.Order]) -> tuple[Key, ...]:
     """The keys of a total order of a query's documents.
 
     `id` ends the ones given; without any they are by score where there is a search, and by
     insertion.
     """
-    assert not isinstance(order, plan.OrderVariable)
     collection = query.collection
     row = operands.row_of(collection)
     found = [_key(one, row) for one in order]

@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 
 from aurora_db.aql import plan
-from aurora_db.sql import lower, operands, ordering
+from aurora_db.sql import operands, ordering
 from aurora_db.sql.ordering import Key
+from aurora_db.sql.shown import shown
 from aurora_db.sql.statement import Bound, Statement
 from aurora_db.sql.where import Fragment
 
@@ -45,11 +46,10 @@ class Pages:
         #: A place of insertion may be taken again when its document is gone: its id tells.
         inserted = not (query.order or query.search or collection.system)
         self._id = f'{operands.row_of(collection)}"id"' if inserted else None
-        self._shown = lower.shown(query.outputs, collection)
+        self.shown = shown(query.outputs, collection)
         self._made: dict[Shape, Statement] = {}
-        self.read = self._shown.read
         #: Where the values of a row's cursor begin, and how many they are.
-        self.width = len(self._shown.columns)
+        self.width = len(self.shown.columns)
         self.values = len(self._keys) + (self._id is not None)
 
     def statement(self, shape: Shape) -> Statement:
@@ -72,8 +72,8 @@ class Pages:
 
     def _arm(self, condition: Fragment, keys: Sequence[Key]) -> Fragment:
         cursor = [key.text for key in self._keys] + ([self._id] if self._id else [])
-        columns = ", ".join([*self._shown.columns, *cursor])
-        params = self._shown.params + tuple(p for key in self._keys for p in key.params)
+        columns = ", ".join([*self.shown.columns, *cursor])
+        params = self.shown.params + tuple(p for key in self._keys for p in key.params)
         source, given = operands.source(self._query, condition)
         order, more = ordering.by(keys)
         text = f"SELECT {columns} {source} ORDER BY {order} LIMIT ?"

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from types import CodeType
 from typing import Any, cast
 
 from aurora_db.aql import types
-from aurora_db.aql.expressions import type_of
-from aurora_db.aql.plan import Computed, Output, Selected
+from aurora_db.aql.expression_types import type_of
+from aurora_db.aql.plan import Computed, Many, One, Output, Selected
 from aurora_db.base.codec import decode
 
 Document = dict[str, Any]
-Reader = Callable[[tuple[Any, ...]], Document]
+#: Makes a document of a row; with nested selections, also of what gives the related documents of each.
+Reader = Callable[..., Document]
 
 
 def compiled(outputs: Sequence[Selected]) -> Reader:
     """The function from a row, one column for each output, to a document.
+
+    With nested selections it takes besides, in their order, what gives the related documents of
+    the value in their column.
 
     Keys stand in the generated code as constants written by `repr`; nothing of the user's is
     ever run.
     """
     names: dict[str, Any] = {"decode": decode}
     parts: list[str] = []
+    nested = 0
     for n, output in enumerate(outputs):
+        if isinstance(output, (One, Many)):
+            parts.append(f"{output.key!r}: m[{nested}](r[{n}])")
+            nested += 1
+            continue
         if not isinstance(output, (Output, Computed)):
             parts.append(f"{output.key!r}: r[{n}]")
             continue
@@ -35,8 +46,14 @@ def compiled(outputs: Sequence[Selected]) -> Reader:
         else:
             names[f"f{n}"] = load
             parts.append(f"{output.key!r}: None if r[{n}] is None else f{n}(r[{n}])")
-    source = "lambda r: {" + ", ".join(parts) + "}"
-    return cast("Reader", eval(source, names))  # noqa: S307 - constants and our own functions only
+    source = ("lambda r, m: {" if nested else "lambda r: {") + ", ".join(parts) + "}"
+    return cast("Reader", eval(_code(source), names))  # noqa: S307 - constants and our own functions only
+
+
+@functools.lru_cache(maxsize=1_000)
+def _code(source: str) -> CodeType:
+    """The compiled function of this text: queries that differ by values share it."""
+    return compile(source, "<reader>", "eval")
 
 
 def _computed(output: Computed) -> Callable[[Any], Any] | None:

@@ -19,7 +19,7 @@ from aurora_db.aql.values import value_of
 from aurora_db.base.errors import TooLarge, TypeMismatch, ValidationError
 from aurora_db.sql import aggregates, lower, operands, ordering
 from aurora_db.sql.buckets import bucket
-from aurora_db.sql.reader import Reader
+from aurora_db.sql.shown import Shown, shown
 from aurora_db.sql.statement import Bound, Statement
 from aurora_db.sql.where import Fragment
 
@@ -111,49 +111,48 @@ def _sampled(
 
 
 class Windowed(msgspec.Struct, frozen=True):
-    """A `windowFunc`: one row for each document, in order."""
+    """A `windowFunc`: one row for each document in order, what it shows, then the value."""
 
     statement: Statement
-    read: Reader
+    shown: Shown
+    key: str
+    place: int
+    load: operands.Load | None
+    whole: bool
+
+    def put(self, document: dict[str, Any], value: Any) -> dict[str, Any]:
+        """The document with the value in its place.
+
+        Raises:
+            ValidationError: the value left the range of its type.
+        """
+        if self.whole and isinstance(value, float):
+            raise ValidationError(f"'{self.key}' is outside the range of Int", rule="range")
+        made = aggregates.loaded(self.load, aggregates.finite(value))
+        if self.place == len(self.shown.columns):
+            document[self.key] = made
+            return document
+        pairs = list(document.items())
+        pairs.insert(self.place, (self.key, made))
+        return dict(pairs)
 
 
 def windowed(query: plan.Query, part: plan.Window) -> Windowed:
     """The statement of one `windowFunc`, over all that match; the query's limit cuts its list."""
-    collection = query.collection
     inner = ordering.by(ordering.keys(query, part.order or query.order))
     outer = ordering.by(ordering.keys(query, query.order or part.order))
     (text, params), type = _function(query, part, inner)
-    before = lower.shown(part.outputs[: part.value_place], collection)
-    after = lower.shown(part.outputs[part.value_place :], collection)
-    columns = ", ".join((*before.columns, text, *after.columns))
+    each = shown(part.outputs, query.collection)
     source, more = operands.source(query)
-    params = (*before.params, *params, *after.params, *more, *outer[1])
-    text = f"SELECT {columns} {source} ORDER BY {outer[0]}"
+    params = (*each.params, *params, *more, *outer[1])
+    text = f"SELECT {', '.join((*each.columns, text))} {source} ORDER BY {outer[0]}"
     if query.limit is not None or query.offset is not None:
         text += " LIMIT ? OFFSET ?"
         params += (lower.amount(query.limit, -1), lower.amount(query.offset, 0))
-    return Windowed(Statement(text, params), _reader(before, part, type, after))
-
-
-def _reader(
-    before: lower.Shown, part: plan.Window, type: Type | None, after: lower.Shown
-) -> Reader:
-    """What makes a document of a row: the outputs before the value, it, and those after it."""
-    place, key = len(before.columns), part.value_key
-    load = None if type is None else types.load(type)
-    whole = type is not None and type.name == "Int"
-
-    def read(row: tuple[Any, ...]) -> dict[str, Any]:
-        document = before.read(row)
-        value = row[place]
-        if whole and isinstance(value, float):
-            raise ValidationError(f"'{part.key}' is outside the range of Int", rule="range")
-        document[key] = aggregates.loaded(load, aggregates.finite(value))
-        if after.columns:
-            document.update(after.read(row[place + 1 :]))
-        return document
-
-    return read
+    return Windowed(
+        Statement(text, params), each, part.value_key, part.value_place, types.load(type),
+        whole=type.name == "Int",
+    )  # fmt: skip
 
 
 def _function(query: plan.Query, part: plan.Window, order: Fragment) -> tuple[Fragment, Type]:

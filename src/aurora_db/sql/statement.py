@@ -60,11 +60,16 @@ class Batch:
         self._texts: dict[int, str] = {}
 
     @classmethod
-    def insert(cls, table: str, columns: Sequence[str]) -> Batch:
-        """Inserts rows of these columns; the first one is never NULL."""
+    def insert(cls, table: str, columns: Sequence[str], ending: str = "") -> Batch:
+        """Inserts rows of these columns; the first one is never NULL. `ending` may be ON CONFLICT."""
         names = ", ".join(identifier(name) for name in columns)
         head = f"INSERT INTO {identifier(table)} ({names}) SELECT * FROM (VALUES "
-        return cls(head, len(columns), ") WHERE column1 IS NOT NULL")
+        return cls(head, len(columns), ") WHERE column1 IS NOT NULL" + ending)
+
+    @property
+    def most(self) -> int:
+        """Rows of one statement, at most."""
+        return self._most
 
     def text(self, rows: int = 1) -> str:
         """The statement for so many rows."""

@@ -6,7 +6,7 @@ under a `not` every comparison is closed by `IS TRUE`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, assert_never, cast
 
 from aurora_db.aql import plan
@@ -24,6 +24,9 @@ _SYMBOLS = {"eq": "IS", "ne": "IS NOT", "gt": ">", "gte": ">=", "lt": "<", "lte"
 
 #: The given value as a row of `json_each`.
 _WANT = ("_want.type", "_want.value")
+
+#: Terms of `and` and `or` that stand beside each other.
+FLAT: Final = 32
 
 #: Operators that only our own connections can say.
 REGISTERED: Final = frozenset({"ieq", "icontains", "istartsWith", "iendsWith", "matches"})
@@ -62,9 +65,15 @@ def is_late(condition: plan.Compare) -> bool:
     """Whether the value may be null, and the statement for values that are not is the better one."""
     if isinstance(condition.path, plan.Call) or not condition.path.hops:
         return False
-    return condition.op in ("eq", "ne", "in", "isNull") and not isinstance(
-        condition.value, plan.Constant
-    )
+    value = condition.value
+    if isinstance(value, plan.Constant) or _is_given(value):
+        return False
+    return condition.op in ("eq", "ne", "in", "isNull")
+
+
+def _is_given(value: plan.Value) -> bool:
+    """Whether a variable is known not to be null, nor to hold null in a list."""
+    return isinstance(value, plan.Variable) and value.type is not None and value.type.required
 
 
 def needs_worker(condition: plan.Where) -> bool:
@@ -78,15 +87,20 @@ def needs_worker(condition: plan.Where) -> bool:
             return needs_worker(part)
         case plan.Quantified(over=over, where=inner):
             return isinstance(over, plan.Link) or bool(over.hops) or needs_worker(inner)
-        case plan.Compare(path=plan.Call(function=function, arguments=arguments)):
-            of = arguments[0] if function == SIZE else None
-            if of is None:
-                return not computed.is_pure(condition.path)
-            return not isinstance(of, plan.Path) or bool(of.hops)
         case plan.Compare(path=path, op=op):
-            return op in REGISTERED or bool(path.hops)
+            if isinstance(path, plan.Path):
+                return op in REGISTERED or bool(path.hops)
+            return op in REGISTERED or _calls_ours(path)
         case _:
             assert_never(condition)
+
+
+def _calls_ours(call: plan.Call) -> bool:
+    """Whether the comparison of a computed value needs functions of ours, or other documents."""
+    if call.function == SIZE:
+        of = call.arguments[0]
+        return not isinstance(of, plan.Path) or bool(of.hops)
+    return call.type is None or not computed.is_pure(call)
 
 
 class _Lowering:
@@ -125,9 +139,8 @@ class _Lowering:
         lowered = [self.where(part, negated=negated) for part in parts]
         if len(lowered) == 1:
             return lowered[0]
-        return "(" + word.join(text for text, _ in lowered) + ")", tuple(
-            p for _, params in lowered for p in params
-        )
+        joined = _joined([text for text, _ in lowered], word)
+        return joined, tuple(p for _, params in lowered for p in params)
 
     # --- other documents and elements of lists ----------------------------------------------
 
@@ -334,6 +347,15 @@ class _Lowering:
         return f"EXISTS (SELECT 1 FROM json_each({right}) AS _want WHERE {test})", params
 
 
+def _joined(texts: Sequence[str], word: str) -> str:
+    """Terms between parentheses, nested where they are many: a statement is at most 1,000 deep."""
+    if len(texts) <= FLAT:
+        return "(" + word.join(texts) + ")"
+    step = -(-len(texts) // FLAT)
+    groups = [_joined(texts[n : n + step], word) for n in range(0, len(texts), step)]
+    return "(" + word.join(groups) + ")"
+
+
 def is_led(condition: plan.Where) -> bool:
     """Whether an index of the documents of a condition leads to few of them."""
     match condition:
@@ -352,6 +374,8 @@ def _refuses_null(condition: plan.Compare) -> bool:
     """Whether a comparison is never true of null."""
     value = condition.value
     match condition.op:
+        case "eq" | "in" if _is_given(value):
+            return True
         case "eq":
             return isinstance(value, plan.Constant) and value.value is not None
         case "in":

@@ -8,7 +8,6 @@ only, for everyone also looks from time to time (`PRAGMA data_version`).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import socket
 import stat
@@ -35,6 +34,8 @@ def folder_of(database: str) -> Path:
     beside = Path(database + "-aurora")
     if len(os.fsencode(_socket_path(beside, "changes", "0" * 12))) <= LONGEST_PATH:
         return beside
+    import hashlib  # noqa: PLC0415 - for long paths only
+
     digest = hashlib.sha256(os.fsencode(database)).hexdigest()[:16]
     return SHORT / f"aurora-{os.getuid()}-{digest}"
 

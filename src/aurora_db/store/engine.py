@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aurora_db.aql.catalog import Catalog
 from aurora_db.base.clock import Clock
@@ -25,7 +21,12 @@ from aurora_db.store.doorbell import Doorbell, Ringer
 from aurora_db.store.held import DEADLINE, Held
 from aurora_db.store.port import Verb, finish
 from aurora_db.store.sqlite import Connection, DriverError, Execute, SqlitePort, connect, translated
-from aurora_db.store.writer import Single, Writer, closed
+from aurora_db.store.waiting import Single
+from aurora_db.store.writer import Writer, closed
+
+if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -121,6 +122,8 @@ class Engine:
         )
         private = None
         if path == ":memory:":
+            import tempfile  # noqa: PLC0415 - files do without
+
             private = tempfile.mkdtemp(prefix="aurora-")
             path, durability = str(Path(private, "memory.db")), "none"
         else:
@@ -150,26 +153,35 @@ class Engine:
         port = reader.port
         port.catalog = self.catalog
         port.begin()
-        if single:
-            result = finish(verb(port))
-        else:
-            port.run("BEGIN")
-            try:
+        try:
+            if single:
                 result = finish(verb(port))
-            finally:
-                port.run("COMMIT")
-        version = reader.connection.data_version()
-        if version != reader.seen:
-            reader.seen = version
-            if self._definitions_moved(port):
+            else:
+                port.run("BEGIN")
+                try:
+                    result = finish(verb(port))
+                finally:
+                    port.run("COMMIT")
+        except AuroraError:
+            # By definitions of yesterday nothing may be found.
+            if self._definitions_moved(reader):
                 return self.read(verb, single=single)
+            raise
+        if self._definitions_moved(reader):
+            return self.read(verb, single=single)
         return result
 
-    def _definitions_moved(self, port: SqlitePort) -> bool:
+    def _definitions_moved(self, reader: _Reader) -> bool:
         """Whether another process defined something; then it is known from here on."""
+        version, port = reader.connection.data_version(), reader.port
+        if version == reader.seen:
+            return False
+        reader.seen = version
         if port.pragma("schema_version") == self.catalog.version:
             return False
         self.catalog = finish(definitions.load(port))
+        for callback in self._listeners.get("handlers", ()):
+            callback(0)
         return True
 
     def _reader(self) -> _Reader:
@@ -194,6 +206,9 @@ class Engine:
         if bounded:
             return self.read(verb)
         self._check()
+        import asyncio  # noqa: PLC0415 - a blocking program does without
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - the same
+
         if self._pool is None:
             self._pool = ThreadPoolExecutor(READERS, "aurora-reader")
         return await asyncio.get_running_loop().run_in_executor(self._pool, self.read, verb)
@@ -215,16 +230,24 @@ class Engine:
 
     # --- writing ----------------------------------------------------------------------------
 
-    def write(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> T:
+    def write(
+        self, verb: Verb[T] | Single[T], *, durable: bool = True, exclusive: bool = False
+    ) -> T:
         """Run a writing verb in the group commit of this process; returns after the commit."""
         self._check(writing=True)
-        return self._writer.run(verb, durable=durable)
+        return self._writer.run(verb, durable=durable, exclusive=exclusive)
 
-    def submit(self, verb: Verb[T] | Single[T]) -> asyncio.Future[T]:
-        """The same for tasks: a future of the running event loop, resolved after the commit."""
+    def submit(
+        self,
+        verb: Verb[T] | Single[T],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        exclusive: bool = False,
+    ) -> asyncio.Future[T]:
+        """The same for tasks: a future of their event loop, resolved after the commit."""
         if self.foreign or self._closed or self._read_only:
             self._check(writing=True)
-        return self._writer.submit(verb)
+        return self._writer.submit(verb, loop, exclusive=exclusive)
 
     def _refresh(self) -> bool:
         """Inside a write transaction: notice definitions that another process made.
@@ -266,6 +289,8 @@ class Engine:
     @asynccontextmanager
     async def transaction_async(self, deadline: float = DEADLINE) -> AsyncIterator[Held]:
         """The same for tasks; waiting for the writer and for the disk happens on threads."""
+        import asyncio  # noqa: PLC0415 - a blocking program does without
+
         self._check(writing=True)
         self._writer.refuse_holder()
         held = await asyncio.to_thread(self._writer.hold, deadline)
@@ -350,6 +375,8 @@ class Engine:
                 # The last one folds the log into the file; without room it does that next time.
                 logger.warning("the log stays beside the database", exc_info=translated(error))
         if self._private is not None:
+            import shutil  # noqa: PLC0415 - files do without
+
             shutil.rmtree(self._private, ignore_errors=True)
 
     def __repr__(self) -> str:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from aurora_db.base.ids import new_id
+
+#: Calls that are kept ready: a function and the forms of its arguments.
+MOST_READY: Final = 1_000
 
 
 def matches(text: Any, pattern: Any) -> int | None:
@@ -41,11 +45,19 @@ def call(name: str, shape: str, *arguments: Any) -> Any:
     `shape` has a letter for each argument and, after ">", one for the result: "n" a number or a text,
     "f" a Float, "b" a Boolean as 0 or 1, "j" JSON text.
     """
-    from aurora_db.aql import functions  # noqa: PLC0415
+    ready = _READY.get((name, shape))
+    if ready is None:
+        from aurora_db.aql import functions  # noqa: PLC0415
 
-    forms, _, form = shape.partition(">")
-    values = [_read(one, value) for one, value in zip(forms, arguments, strict=True)]
-    found = functions.call(functions.TABLE[name], values)
+        if len(_READY) >= MOST_READY:
+            _READY.clear()
+        function = functions.TABLE[name]
+        forms, _, form = shape.partition(">")
+        readers = tuple([_READERS[one] for one in forms])
+        ready = _READY[name, shape] = (partial(functions.call, function), readers, form)
+    run, readers, form = ready
+    values = [read(value) for read, value in zip(readers, arguments, strict=False)]
+    found = run(values)
     if found is None:
         return None
     if form == "j":
@@ -57,15 +69,7 @@ def compare(op: str, form: str, value: Any, wanted: str) -> int:
     """Whether an operator of a where holds between a value in a form and one in JSON."""
     from aurora_db.aql.matching import holds  # noqa: PLC0415
 
-    return int(holds(op, _read(form, value), _JSON_READ.decode(wanted)))
-
-
-def _read(form: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if form == "j":
-        return _JSON_READ.decode(value)
-    return bool(value) if form == "b" else value
+    return int(holds(op, _READERS[form](value), _read_json(wanted)))
 
 
 def whole(value: Any) -> Any:
@@ -95,5 +99,24 @@ def register_now(connection: Any, now: Callable[[], str]) -> None:
     connection.create_scalar_function("aurora_now", now, 0, deterministic=True)
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
+def _read_boolean(value: Any) -> bool | None:
+    return None if value is None else bool(value)
+
+
+def _read_json(value: Any) -> Any:
+    return None if value is None else _decode(value)
+
+
 _JSON: Final = msgspec.json.Encoder()
-_JSON_READ: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder()
+_decode: Final = msgspec.json.Decoder[Any]().decode
+_READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "n": _same,
+    "b": _read_boolean,
+    "j": _read_json,
+}
+#: What a call needs, by the function and the forms.
+_READY: Final[dict[tuple[str, str], tuple[Any, tuple[Callable[[Any], Any], ...], str]]] = {}

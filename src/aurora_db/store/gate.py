@@ -7,15 +7,15 @@ façade generated from the other differs by the gate's name only.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from aurora_db.aql.catalog import Catalog
+from aurora_db.base.errors import TransactionError
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
 from aurora_db.store.port import Port, Verb, finish
-from aurora_db.store.writer import Single
+from aurora_db.store.waiting import Single
 
 T = TypeVar("T")
 
@@ -36,9 +36,9 @@ class Gate:
         del bounded  # no event loop could be held up
         return self._engine.read(verb, single=single)
 
-    def write(self, verb: Verb[T] | Single[T]) -> T:
+    def write(self, verb: Verb[T] | Single[T], *, exclusive: bool = False) -> T:
         """Run a writing verb; when it returns, its effects are on disk."""
-        return self._engine.write(verb)
+        return self._engine.write(verb, exclusive=exclusive)
 
     def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks; the caller waits anyway."""
@@ -49,7 +49,11 @@ class AsyncGate:
     """Each verb is a transaction of its own; the event loop goes on meanwhile."""
 
     def __init__(self, engine: Engine) -> None:
+        import asyncio  # noqa: PLC0415 - a blocking program does without
+
         self._engine = engine
+        self._running_loop = asyncio.get_running_loop
+        self._to_thread = asyncio.to_thread
 
     @property
     def catalog(self) -> Catalog:
@@ -63,14 +67,14 @@ class AsyncGate:
             return self._engine.read(verb, single=single)
         return await self._engine.read_async(verb, bounded=False)
 
-    def write(self, verb: Verb[T] | Single[T]) -> Awaitable[T]:
+    def write(self, verb: Verb[T] | Single[T], *, exclusive: bool = False) -> Awaitable[T]:
         """Run a writing verb; when it was awaited, its effects are on disk."""
         # A coroutine around the future would cost each write another hop.
-        return self._engine.submit(verb)
+        return self._engine.submit(verb, self._running_loop(), exclusive=exclusive)
 
     async def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks on a thread of its own."""
-        return await asyncio.to_thread(work)
+        return await self._to_thread(work)
 
 
 class HeldGate:
@@ -91,10 +95,16 @@ class HeldGate:
         self._held.check()
         return finish(verb(self._port))
 
-    def write(self, verb: Verb[T] | Single[T]) -> T:
+    def write(self, verb: Verb[T] | Single[T], *, exclusive: bool = False) -> T:
         """Run a writing verb; it is committed or rolled back with the transaction."""
         self._held.check()
+        if exclusive:
+            raise not_here()
         return finish(_held(self._port, verb))
+
+    def offload(self, work: Callable[[], T]) -> T:
+        """Run something that blocks; the caller waits anyway."""
+        return work()
 
 
 class AsyncHeldGate:
@@ -115,10 +125,26 @@ class AsyncHeldGate:
         self._held.check()
         return await verb(self._port)
 
-    async def write(self, verb: Verb[T] | Single[T]) -> T:
+    async def write(self, verb: Verb[T] | Single[T], *, exclusive: bool = False) -> T:
         """Run a writing verb; it is committed or rolled back with the transaction."""
         self._held.check()
+        if exclusive:
+            raise not_here()
         return await _held(self._port, verb)
+
+    async def offload(self, work: Callable[[], T]) -> T:
+        """Run something that blocks on a thread of its own."""
+        import asyncio  # noqa: PLC0415 - a blocking program does without
+
+        return await asyncio.to_thread(work)
+
+
+def not_here() -> TransactionError:
+    """The refusal of what must have a transaction of its own."""
+    return TransactionError(
+        "relations lead to the collection, so it cannot be changed inside a transaction",
+        hint="run it by db.execute, outside of the block",
+    )
 
 
 async def _held(port: Port, verb: Verb[T] | Single[T]) -> Any:

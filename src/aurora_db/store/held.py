@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from aurora_db.base.errors import Timeout, TransactionError
+from aurora_db.store import causes
 from aurora_db.store.port import finish
 from aurora_db.store.sqlite import SqlitePort
 
@@ -35,6 +36,7 @@ class Held:
         self.owner = caller()
         self.port = writer.port
         self.port.begin()
+        self._caused = finish(causes.begin(self.port, causes.CURRENT.get()))
         self.port.guard = self._guard
 
     def _guard(self) -> None:
@@ -86,6 +88,8 @@ class Held:
         with self._mutex:
             self._guard()
             try:
+                if self._caused:
+                    finish(causes.end(self.port))
                 mark_operation(self.port, self._first)
                 self.port.run("COMMIT")
             except BaseException:
@@ -120,8 +124,10 @@ class Held:
 
 def caller() -> object:
     """Who runs: the current task where an event loop runs, else the thread."""
+    # Where nobody has imported it, no event loop runs; the import would cost each program.
+    asyncio = sys.modules.get("asyncio")
     try:
-        task = asyncio.current_task()
+        task = None if asyncio is None else asyncio.current_task()
     except RuntimeError:
         task = None
     return threading.get_ident() if task is None else task

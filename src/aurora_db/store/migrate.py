@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib import resources
 
 from aurora_db.base.errors import DatabaseCorrupt, VersionTooNew
 from aurora_db.store.port import finish
@@ -22,6 +21,8 @@ UPGRADES: tuple[Callable[[SqlitePort], None], ...] = ()
 @cache
 def system_sql() -> str:
     """The statements that make the system tables."""
+    from importlib import resources  # noqa: PLC0415 - needed once in the life of a file
+
     return resources.files("aurora_db.store").joinpath("system.sql").read_text("utf-8")
 
 

@@ -1,87 +1,96 @@
-"""Running mutations: one core verb for each kind of part."""
+"""Running mutations of documents: one core verb for each kind of part."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from aurora_db.aql import plan, system
+from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection
-from aurora_db.aql.expand import expand_for_write
+from aurora_db.aql.expand import expand_for_write, expand_query
 from aurora_db.base.errors import TypeMismatch
-from aurora_db.sql import lower
-from aurora_db.store import documents, queries
+from aurora_db.store import documents, queries, upserts
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
-from aurora_db.store.scope import Enqueue, Scope
+from aurora_db.store.scope import Scope
 
 
 def _as_document(value: Any, what: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeMismatch(f"{what} is an object, got {value!r}")
-    return value
+    return cast("Mapping[str, Any]", value)
 
 
 async def insert(part: plan.Insert, port: Port, scope: Scope) -> Document:
     """Insert one document; it by the outputs."""
     document = _as_document(scope.value(part.data), "'data'")
     ids = await documents.insert_many(port, part.collection.name, [document])
-    return (await queries.by_ids(port, part.collection, part.outputs, ids))[0]
+    return (await queries.by_ids(port, part.collection, part.outputs, ids, scope.bindings))[0]
 
 
-async def insert_many(part: plan.InsertMany, port: Port, scope: Scope) -> Document:
+async def insert_many(part: plan.InsertMany | plan.Import, port: Port, scope: Scope) -> Document:
     """Insert several documents; the result of the bulk verb."""
     given = scope.value(part.data)
     if not isinstance(given, (list, tuple)):
         raise TypeMismatch(f"'data' is a list of objects, got {given!r}")
-    rows = [_as_document(one, "each element of 'data'") for one in given]
-    ids = await documents.insert_many(port, part.collection.name, rows)
-    nodes = await _nodes(port, part.collection, part.result, ids)
-    return _affected(part.result, ids, nodes)
+    rows = [_as_document(one, "each element of 'data'") for one in cast("list[Any]", given)]
+    mode = "ERROR" if part.on_conflict is None else scope.value(part.on_conflict)
+    ids = await documents.insert_many(port, part.collection.name, rows, mode)
+    nodes = await _nodes(port, part.collection, part.result, ids, scope)
+    return affected(part.result, ids, nodes)
 
 
 async def update(part: plan.Update, port: Port, scope: Scope) -> Document:
     """Merge into what matches; the result of the bulk verb."""
     changes = _as_document(scope.value(part.data), "'data'")
-    where = expand_for_write(part.where, port.catalog, scope.variables)
-    ids = await documents.update_where(port, part.collection, where, changes, scope.variables)
-    nodes = await _nodes(port, part.collection, part.result, ids)
-    return _affected(part.result, ids, nodes)
+    where = expand_for_write(part.where, port.catalog, scope.bindings)
+    rev = None if part.if_rev is None else scope.value(part.if_rev)
+    ids = await documents.update_where(
+        port, part.collection, where, changes, scope.bindings, if_rev=rev
+    )
+    nodes = await _nodes(port, part.collection, part.result, ids, scope)
+    return affected(part.result, ids, nodes)
+
+
+async def upsert(part: plan.Upsert, port: Port, scope: Scope) -> Document:
+    """Update the document of a unique key, or insert it; it by the outputs."""
+    where = scope.value(part.equalities)
+    data = _as_document(scope.value(part.data), "'data'")
+    rev = None if part.if_rev is None else scope.value(part.if_rev)
+    id, created = await upserts.upsert_one(
+        port, part.collection, where, data, scope.bindings, if_rev=rev
+    )
+    found = (await queries.by_ids(port, part.collection, part.outputs, [id], scope.bindings))[0]
+    found.update(dict.fromkeys(part.created, created))
+    if not part.order:
+        return found
+    return {key: found[key] for key in part.order}
 
 
 async def delete(part: plan.Delete, port: Port, scope: Scope) -> Document:
     """Remove what matches; the result of the bulk verb."""
-    where = expand_for_write(part.where, port.catalog, scope.variables)
+    where = expand_for_write(part.where, port.catalog, scope.bindings)
+    rev = None if part.if_rev is None else scope.value(part.if_rev)
     nodes: list[Document] = []
     if part.result.nodes:
         before = plan.Query(
             key="", collection=part.collection, outputs=part.result.nodes, where=where
         )
-        nodes = await queries.read(lower.query(before), port, scope)
-    statement = lower.delete(part.collection, where)
-    rows = await port.rows(statement.text, statement.bind(scope.variables))
-    if rows:
-        documents.touch_handlers(port, part.collection)
-    return _affected(part.result, [row[0] for row in rows], nodes)
+        known = expand_query(before, port.catalog, scope.bindings)
+        nodes = await queries.documents_of(known, port, scope)
+    ids = await documents.delete_where(port, part.collection, where, scope.bindings, if_rev=rev)
+    return affected(part.result, ids, nodes)
 
 
 async def _nodes(
-    port: Port, collection: Collection, result: plan.Affected, ids: Sequence[str]
+    port: Port, collection: Collection, result: plan.Affected, ids: Sequence[str], scope: Scope
 ) -> list[Document]:
     if not result.nodes:
         return []
-    return await queries.by_ids(port, collection, result.nodes, ids)
+    return await queries.by_ids(port, collection, result.nodes, ids, scope.bindings)
 
 
-def _affected(result: plan.Affected, ids: list[str], nodes: list[Document]) -> Document:
+def affected(result: plan.Affected, ids: list[str], nodes: list[Document]) -> Document:
+    """The result of a bulk verb by its keys."""
     values: dict[str, Any] = {"count": len(ids), "affected": len(ids), "ids": ids, "nodes": nodes}
     return {key: values[what] for key, what in result.keys}
-
-
-async def enqueue_job(
-    part: plan.EnqueueJob, enqueue: Enqueue, port: Port, scope: Scope
-) -> Document:
-    """Put a job into the queue; it by the outputs."""
-    options = {name: scope.value(value) for name, value in part.options}
-    id = await enqueue(port, options)
-    return (await queries.by_ids(port, system.SYSTEM["_jobs"], part.outputs, [id]))[0]

@@ -16,7 +16,7 @@ from aurora_db.aql import page_cursors, plan
 from aurora_db.base.errors import TypeMismatch
 from aurora_db.sql import operands, pages
 from aurora_db.sql.statement import Statement
-from aurora_db.store import search
+from aurora_db.store import nested, search
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port, Row
 from aurora_db.store.scope import Scope
@@ -60,6 +60,14 @@ class PageRunner:
         self._shows = bool(words & {"node", "nodes"})
         self._looks_back = "hasPreviousPage" in words
         self._looks_on = "hasNextPage" in words
+        #: Whether it is one statement: nothing is asked for that needs another.
+        self.single = not (
+            self._counts
+            or (self._looks_back and page.after is not None)
+            or (self._looks_on and page.before is not None)
+            or self._pages.shown.children
+            or query.search is not None
+        )
 
     async def run(self, port: Port, scope: Scope, parts: Mapping[str, Any]) -> Document:
         """The page's object; `parts` are the values of its other keys.
@@ -72,12 +80,20 @@ class PageRunner:
         if self._reads:
             await self._read(found, places, port, scope)
         if self._shows:
-            found.documents = list(map(self._pages.read, found.rows))
-            await search.put_snippets(self._query, found.documents, port, scope)
+            found.documents = await self._documents(found.rows, port, scope)
         if self._counts:
             count = self._count
             ((found.total,),) = await port.rows(count.text, count.bind(scope.variables))
         return {key.key: self._value(key, found, parts) for key in self._page.keys}
+
+    async def _documents(self, rows: Sequence[Row], port: Port, scope: Scope) -> list[Document]:
+        shown, read = self._pages.shown, self._pages.shown.read
+        if shown.children:
+            read = await nested.reader(read, shown.children, rows, port, scope.variables)
+        documents = list(map(read, rows))
+        if self._query.search is not None:
+            await search.put_snippets(self._query, documents, port, scope)
+        return documents
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -144,8 +160,13 @@ class PageRunner:
             found.documents if what == "node" else [self._written(row) for row in found.rows]
             for _, what in key.parts
         ]
-        names = [name for name, _ in key.parts]
-        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        match [name for name, _ in key.parts]:
+            case [name]:
+                return [{name: one} for one in columns[0]]
+            case [name, second]:
+                return [{name: a, second: b} for a, b in zip(*columns, strict=True)]
+            case names:
+                return [dict(zip(names, each, strict=True)) for each in zip(*columns, strict=True)]
 
     def _info(self, what: str, found: Found) -> Any:
         match what:

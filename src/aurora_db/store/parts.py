@@ -7,16 +7,14 @@ snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, assert_never
 
-from msgspec.structs import replace
-
 from aurora_db.aql import plan
-from aurora_db.sql import aggregates, groups, lower, series
+from aurora_db.sql import aggregates, groups, series
 from aurora_db.sql.statement import Statement
-from aurora_db.store import search
+from aurora_db.store import nested, search
 from aurora_db.store.documents import Document
 from aurora_db.store.pages import PageRunner
 from aurora_db.store.port import Port, Row
@@ -26,42 +24,29 @@ from aurora_db.store.scope import Runner, Scope
 PartRunner = Callable[[Port, Scope], Awaitable[Mapping[str, Any]]]
 
 
-def has_nodes_variable(query: plan.Query) -> bool:
-    """Whether a whole where-object of the documents of a group comes from a variable."""
-    return any(lower.has_where_variable(one.where) for one in _all_nodes(query))
+def parts_runner(query: plan.Query, nodes: Runner | None) -> tuple[Runner, bool]:
+    """What runs a query with a page or parts, and whether it is one statement.
 
-
-def with_nodes(query: plan.Query, expand: Callable[[plan.Where], plan.Where]) -> plan.Query:
-    """The query with every `where` of the documents of its groups made known."""
-    if not any(True for _ in _all_nodes(query)):
-        return query
-    return replace(query, parts=tuple(_expanded(part, expand) for part in query.parts))
-
-
-def _all_nodes(query: plan.Query) -> Iterator[plan.Query]:
-    for part in query.parts:
-        if isinstance(part, plan.Groups):
-            for output in part.outputs:
-                if output.nodes is not None:
-                    yield output.nodes
-
-
-def _expanded(part: plan.QueryPart, expand: Callable[[plan.Where], plan.Where]) -> plan.QueryPart:
-    if not isinstance(part, plan.Groups):
-        return part
-    outputs = tuple(
-        one
-        if one.nodes is None
-        else replace(one, nodes=replace(one.nodes, where=expand(one.nodes.where)))
-        for one in part.outputs
-    )
-    return replace(part, outputs=outputs)
-
-
-def parts_runner(query: plan.Query, nodes: Runner | None) -> Runner:
-    """What runs a query with a page or parts; `nodes` are the documents beside parts."""
+    `nodes` are the documents beside parts.
+    """
     page = None if query.page is None else PageRunner(query, query.page)
-    return partial(_run, query, nodes, page, _parts(query))
+    parts = _parts(query)
+    single = page.single and not parts if page is not None else nodes is None and _is_single(query)
+    return partial(_run, query, nodes, page, parts), single
+
+
+def _is_single(query: plan.Query) -> bool:
+    match query.parts:
+        case _ if query.search is not None:
+            return False
+        case (plan.Groups(outputs=outputs),):
+            return all(output.nodes is None for output in outputs)
+        case (plan.Window(outputs=outputs),):
+            return not any(isinstance(one, (plan.One, plan.Many)) for one in outputs)
+        case (plan.Downsample(),):
+            return True
+        case parts:
+            return all(isinstance(part, plan.Aggregates) for part in parts)
 
 
 async def _run(
@@ -75,7 +60,7 @@ async def _run(
     result: Document = {}
     if nodes is not None:
         result["nodes"] = await nodes(port, scope)
-    begun = await search.begun(query, port, scope)
+    begun = scope if query.search is None else await search.begun(query, port, scope)
     found: Document = {}
     for part in parts:
         found.update(await part(port, begun))
@@ -123,8 +108,11 @@ async def _groups(key: str, ready: groups.Lowered, port: Port, scope: Scope) -> 
     width = ready.keys
     by_key = {row[:width]: group for row, group in zip(rows, found, strict=True)}
     for nodes in ready.nodes:
-        for row in await _rows(port, nodes.statement, scope.variables):
-            by_key[row[nodes.width :]][nodes.key].append(nodes.read(row))
+        inside = await _rows(port, nodes.statement, scope.variables)
+        shown, start = nodes.shown, len(nodes.shown.columns)
+        read = await nested.reader(shown.read, shown.children, inside, port, scope.variables)
+        for row in inside:
+            by_key[row[start:]][nodes.key].append(read(row))
     return {key: found}
 
 
@@ -133,4 +121,7 @@ async def _downsample(key: str, ready: series.Downsampled, port: Port, scope: Sc
 
 
 async def _window(key: str, ready: series.Windowed, port: Port, scope: Scope) -> Document:
-    return {key: list(map(ready.read, await _rows(port, ready.statement, scope.variables)))}
+    rows = await _rows(port, ready.statement, scope.variables)
+    shown = ready.shown
+    read = await nested.reader(shown.read, shown.children, rows, port, scope.variables)
+    return {key: [ready.put(read(row), row[-1]) for row in rows]}

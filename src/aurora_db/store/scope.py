@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,10 +17,30 @@ class Scope(msgspec.Struct):
     variables: Mapping[str, Any]
     results: dict[str, Any] = {}
 
+    @property
+    def bindings(self) -> Mapping[str, Any]:
+        """What a statement's parameters are read from: variables, and results of earlier parts."""
+        return {**self.results, **self.variables} if self.results else self.variables
+
+    def inner(self) -> Scope:
+        """The scope of a `transaction { … }`: its parts are not seen by those after it."""
+        return Scope(self.variables, dict(self.results))
+
     def value(self, value: plan.Value) -> Any:
         """The Python value that a plan's value has now."""
         return resolve.value_of(value, self.variables, self.results)
 
 
 Runner = Callable[[Port, Scope], Awaitable[Any]]
-Enqueue = Callable[[Port, Mapping[str, Any]], Awaitable[str]]
+
+
+class JobVerbs(msgspec.Struct, frozen=True):
+    """The verbs on jobs that mutations run; this floor does not know what they do.
+
+    `enqueue` takes the options of each job and gives the ids in order; `cancel` and `retry` take ids and
+    give those that changed.
+    """
+
+    enqueue: Callable[[Port, Sequence[Mapping[str, Any]]], Awaitable[list[str]]]
+    cancel: Callable[[Port, Sequence[str]], Awaitable[list[str]]]
+    retry: Callable[[Port, Sequence[str]], Awaitable[list[str]]]

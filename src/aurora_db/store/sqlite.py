@@ -23,6 +23,7 @@ from aurora_db.base.errors import (
     Busy,
     DatabaseCorrupt,
     DiskFull,
+    ForeignKeyViolation,
     ReadOnly,
     TooLarge,
     UniqueViolation,
@@ -30,7 +31,7 @@ from aurora_db.base.errors import (
 )
 from aurora_db.sql.buckets import FUNCTION
 from aurora_db.sql.statement import Batch
-from aurora_db.store import functions
+from aurora_db.store import foreign_keys, functions
 from aurora_db.store.port import Params, Row
 from aurora_db.store.timezones import Buckets
 
@@ -52,9 +53,13 @@ class Patience:
 
     SQLite's own sleeps longer the longer it has waited, up to 100 ms, so that whoever came late
     goes first: beside four busy processes one waited more than a second for each write.
+
+    Args:
+        before: called before the first wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[], None] | None = None) -> None:
+        self._before = before
         self._since = 0.0
 
     def __call__(self, tries: int) -> bool:
@@ -62,6 +67,8 @@ class Patience:
         now = time.monotonic()
         if tries == 0:
             self._since = now
+            if self._before is not None:
+                self._before()
         waited = now - self._since
         if waited * 1_000 > BUSY_TIMEOUT_MS:
             return False
@@ -91,8 +98,11 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
     try:
         connection = apsw.Connection(path, flags=flags, statementcachesize=512)
         connection.set_busy_handler(Patience())
+        # Else a statement is prepared anew whenever a limit or the end of a range is bound.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         functions.register(connection)
-        connection.create_scalar_function(FUNCTION, Buckets(), 4, deterministic=True)
+        buckets: Any = Buckets()
+        connection.create_scalar_function(FUNCTION, buckets, 4, deterministic=True)
         execute: Execute = connection.execute
         execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         execute("PRAGMA foreign_keys = ON")
@@ -187,6 +197,8 @@ def _constraint(text: str) -> AuroraError:
     if stored := _STORE.search(text):
         kind, column, _, name = stored.groups()
         return ValidationError(f"field '{name}' is {column}, got {kind}", field=name, rule="type")
+    if foreign_keys.FAILED in text:
+        return ForeignKeyViolation("Foreign key violation: a relation would lead nowhere")
     return ValidationError(f"the database refused the document: {text}", rule="constraint")
 
 
@@ -235,7 +247,7 @@ class SqlitePort:
         try:
             return self._execute(sql, params).fetchall()
         except DriverError as error:
-            raise translated(error) from error
+            raise self._refused(error, lambda: self._execute(sql, params).fetchall()) from error
 
     async def row(self, sql: str, params: Params = ()) -> Row | None:
         """The first row of one statement, or None."""
@@ -244,7 +256,7 @@ class SqlitePort:
         try:
             rows = self._execute(sql, params).fetchall()
         except DriverError as error:
-            raise translated(error) from error
+            raise self._refused(error, lambda: self._execute(sql, params).fetchall()) from error
         return rows[0] if rows else None
 
     async def measured(self, sql: str, params: Params = ()) -> tuple[list[Row], int]:
@@ -269,19 +281,21 @@ class SqlitePort:
             self._execute(sql, params).fetchall()
             return self.connection.changes()
         except DriverError as error:
-            raise translated(error) from error
+            raise self._refused(error, lambda: self._execute(sql, params).fetchall()) from error
 
     async def batch(self, statement: Batch, rows: Sequence[Sequence[Any]]) -> int:
         """How many rows one statement over many rows of parameters changed itself."""
         if self.guard is not None:
             self.guard()
         changed = 0
+        text, params = "", []
         try:
             for text, params in statement.pieces(rows):
                 self._execute(text, params)
                 changed += self.connection.changes()
         except DriverError as error:
-            raise translated(error) from error
+            piece = (text, params)
+            raise self._refused(error, lambda: self._execute(*piece)) from error
         return changed
 
     async def many(self, sql: str, params: Iterable[Params]) -> list[Row]:
@@ -301,6 +315,12 @@ class SqlitePort:
             self._execute(sql).fetchall()
         except DriverError as error:
             raise translated(error) from error
+
+    def _refused(self, error: Exception, again: Callable[[], object]) -> AuroraError:
+        """Our error for one of the driver; `again` runs the statement once more."""
+        if foreign_keys.FAILED in str(error):
+            return foreign_keys.explain(self.connection, self.catalog, again)
+        return translated(error)
 
     def touch(self, topic: str, urgency: int = 0) -> None:
         """Wake whoever waits for `topic` after the commit."""

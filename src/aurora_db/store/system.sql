@@ -9,13 +9,47 @@ CREATE TABLE _settings (
 CREATE TABLE _collections (
     name       TEXT NOT NULL PRIMARY KEY,
     definition TEXT NOT NULL CHECK (json_valid(definition)),
+    rules      TEXT CHECK (rules IS NULL OR json_valid(rules)),
     created_at TEXT NOT NULL
 ) STRICT;
 
+-- `fired` and `last_at` are counted by the triggers of the handler, `failed` by that of failed jobs.
 CREATE TABLE _handlers (
+    name       TEXT    NOT NULL PRIMARY KEY,
+    definition TEXT    NOT NULL CHECK (json_valid(definition)),
+    enabled    INTEGER GENERATED ALWAYS AS (coalesce(json_extract(definition, '$.enabled'), 1)) VIRTUAL,
+    compiled   TEXT    GENERATED ALWAYS AS (coalesce(json_extract(definition, '$.compiled'), 'TRIGGER')) VIRTUAL,
+    fired      INTEGER NOT NULL DEFAULT 0,
+    failed     INTEGER NOT NULL DEFAULT 0,
+    last_at    TEXT,
+    -- How far a backfill has come that has not ended.
+    backfill   TEXT CHECK (backfill IS NULL OR json_valid(backfill)),
+    created_at TEXT    NOT NULL
+) STRICT;
+
+-- What causes the writes of this transaction: the job, how long the chain of causes before it is, and
+-- their names. Has a row only inside a transaction that a job makes.
+CREATE TABLE _causing (
+    job   TEXT    NOT NULL,
+    depth INTEGER NOT NULL,
+    chain TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE _schedules (
     name       TEXT NOT NULL PRIMARY KEY,
     definition TEXT NOT NULL CHECK (json_valid(definition)),
+    enabled    INTEGER GENERATED ALWAYS AS (coalesce(json_extract(definition, '$.enabled'), 1)) VIRTUAL,
+    next_at    TEXT,
+    last_at    TEXT,
     created_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE _migrations (
+    version    TEXT NOT NULL PRIMARY KEY,
+    checksum   TEXT NOT NULL,
+    status     TEXT NOT NULL CHECK (status = 'applied'),
+    applied_at TEXT NOT NULL,
+    statements TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE _changes (
@@ -33,6 +67,15 @@ CREATE TABLE _operations (
     first INTEGER NOT NULL PRIMARY KEY,
     last  INTEGER NOT NULL,
     CHECK (last > first)
+) STRICT;
+
+-- Who reads the feed at its own pace; what it has not read is kept, up to a cap. `lost` is 1 past it.
+CREATE TABLE _consumers (
+    name       TEXT    NOT NULL PRIMARY KEY,
+    position   INTEGER NOT NULL DEFAULT 0 CHECK (position >= 0),
+    lost       INTEGER NOT NULL DEFAULT 0 CHECK (lost IN (0, 1)),
+    created_at TEXT    NOT NULL,
+    seen_at    TEXT
 ) STRICT;
 
 CREATE TABLE _workers (
@@ -108,6 +151,17 @@ CREATE TRIGGER _jobs_deleted AFTER DELETE ON _jobs BEGIN
     INSERT INTO _changes (collection, op, id, before, at)
     VALUES ('_jobs', 'delete', OLD.id, '{"status":"' || OLD.status || '"}',
             strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'));
+END;
+
+CREATE TRIGGER _jobs_failed AFTER UPDATE OF status ON _jobs
+    WHEN NEW.status = 'FAILED' AND OLD.status <> 'FAILED' AND NEW.cause IS NOT NULL BEGIN
+    UPDATE _handlers SET failed = failed + 1 WHERE name = json_extract(NEW.cause, '$.handler');
+END;
+
+-- A job that would only continue a chain without end is born FAILED.
+CREATE TRIGGER _jobs_refused AFTER INSERT ON _jobs
+    WHEN NEW.status = 'FAILED' AND NEW.cause IS NOT NULL BEGIN
+    UPDATE _handlers SET failed = failed + 1 WHERE name = json_extract(NEW.cause, '$.handler');
 END;
 
 CREATE TABLE _job_errors (

@@ -4,67 +4,45 @@ Blocking callers use flat combining: whoever gets the lock first runs the operat
 wait, so a program of one thread has no hop. Asynchronous callers are served by one thread and
 resolved by one call per event loop and batch. One operation's failure undoes itself only; a
 failed COMMIT fails all of them with the same error. Nothing is acknowledged before the COMMIT.
+
+Tasks and the thread share the interpreter's lock. Those of one batch are resolved when the next
+transaction has begun, just before its statement: a long step that leaves the lock to them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast
-
-import msgspec
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aurora_db.base.errors import AuroraError, Busy, DatabaseClosed, TransactionError
-from aurora_db.sql.statement import Batch
+from aurora_db.sql.statement import MOST_ROWS, Batch
+from aurora_db.store import causes
 from aurora_db.store.held import DEADLINE, Held, caller, last_position, mark_operation
 from aurora_db.store.port import Verb, finish
-from aurora_db.store.sqlite import SYNCHRONOUS, SqlitePort
+from aurora_db.store.rebuilding import foreign_keys_off
+from aurora_db.store.sqlite import SYNCHRONOUS, Patience, SqlitePort
+from aurora_db.store.waiting import Single, Waiting, fail, interrupted, resolve
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
-#: Operations in one transaction, at most.
-BATCH = 2_000
+#: Operations in one transaction, at most: one step of one statement.
+BATCH = MOST_ROWS
+#: A batch of less than this part of the one before waits a moment for the tasks that were just
+#: answered: most of them will write again, and a commit of their own would be another fsync.
+FEW = 4
+#: Seconds of that moment, at most.
+MOMENT = 0.002
+#: Seconds in which the thread leaves the writer to those who wait for it.
+HANDOVER = 0.0005
 #: Seconds a caller waits for the writer of its own process.
 PATIENCE = 15.0
-
-
-class Single(msgspec.Struct, Generic[T], frozen=True, gc=False):
-    """An operation of exactly one statement over one row of parameters.
-
-    Neighbours with the same statement in a batch run as one. `several` tells that the statement
-    causes several changes (event handlers fire), which are one operation in the feed.
-    """
-
-    statement: Batch
-    params: Sequence[Any]
-    result: T
-    topic: str | None = None
-    urgency: int = 0
-    several: bool = False
-
-
-class _Waiting:
-    """One operation in the queue and what became of it."""
-
-    __slots__ = ("done", "durable", "error", "future", "joins", "loop", "result", "verb")
-
-    def __init__(self, verb: Verb[Any] | Single[Any], durable: bool) -> None:
-        self.verb = verb
-        self.durable = durable
-        #: The statement that neighbours may share.
-        self.joins: Batch | None = None
-        self.result: Any = None
-        if verb.__class__ is Single:
-            single = cast("Single[Any]", verb)
-            self.result = single.result
-            self.joins = None if single.several else single.statement
-        self.done = False
-        self.error: BaseException | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.future: asyncio.Future[Any] | None = None
 
 
 class Writer:
@@ -90,7 +68,7 @@ class Writer:
         self._current = self._synchronous
         self._refresh = refresh
         self._committed = committed
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._lock = threading.Lock()
         self._held: Held | None = None
         self._thread: threading.Thread | None = None
@@ -99,52 +77,74 @@ class Writer:
         self._bell = threading.Lock()
         self._bell.acquire()
         self._idle = False
+        #: The event loop that will ring when its tasks of now have submitted.
+        self._bursting: asyncio.AbstractEventLoop | None = None
+        #: How many threads wait for the lock.
+        self._blocked = 0
+        #: Operations that have ended and whose tasks do not know it yet.
+        self._unanswered: list[Waiting] = []
+        port.connection.set_busy_handler(Patience(self._answer))
         self._closed = False
         #: Where the feed ends, while nobody else has written since; None where it is not known.
         self._position: int | None = None
 
     # --- blocking callers -------------------------------------------------------------------
 
-    def run(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> T:
+    def run(self, verb: Verb[T] | Single[T], *, durable: bool = True, exclusive: bool = False) -> T:
         """Run an operation and wait until it is committed.
+
+        An `exclusive` one runs alone in its transaction, with foreign keys off.
 
         Raises:
             TransactionError: the caller holds an interactive transaction.
             Busy: the writer was held longer than 15 seconds.
         """
         self.refuse_holder()
-        waiting = _Waiting(verb, durable)
+        waiting = Waiting(verb, durable=durable, exclusive=exclusive)
         self._queue.append(waiting)
         self._acquire(waiting)
         try:
             while not waiting.done:
                 self._batch()
         finally:
-            self._lock.release()
+            self._release()
         if waiting.error is not None:
             raise waiting.error
         return waiting.result
 
-    def _acquire(self, waiting: _Waiting | None = None) -> None:
+    def _release(self) -> None:
+        self._answer()
+        self._lock.release()
+
+    def _acquire(self, waiting: Waiting | None = None) -> None:
         if self._lock.acquire(blocking=False):
             return
+        with self._thread_lock:
+            self._blocked += 1
+        try:
+            self._wait_for_lock(waiting)
+        finally:
+            with self._thread_lock:
+                self._blocked -= 1
+
+    def _wait_for_lock(self, waiting: Waiting | None) -> None:
         end = time.monotonic() + PATIENCE
         while not self._lock.acquire(timeout=0.25):
             held = self._held
             if held is not None:
                 held.expire()
-            if time.monotonic() > end:
-                if waiting is not None:
-                    self._withdraw(waiting)
+            # What somebody is running already will end; then it has not failed.
+            if time.monotonic() > end and (waiting is None or self._withdraw(waiting)):
                 raise Busy(
                     "the writer of this process was held too long", hint="keep transactions short"
                 )
 
-    def _withdraw(self, waiting: _Waiting) -> None:
+    def _withdraw(self, waiting: Waiting) -> bool:
         try:
             self._queue.remove(waiting)
         except ValueError:
-            waiting.done = True
+            return False
+        return True
 
     def refuse_holder(self) -> None:
         """Refuse a caller that would wait for itself.
@@ -163,29 +163,38 @@ class Writer:
 
     # --- asynchronous callers ---------------------------------------------------------------
 
-    def submit(self, verb: Verb[T] | Single[T], *, durable: bool = True) -> asyncio.Future[T]:
-        """Hand an operation to the writer thread; the future is resolved after its commit."""
+    def submit(
+        self,
+        verb: Verb[T] | Single[T],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        exclusive: bool = False,
+    ) -> asyncio.Future[T]:
+        """Hand an operation to the writer thread; a future of `loop`, resolved after its commit."""
         if self._closed or self._held is not None:
             self.refuse_holder()
-        waiting = _Waiting(verb, durable)
-        waiting.loop = loop = asyncio.get_running_loop()
+        waiting = Waiting(verb, durable=True, exclusive=exclusive)
+        waiting.loop = loop
         waiting.future = future = loop.create_future()
         self._queue.append(waiting)
         if self._thread is None:
             self._start()
-        if self._idle:
-            self._ring()
+        if self._idle and self._bursting is not loop:
+            # Once for all tasks that were waiting for the same commit.
+            self._bursting = loop
+            loop.call_soon(self._ring)
         return future
 
     def _ring(self) -> None:
         with self._thread_lock:
+            self._bursting = None
             if self._idle:
                 self._idle = False
                 self._bell.release()
 
     def later(self, verb: Verb[Any]) -> None:
         """Run an operation along with the next batch; nobody waits for it."""
-        self._queue.append(_Waiting(verb, durable=False))
+        self._queue.append(Waiting(verb, durable=False, exclusive=False))
 
     def _start(self) -> None:
         with self._thread_lock:
@@ -196,49 +205,84 @@ class Writer:
                 self._thread.start()
 
     def _serve(self) -> None:
-        while True:
-            if not self._queue:
-                self._idle = True
-                # What came between the look and the flag has not rung.
-                if self._queue or self._closed:
-                    self._ring()
-                self._bell.acquire()
-            if self._closed and not self._queue:
-                return
+        company = 0
+        while self._queue or not self._closed:
+            if len(self._queue) <= company:
+                self._sleep(company)
             try:
                 self._acquire()
             except Busy as error:
                 self._fail_queue(error)
                 continue
+            company = 0
             try:
-                if self._queue:
-                    self._batch()
+                while len(self._queue) > company and not self._blocked:
+                    company = self._batch() // FEW
             finally:
-                self._lock.release()
+                self._release()
+            if self._blocked:
+                # The lock is not fair: whoever waits for it needs a moment to take it.
+                time.sleep(HANDOVER)
+
+    def _sleep(self, company: int) -> None:
+        """Wait for the bell; a moment only where operations wait for more of them."""
+        self._idle = True
+        # What came between the look and the flag has not rung.
+        if len(self._queue) > company or self._closed:
+            self._ring()
+        if not self._bell.acquire(timeout=MOMENT if self._queue else -1):
+            with self._thread_lock:
+                self._idle = False
+                # It may have rung just now.
+                self._bell.acquire(blocking=False)
 
     def _fail_queue(self, error: AuroraError) -> None:
-        failed = [w for w in list(self._queue) if w.future is not None]
-        for waiting in failed:
-            waiting.error = error
-            self._withdraw(waiting)
-        self._resolve(failed)
+        tasks = [waiting for waiting in list(self._queue) if waiting.future is not None]
+        failed = [waiting for waiting in tasks if self._withdraw(waiting)]
+        fail(failed, error)
+        resolve(failed, self._ring)
 
     # --- one transaction --------------------------------------------------------------------
 
-    def _batch(self) -> None:
+    def _batch(self) -> int:
+        """Run what waits, as much as one transaction takes; how many operations."""
         queue = self._queue
         batch = [queue.popleft() for _ in range(min(BATCH, len(queue)))]
+        ended = 0
         try:
-            self._transaction(batch)
-        except AuroraError as error:
-            for waiting in batch:
-                waiting.error = error
+            for part in _apart(batch):
+                self._part(part)
+                ended += len(part)
+        except BaseException as error:
+            # Ctrl-C in a thread that ran this for others too.
+            fail(batch[ended:], interrupted(error))
+            raise
         finally:
             for waiting in batch:
                 waiting.done = True
-            self._resolve(batch)
+            self._unanswered += batch
+        return len(batch)
 
-    def _transaction(self, batch: Sequence[_Waiting]) -> None:
+    def _part(self, batch: Sequence[Waiting]) -> None:
+        """Run operations in one transaction; its failure is theirs."""
+        try:
+            if batch[0].exclusive:
+                with foreign_keys_off(self.port):
+                    self._transaction(batch)
+            else:
+                self._transaction(batch)
+        except AuroraError as error:
+            fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - handed to the callers
+            fail(batch, interrupted(error))
+
+    def _answer(self) -> None:
+        """Tell the tasks whose operations have ended."""
+        if self._unanswered:
+            ended, self._unanswered = self._unanswered, []
+            resolve(ended, self._ring)
+
+    def _transaction(self, batch: Sequence[Waiting]) -> None:
         port = self.port
         self._switch(durable=any(waiting.durable for waiting in batch))
         port.run("BEGIN IMMEDIATE")
@@ -247,6 +291,7 @@ class Writer:
             if self._refresh():
                 self._position = None
             catalog = port.catalog
+            self._answer()
             self._operations(batch)
             if all(waiting.error is not None for waiting in batch):
                 self._position = None
@@ -271,22 +316,28 @@ class Writer:
             self.port.run(f"PRAGMA synchronous = {wanted}")
             self._current = wanted
 
-    def _operations(self, batch: Sequence[_Waiting]) -> None:
-        index, count = 0, len(batch)
-        while index < count:
-            waiting = batch[index]
-            self.port.begin()
-            index += 1
-            if waiting.joins is None:
-                self._one(waiting, alone=count == 1)
-                continue
-            start = index - 1
-            while index < count and batch[index].joins is waiting.joins:
-                index += 1
-            self._singles(batch[start:index], alone=index - start == count)
+    def _operations(self, batch: Sequence[Waiting]) -> None:
+        catalog = self.port.catalog
+        # Event handlers ask what caused a write, so writes of jobs stand alone.
+        caused = bool(catalog.handlers)
 
-    def _singles(self, run: Sequence[_Waiting], *, alone: bool = False) -> None:
+        def shared(waiting: Waiting) -> Batch | None:
+            joins = waiting.joins
+            if joins is None or (caused and waiting.cause is not None):
+                return None
+            return None if waiting.is_stale(catalog) else joins
+
+        for joins, neighbours in groupby(batch, shared):
+            run = list(neighbours)
+            if joins is None:
+                for waiting in run:
+                    self._one(waiting, alone=len(batch) == 1)
+            else:
+                self._singles(run, alone=len(run) == len(batch))
+
+    def _singles(self, run: Sequence[Waiting], *, alone: bool = False) -> None:
         port = self.port
+        port.begin()
         singles = [cast("Single[Any]", waiting.verb) for waiting in run]
         self._position = None
         # A statement that fails undoes itself; several undo each other by a savepoint.
@@ -310,21 +361,18 @@ class Writer:
             for waiting in run:
                 self._singles([waiting])
             return
-        urgency: dict[str, int] = {}
-        for single in singles:
-            topic = single.topic
-            if topic is not None and single.urgency >= urgency.get(topic, single.urgency):
-                urgency[topic] = single.urgency
-        for topic, level in urgency.items():
-            port.touch(topic, level)
+        for topic, urgency in {(single.topic, single.urgency) for single in singles}:
+            if topic is not None:
+                port.touch(topic, urgency)
 
     def _lost(self, error: AuroraError) -> None:
         """SQLite may have rolled the whole transaction back: then nobody's work is left."""
         if not self.port.connection.in_transaction:
             raise error
 
-    def _one(self, waiting: _Waiting, *, alone: bool) -> None:
+    def _one(self, waiting: Waiting, *, alone: bool) -> None:
         port = self.port
+        port.begin()
         catalog = port.catalog
         if not alone:
             port.run("SAVEPOINT one")
@@ -332,12 +380,17 @@ class Writer:
         self._position = None
         try:
             verb = waiting.verb
-            if isinstance(verb, Single):
+            caused = finish(causes.begin(port, waiting.cause))
+            if isinstance(verb, Single) and verb.again and verb.is_stale(port.catalog):
+                waiting.result = finish(verb.again(port, verb))
+            elif isinstance(verb, Single):
                 finish(port.batch(verb.statement, [verb.params]))
                 if verb.topic is not None:
                     port.touch(verb.topic, verb.urgency)
             else:
                 waiting.result = finish(verb(port))
+            if caused:
+                finish(causes.end(port))
             self._position = mark_operation(port, first)
         except BaseException as error:  # noqa: BLE001 - handed to the caller
             waiting.error = error
@@ -348,18 +401,6 @@ class Writer:
                 port.run("ROLLBACK TO one")
         if not alone:
             port.run("RELEASE one")
-
-    def _resolve(self, batch: Sequence[_Waiting]) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
-        for waiting in batch:
-            if waiting.loop is not None:
-                by_loop.setdefault(waiting.loop, []).append(waiting)
-        for loop, mine in by_loop.items():
-            try:
-                loop.call_soon_threadsafe(_settle, mine)
-            except RuntimeError:
-                # The loop was closed while its writes were committed: nobody waits any more.
-                continue
 
     # --- interactive transactions -----------------------------------------------------------
 
@@ -406,20 +447,21 @@ class Writer:
             while self._queue:
                 self._batch()
         finally:
-            self._lock.release()
+            self._release()
+
+
+def _apart(batch: Sequence[Waiting]) -> list[Sequence[Waiting]]:
+    """Operations that share a transaction; an exclusive one shares it with none."""
+    if not any(waiting.exclusive for waiting in batch):
+        return [batch]
+    parts: list[list[Waiting]] = []
+    for waiting in batch:
+        if not parts or waiting.exclusive or parts[-1][-1].exclusive:
+            parts.append([])
+        parts[-1].append(waiting)
+    return [*parts]
 
 
 def closed() -> DatabaseClosed:
     """The error of a verb after `close`."""
     return DatabaseClosed("the database is closed", hint="open it again: Aurora(path)")
-
-
-def _settle(batch: Sequence[_Waiting]) -> None:
-    for waiting in batch:
-        future = waiting.future
-        if future is None or future.done():
-            continue
-        if waiting.error is None:
-            future.set_result(waiting.result)
-        else:
-            future.set_exception(waiting.error)

@@ -6,7 +6,7 @@ import msgspec
 
 from aurora_db.aql.catalog import Collection, Field, Handler, Index, Rules, Schedule
 from aurora_db.aql.plan.conditions import Where
-from aurora_db.aql.plan.values import Constant, Path
+from aurora_db.aql.plan.values import Call, Constant, Path
 
 # --- collections ----------------------------------------------------------------------------
 
@@ -59,18 +59,25 @@ AlterAction = AddField | DropField | RenameField | ModifyField | AddIndex | Drop
 
 
 class AlterCollection(msgspec.Struct, frozen=True):
-    """Changes of a collection, one after the other; `collection` is what comes of them."""
+    """Changes of a collection, one after the other; `collection` is what comes of them.
+
+    `before` is what it was. `related` tells that a relation leads to it, which must be looked away
+    from while its table is made anew.
+    """
 
     name: str
     actions: tuple[AlterAction, ...]
     collection: Collection
+    before: Collection
+    related: bool = False
 
 
 class DropCollection(msgspec.Struct, frozen=True):
-    """A collection and its documents go."""
+    """A collection and its documents go. `related`: one of its relations leads to itself."""
 
     name: str
     if_exists: bool = False
+    related: bool = False
 
 
 SchemaStatement = DefineCollection | AlterCollection | DropCollection
@@ -104,8 +111,9 @@ class HandlerObject(msgspec.Struct, frozen=True):
     items: tuple[tuple[str, HandlerValue], ...]
 
 
-#: A value of an action: a constant, a path that keeps its type, a template, or a nest of them.
-HandlerValue = Constant | Path | Template | HandlerList | HandlerObject
+#: A value of an action: a constant, a path or a computation, which keep their type, a template, or a
+#: nest of them.
+HandlerValue = Constant | Path | Call | Template | HandlerList | HandlerObject
 
 
 class HandlerEnqueue(msgspec.Struct, frozen=True):
@@ -117,7 +125,9 @@ class HandlerEnqueue(msgspec.Struct, frozen=True):
 class HandlerTrigger(msgspec.Struct, frozen=True):
     """What one event of a handler does: one of these for each (op, collection) it waits for.
 
-    `changed` names fields of which one must differ (update only; empty means any).
+    `changed` names fields of which one must differ (update only; empty means any). With `worker` there
+    are no actions: the trigger enqueues a job of type `_handler:<name>` with both images, and the
+    worker does what the `Reaction` of the event says.
     """
 
     name: str
@@ -126,6 +136,7 @@ class HandlerTrigger(msgspec.Struct, frozen=True):
     where: Where
     changed: tuple[Field, ...]
     actions: tuple[HandlerEnqueue, ...]
+    worker: bool = False
 
 
 class DefineHandler(msgspec.Struct, frozen=True):
@@ -155,10 +166,14 @@ class ControlHandler(msgspec.Struct, frozen=True):
 
 
 class BackfillHandler(msgspec.Struct, frozen=True):
-    """Let an event handler act on the documents that exist and match, as if just inserted."""
+    """Let an event handler act on the documents that exist and match, as if just inserted.
+
+    `text` is the statement as typed: its conditions are resolved when it runs, once for each
+    collection that the handler of then waits for.
+    """
 
     name: str
-    where: Where
+    text: str
     key: str = ""
 
 
@@ -209,11 +224,17 @@ class DropRules(msgspec.Struct, frozen=True):
 
 
 class MigrateVersion(msgspec.Struct, frozen=True):
-    """One version: its steps as typed, resolved only when it runs, and their checksum."""
+    """One version: its steps as typed, resolved only when it runs, and their checksum.
+
+    `source` is the whole text that it stands in, which errors point into; `file` names it where it
+    was read from one.
+    """
 
     name: str
     text: str
     checksum: str
+    source: str
+    file: str | None = None
 
 
 class Migrate(msgspec.Struct, frozen=True):

@@ -53,17 +53,17 @@ class Update(msgspec.Struct, frozen=True):
 class Upsert(msgspec.Struct, frozen=True):
     """Update the one document that `where` names by a unique key, or insert it.
 
-    `equalities` are the pairs of field name and value that the where is made of. `created` are the keys
-    under which the result says whether it was inserted.
+    `equalities` is the where-object, equalities by field name. `created` are the keys under which the
+    result says whether it was inserted; `order` are all keys of the result as they were written.
     """
 
     key: str
     collection: Collection
-    where: Where
     equalities: Value
     data: Value
     outputs: tuple[Selected, ...]
     created: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
     if_rev: Value | None = None
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from aurora_db.aql.catalog import Type
+from aurora_db.aql.catalog import Collection, Type
+from aurora_db.aql.plan.conditions import Where
 from aurora_db.aql.plan.definitions import (
     BackfillHandler,
     ControlHandler,
@@ -18,6 +19,7 @@ from aurora_db.aql.plan.definitions import (
     DropHandler,
     DropRules,
     DropSchedule,
+    HandlerValue,
     Migrate,
 )
 from aurora_db.aql.plan.mutations import (
@@ -70,6 +72,21 @@ Part = (
     | DropRules
     | Migrate
 )
+
+
+class Reaction(msgspec.Struct, frozen=True):
+    """What a worker does for one event of a handler.
+
+    `where` is asked first, of the images. `values` are pairs of a variable and what it holds, read
+    from the images, for the `parts`, which run in order in one transaction.
+    """
+
+    name: str
+    op: str
+    collection: Collection
+    where: Where
+    values: tuple[tuple[str, HandlerValue], ...]
+    parts: tuple[Part, ...]
 
 
 class VariableDeclaration(msgspec.Struct, frozen=True):

@@ -21,13 +21,6 @@ from aurora_db.aql.plan.values import (
 # --- selections -----------------------------------------------------------------------------
 
 
-class Include(msgspec.Struct, frozen=True):
-    """`@include` or `@skip` by a variable: kept only while the variable is `wanted`."""
-
-    variable: str
-    wanted: bool
-
-
 class Output(msgspec.Struct, frozen=True):
     """One key of a result and the stored value that it shows.
 
@@ -40,7 +33,6 @@ class Output(msgspec.Struct, frozen=True):
     path: Path
     selection: tuple[Output, ...] = ()
     extra: bool = False
-    include: tuple[Include, ...] = ()
 
 
 class Computed(msgspec.Struct, frozen=True):
@@ -48,7 +40,6 @@ class Computed(msgspec.Struct, frozen=True):
 
     key: str
     expression: Call | Constant | Variable | Items | Path
-    include: tuple[Include, ...] = ()
 
 
 class One(msgspec.Struct, frozen=True):
@@ -57,7 +48,6 @@ class One(msgspec.Struct, frozen=True):
     key: str
     hop: Hop
     outputs: tuple[Selected, ...]
-    include: tuple[Include, ...] = ()
 
 
 class Many(msgspec.Struct, frozen=True):
@@ -69,14 +59,12 @@ class Many(msgspec.Struct, frozen=True):
     key: str
     link: Link
     query: Query
-    include: tuple[Include, ...] = ()
 
 
 class Score(msgspec.Struct, frozen=True):
     """`_score` of a search: in (0, 1], 1 for the best match."""
 
     key: str
-    include: tuple[Include, ...] = ()
 
 
 class Snippet(msgspec.Struct, frozen=True):
@@ -84,7 +72,6 @@ class Snippet(msgspec.Struct, frozen=True):
 
     key: str
     path: Path
-    include: tuple[Include, ...] = ()
 
 
 Selected = Output | Computed | One | Many | Score | Snippet
@@ -99,12 +86,6 @@ class Order(msgspec.Struct, frozen=True):
     path: Expression
     descending: bool = False
     nulls_first: bool | None = None
-
-
-class OrderVariable(msgspec.Struct, frozen=True):
-    """A whole `orderBy: $o`, known at execution: resolved then against the collection."""
-
-    name: str
 
 
 class Search(msgspec.Struct, frozen=True):
@@ -126,7 +107,6 @@ class PageKey(msgspec.Struct, frozen=True):
     key: str
     what: str
     parts: tuple[tuple[str, str], ...] = ()
-    include: tuple[Include, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -155,7 +135,6 @@ class Aggregates(msgspec.Struct, frozen=True):
 
     key: str
     functions: tuple[Aggregate, ...]
-    include: tuple[Include, ...] = ()
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -190,7 +169,6 @@ class Groups(msgspec.Struct, frozen=True):
     order: tuple[tuple[tuple[str, ...], bool], ...] = ()
     limit: Value | None = None
     offset: Value | None = None
-    include: tuple[Include, ...] = ()
 
 
 class Downsample(msgspec.Struct, frozen=True):
@@ -208,7 +186,6 @@ class Downsample(msgspec.Struct, frozen=True):
     aggregation: str = "avg"
     fill: str = "NONE"
     timezone: str | None = None
-    include: tuple[Include, ...] = ()
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -227,7 +204,6 @@ class Window(msgspec.Struct, frozen=True):
     size: Value | None = None
     partition: tuple[Expression, ...] = ()
     order: tuple[Order, ...] = ()
-    include: tuple[Include, ...] = ()
 
 
 QueryPart = Aggregates | Groups | Downsample | Window
@@ -246,13 +222,12 @@ class Query(msgspec.Struct, frozen=True):
     collection: Collection
     outputs: tuple[Selected, ...]
     where: Where = ALWAYS
-    order: tuple[Order, ...] | OrderVariable = ()
+    order: tuple[Order, ...] = ()
     limit: Value | None = None
     offset: Value | None = None
     search: Search | None = None
     page: Page | None = None
     parts: tuple[QueryPart, ...] = ()
-    include: tuple[Include, ...] = ()
 
 
 class Introspection(msgspec.Struct, frozen=True):
@@ -263,4 +238,3 @@ class Introspection(msgspec.Struct, frozen=True):
 
     key: str
     selection: tuple[tuple[str, str, tuple[object, ...]], ...]
-    include: tuple[Include, ...] = ()

@@ -1,0 +1,101 @@
+"""Cancel and retry: a person's verbs on jobs, each one guarded statement by the table of transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aurora_db.base.clock import Clock
+from aurora_db.base.codec import encode, timestamp
+from aurora_db.base.errors import NotFound
+from aurora_db.jobs import queue
+from aurora_db.jobs.handlers import Jobs
+from aurora_db.jobs.status import TRANSITIONS, Event
+from aurora_db.sql.statement import literal
+from aurora_db.store.port import Port
+from aurora_db.store.scope import JobVerbs
+
+
+def _from(event: Event) -> str:
+    """The statuses that an event may happen in, as a list of SQL."""
+    return ", ".join(literal(status.value) for status, ways in TRANSITIONS.items() if event in ways)
+
+
+#: A running attempt loses its job with that: its fence finds the job no longer RUNNING.
+CANCEL = f"""
+    UPDATE _jobs SET status = 'CANCELLED', finished_at = :now, lease_until = NULL
+     WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.CANCEL)})
+    RETURNING id, priority
+"""
+#: A new run from the first attempt on, without the traces of the one before but its errors.
+REVIVE = f"""
+    UPDATE _jobs
+       SET status = 'PENDING', finished_at = NULL, started_at = NULL, run_at = NULL, retries = 0, crashes = 0,
+           error = NULL, result = NULL, progress = NULL, progress_note = NULL, worker = NULL
+     WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.REVIVE)})
+    RETURNING id, priority
+"""
+
+
+async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
+    """Cancel those of these jobs that have not ended; their ids, in the order given.
+
+    One that runs is not stopped in the middle: its attempt has lost the job, so nothing of how it ends
+    is kept.
+    """
+    rows = await port.rows(CANCEL, {"ids": encode(list(ids)), "now": timestamp(port.now())})
+    if rows and port.catalog.handlers_of("_jobs"):
+        # Their end may have enqueued others.
+        port.touch("jobs")
+    return _changed(ids, rows)
+
+
+async def retry(port: Port, ids: Sequence[str]) -> list[str]:
+    """Let those of these jobs that have ended run once more; their ids, in the order given."""
+    rows = await port.rows(REVIVE, {"ids": encode(list(ids))})
+    if rows:
+        port.touch("jobs", max(row[1] for row in rows))
+    return _changed(ids, rows)
+
+
+def _changed(ids: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    found = {row[0] for row in rows}
+    return [id for id in ids if id in found]
+
+
+async def cancel_one(port: Port, id: str) -> bool:
+    """Cancel the job of this id; False when it had ended already.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    return bool(await cancel(port, [await _known(port, id)]))
+
+
+async def retry_one(port: Port, id: str) -> bool:
+    """Let the job of this id run once more; False when it has not ended yet.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    return bool(await retry(port, [await _known(port, id)]))
+
+
+async def _known(port: Port, id: str) -> str:
+    if await queue.get(port, id) is None:
+        raise NotFound(f"no job with the id '{id}'", hint="its id is what enqueue_job returned")
+    return id
+
+
+def for_texts(jobs: Jobs, clock: Clock) -> JobVerbs:
+    """The verbs behind AQL's mutations of jobs."""
+
+    async def enqueue(port: Port, options: Sequence[Mapping[str, Any]]) -> list[str]:
+        make: Callable[..., Any] = jobs.request
+        made = await queue.enqueue_many(port, [make(clock, **one) for one in options])
+        return [job.id for job in made]
+
+    return JobVerbs(enqueue, cancel, retry)
+
+
+__all__ = ["cancel", "cancel_one", "for_texts", "retry", "retry_one"]

@@ -1,0 +1,54 @@
+"""What causes what: jobs of event handlers name the job whose writes fired the handler.
+
+While a job handler runs, `CURRENT` names its job, and whatever it writes stands in a transaction that
+has a row in `_causing` meanwhile; the triggers of the event handlers read it. So the length of a chain
+of causes is known where the next job is made, and a chain without end is cut.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Final
+
+from aurora_db.store.port import Port
+
+#: The id of the job whose handler runs in this thread or task.
+CURRENT: Final[ContextVar[str | None]] = ContextVar("aurora_db_job", default=None)
+
+BEGIN = """
+    INSERT INTO _causing (job, depth, chain)
+    SELECT id, coalesce(json_extract(cause, '$.depth'), 0),
+           coalesce(json_extract(cause, '$.chain'), json_extract(cause, '$.handler'), '')
+      FROM _jobs WHERE id = ?
+"""
+END = "DELETE FROM _causing"
+NEWEST = "SELECT coalesce(max(_n), 0) FROM _jobs"
+#: What the worker of a handler enqueues has the cause of the handler, and was made by its job.
+INHERIT = """
+    UPDATE _jobs SET cause = (SELECT json_set(cause, '$.job', id) FROM _jobs WHERE id = ?)
+     WHERE _n > ? AND cause IS NULL
+"""
+
+
+async def begin(port: Port, job: str | None) -> bool:
+    """From here on the writes of this transaction are caused by a job; whether that matters."""
+    if job is None or not port.catalog.handlers:
+        return False
+    await port.change(BEGIN, (job,))
+    return True
+
+
+async def end(port: Port) -> None:
+    """The writes after this are nobody's."""
+    await port.change(END)
+
+
+async def newest_job(port: Port) -> int:
+    """The place of the newest job."""
+    row = await port.row(NEWEST)
+    return 0 if row is None else row[0]
+
+
+async def inherit(port: Port, job: str, after: int) -> None:
+    """Give the jobs enqueued since `after` the cause of the job that enqueued them."""
+    await port.change(INHERIT, (job, after))
