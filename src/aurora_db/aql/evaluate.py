@@ -7,7 +7,7 @@ fields, with values of JSON or of Python; what lies behind a relation comes from
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, assert_never, cast
 
 from aurora_db.aql import plan, types
@@ -59,63 +59,95 @@ class Documents:
         return plain(evaluate(expression, document, self.variables, self.now, self.follow))
 
 
+#: Whether a document matches.
+Test = Callable[[Document], bool]
+
+
 def matches(where: plan.Where, document: Document, documents: Documents) -> bool:
-    """Whether a document matches.
+    """Whether a document matches; for many documents, `compiled`.
+
+    Raises:
+        TypeMismatch: the value of a variable does not fit its place.
+    """
+    return compiled(where, documents)(document)
+
+
+def compiled(where: plan.Where, documents: Documents) -> Test:
+    """The condition as a function of a document; its values are read once, here.
 
     Raises:
         TypeMismatch: the value of a variable does not fit its place.
     """
     match where:
         case plan.And(parts=parts):
-            return all(matches(part, document, documents) for part in parts)
+            return _every(tuple(compiled(part, documents) for part in parts))
         case plan.Or(parts=parts):
-            return any(matches(part, document, documents) for part in parts)
+            return _some(tuple(compiled(part, documents) for part in parts))
         case plan.Not(part=part):
-            return not matches(part, document, documents)
+            test = compiled(part, documents)
+            return lambda document: not test(document)
         case plan.Compare():
-            return _compare(where, document, documents)
+            return _compare(where, documents)
         case plan.Quantified():
-            return _quantified(where, document, documents)
+            return _quantified(where, documents)
         case plan.WhereVariable():
             raise AssertionError("a where variable is expanded before it is evaluated")
         case _:
             assert_never(where)
 
 
-def _quantified(where: plan.Quantified, document: Document, documents: Documents) -> bool:
-    over = where.over
-    elements: Iterable[Document]
-    if isinstance(over, plan.Link):
-        elements = documents.linked(over, document)
-    else:
+def _every(tests: tuple[Test, ...]) -> Test:
+    if len(tests) == 1:
+        return tests[0]
+    return lambda document: all(test(document) for test in tests)
+
+
+def _some(tests: tuple[Test, ...]) -> Test:
+    return lambda document: any(test(document) for test in tests)
+
+
+def _quantified(where: plan.Quantified, documents: Documents) -> Test:
+    word, over = where.word, where.over
+    test = compiled(where.where, documents)
+
+    def elements(document: Document) -> Iterable[Document]:
+        if isinstance(over, plan.Link):
+            return documents.linked(over, document)
         found = documents.value(over, document)
         listed = cast("list[Any]", found) if isinstance(found, list) else []
         # What is no object has no fields.
-        elements = [one if isinstance(one, Mapping) else {} for one in listed]
-    truths = [matches(where.where, one, documents) for one in elements]
-    match where.word:
-        case "some":
-            return any(truths)
-        case "every":
-            return all(truths)
-        case _:
-            return not any(truths)
+        return [one if isinstance(one, Mapping) else {} for one in listed]
+
+    if word == "every":
+        return lambda document: all(map(test, elements(document)))
+    some = word == "some"
+    return lambda document: any(map(test, elements(document))) == some
 
 
-def _compare(where: plan.Compare, document: Document, documents: Documents) -> bool:
-    op, type = where.op, where.path.type
-    given = where.value
-    value = documents.value(where.path, document)
+def _compare(where: plan.Compare, documents: Documents) -> Test:
+    path, op, given = where.path, where.op, where.value
+    type = path.type
+    read = _reader(path, documents)
     if isinstance(given, plan.Computation):
-        wanted = documents.value(given.expression, document)
-    elif isinstance(given, plan.Constant):
-        wanted = _wanted(type, op, given.value)
-    else:
-        known = value_of(given, documents.variables, documents.variables)
-        wanted = _wanted(type, op, stored(where.path, op, known))
-    if type is not None and type.name == "Priority" and value is not None:
-        value = types.store(type, value)
-    return holds(op, value, wanted)
+        right = given.expression
+        return lambda document: holds(op, read(document), documents.value(right, document))
+    known = value_of(given, documents.variables, documents.variables)
+    if not isinstance(given, plan.Constant):
+        known = stored(path, op, known)
+    wanted = _wanted(type, op, known)
+    return lambda document: holds(op, read(document), wanted)
+
+
+def _reader(path: plan.Path | plan.Call, documents: Documents) -> Callable[[Document], Any]:
+    """What reads the left side of a comparison."""
+    type = path.type
+    if type is not None and type.name == "Priority":
+        return lambda document: types.store(type, documents.value(path, document))
+    plainly = isinstance(path, plan.Path) and not path.hops and not path.keys
+    if plainly and path.field is not None and type is not None and type.name != "Float":
+        name = path.field.name
+        return lambda document: plain(document.get(name))
+    return lambda document: documents.value(path, document)
 
 
 def _wanted(type: Type | None, op: str, value: Any) -> Any:

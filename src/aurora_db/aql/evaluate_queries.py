@@ -13,9 +13,10 @@ from typing import Any, Final, assert_never, cast
 from aurora_db.aql import plan, types
 from aurora_db.aql.catalog import Type
 from aurora_db.aql.comparing import is_number, rank
-from aurora_db.aql.evaluate import Documents, matches
+from aurora_db.aql.evaluate import Documents, compiled
 from aurora_db.aql.evaluate_expressions import Document, evaluate, plain
 from aurora_db.aql.matching import holds
+from aurora_db.aql.types import REV
 from aurora_db.aql.values import value_of
 from aurora_db.base.errors import Unsupported, ValidationError
 
@@ -48,8 +49,7 @@ def query(query: plan.Query, documents: Documents) -> Any:
 
 def _matching(query: plan.Query, documents: Documents, among: Iterable[Document]) -> list[Document]:
     """What matches, in order."""
-    found = [one for one in among if matches(query.where, one, documents)]
-    assert not isinstance(query.order, plan.OrderVariable)
+    found = list(filter(compiled(query.where, documents), among))
     if query.order:
         found.sort(key=lambda one: plain(one["id"]))
     for order in reversed(query.order):
@@ -88,7 +88,7 @@ def _shaped(
     for output in outputs:
         match output:
             case plan.Output(extra=True):
-                known = {one.path.field.name for one in outputs if isinstance(one, plan.Output) and one.path.field}  # fmt: skip
+                known = {REV.name, *(one.path.field.name for one in outputs if isinstance(one, plan.Output) and one.path.field)}  # fmt: skip
                 result |= {key: value for key, value in document.items() if key not in known}
             case plan.Output():
                 result[output.key] = _output(output, document)
