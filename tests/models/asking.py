@@ -139,18 +139,22 @@ def _many(draw: st.DrawFn, world: World, collection: Collection, depth: int) -> 
 @st.composite
 def _lookup(draw: st.DrawFn, world: World, collection: Collection, depth: int) -> str | None:
     other = draw(st.sampled_from(world.collections))
-    foreign = [
-        (name, kind) for name, kind in paths(world, other, 0) if kind.group in (*PLAIN, "untyped")
-    ]
-    local = [
-        (name, kind)
-        for name, kind in paths(world, collection, 1)
-        if kind.group in (*PLAIN, "untyped")
-    ]
+    foreign, local = _keys(world, other, 0), _keys(world, collection, 1)
     pairs = [(a, b) for a, one in local for b, two in foreign if one.written == two.written]
     mine, theirs = draw(st.sampled_from(pairs))
     given = f'collection: "{other.name}" localField: "{mine}" foreignField: "{theirs}" {draw(arguments(world, other, 1))}'
     return f"lookup({given}) {{ {' '.join(draw(selections(world, other, depth - 1)))} }}"  # fmt: skip
+
+
+def _keys(world: World, collection: Collection, hops: int) -> list[tuple[str, Kind]]:
+    """Paths by which documents can be looked up."""
+    computed = {one.name for each in world.collections for one in each.computed}
+    found = paths(world, collection, hops)
+    return [
+        (name, kind)
+        for name, kind in found
+        if has_order(kind.group) and name.split(".")[-1] not in computed
+    ]
 
 
 # --- aggregates and groups ------------------------------------------------------------------

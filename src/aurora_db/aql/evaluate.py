@@ -12,7 +12,7 @@ from typing import Any, assert_never, cast
 
 from aurora_db.aql import plan, types
 from aurora_db.aql.catalog import Type
-from aurora_db.aql.comparing import equal
+from aurora_db.aql.comparing import equal, is_number
 from aurora_db.aql.evaluate_expressions import Document, evaluate, plain
 from aurora_db.aql.matching import holds
 from aurora_db.aql.operators import stored
@@ -48,11 +48,18 @@ class Documents:
 
     def linked(self, link: plan.Link, document: Document) -> Iterable[Document]:
         """The documents that belong to one by a link."""
-        wanted = self.value(link.local, document)
+        wanted = self._key(link.local, document)
         if wanted is None:
             return ()
         found = self.all(link.collection.name)
-        return [one for one in found if equal(self.value(link.foreign, one), wanted)]
+        return [one for one in found if equal(self._key(link.foreign, one), wanted)]
+
+    def _key(self, path: plan.Path, document: Document) -> Any:
+        """The value that documents are linked by: of an untyped one only a text or a number."""
+        value = self.value(path, document)
+        return (
+            value if path.type is not None or isinstance(value, str) or is_number(value) else None
+        )
 
     def value(self, expression: plan.Expression, document: Document) -> Any:
         """The plain value of an expression for a document: dates as their stored text."""
