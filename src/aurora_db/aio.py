@@ -18,7 +18,7 @@ from aurora_db import completing
 from aurora_db.aio_collection import AsyncCollection
 from aurora_db.aio_files import AsyncFiles
 from aurora_db.aio_query import AsyncQuery
-from aurora_db.aql import access, spelling
+from aurora_db.aql import access
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError
@@ -34,9 +34,8 @@ from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import alter, documents, exclusive, migration_files, operations
 from aurora_db.store import check as checking
-from aurora_db.store import explain as explaining
+from aurora_db.store import documents, operations
 from aurora_db.store.documents import Document
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import AsyncGate, AsyncHeldGate
@@ -44,6 +43,7 @@ from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans, Prepared
 from aurora_db.store.port import Port, Verb
 from aurora_db.store.reactions import Reactions
+from aurora_db.store.rebuilding import NeedsExclusive
 from aurora_db.store.stages import Stages
 
 P = ParamSpec("P")
@@ -100,6 +100,8 @@ class _AsyncVerbs(AsyncFiles):
             AqlError: the text is refused.
             NotFound: the text has several operations, and none was chosen.
         """
+        from aurora_db.store import explain as explaining  # noqa: PLC0415 - few programs ask
+
         ready = await self._ready(text, variables, operation, None)
         index, one, values = operations.only(ready)
 
@@ -166,8 +168,10 @@ class _AsyncVerbs(AsyncFiles):
         if not alone:
             try:
                 return await self._gate.write(verb)
-            except alter.NeedsExclusive:
+            except NeedsExclusive:
                 pass
+        from aurora_db.store import exclusive  # noqa: PLC0415 - few programs change their collections
+
         return await self._gate.write(exclusive.checked(verb), exclusive=True)
 
     async def _stages(self, stages: Stages) -> Any:
@@ -193,6 +197,8 @@ class _AsyncVerbs(AsyncFiles):
             SchemaError: it is refused, or another one exists; then the hint is the `alter`.
             AqlError: a part of it is not understood.
         """
+        from aurora_db.aql import spelling  # noqa: PLC0415 - few programs define so
+
         return await self.execute(spelling.definition(name, fields, rules, flexible=flexible))
 
     def collection(self, name: str) -> AsyncCollection:
@@ -429,6 +435,8 @@ class AsyncAurora(_AsyncVerbs):
             MigrationError: an applied version has another text now, or one comes too late.
             AuroraError: a step failed; its version left nothing behind, earlier ones stand.
         """
+        from aurora_db.store import migration_files  # noqa: PLC0415 - few programs migrate
+
         gather = partial(migration_files.gather, source, dry_run=dry_run)
         stages = self._plans.migration(await AsyncGate(self._engine).offload(gather))
         await self._stages(stages)

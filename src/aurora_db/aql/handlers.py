@@ -27,8 +27,6 @@ from aurora_db.base.errors import (
     UnknownField,
 )
 
-#: What the job type of a handler that a worker runs begins with.
-WORKER_TYPE: Final = "_handler:"
 #: Options of an `enqueueJob` that need our clock: a trigger has the wall clock only.
 TIMED: Final = frozenset({"delay", "run_at"})
 
@@ -283,4 +281,4 @@ def _is_constant(node: syntax.Value) -> bool:
             return not isinstance(node, (syntax.VariableRef, syntax.ExpressionLiteral))
 
 
-__all__ = ["WORKER_TYPE", "HandlerInvalid", "define", "job_option", "reaction_of", "triggers_of"]
+__all__ = ["HandlerInvalid", "define", "job_option", "reaction_of", "triggers_of"]
