@@ -206,7 +206,7 @@ class _Resolver:
         explain = directives.of_operation(self._scope, node.directives)
         if node.kind == "query":
             fields = directives.fields_of(self._scope, node.roots, "Query")
-            roots: tuple[plan.Part, ...] = tuple(self._query(one) for one in fields)
+            roots: tuple[plan.Part, ...] = tuple([self._query(one) for one in fields])
         elif node.kind == "mutation":
             roots = Mutations(self._scope, self._collection, self._schema).parts(node.roots)
         else:

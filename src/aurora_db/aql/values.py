@@ -25,9 +25,9 @@ from aurora_db.base.errors import (
     UnusedVariable,
 )
 
-_PLAIN: Final = frozenset((
-    syntax.IntLiteral, syntax.StringLiteral, syntax.FloatLiteral, syntax.BooleanLiteral,
-))  # fmt: skip
+_PLAIN: Final = (
+    syntax.StringLiteral, syntax.IntLiteral, syntax.FloatLiteral, syntax.BooleanLiteral,
+)  # fmt: skip
 
 
 class Scope:
@@ -102,14 +102,14 @@ class Scope:
 
     def value(self, value: syntax.Value) -> plan.Value:
         """The plan's value; a variable counts as used."""
-        if type(value) in _PLAIN:
+        if isinstance(value, _PLAIN):
             # Most values are, and `match` would try everything else before.
-            return plan.Constant(literal(value))
+            return plan.Constant(value.value)
         match value:
             case syntax.VariableRef(name=name, path=path):
                 return self._variable(value, name, path)
             case syntax.ListLiteral(items=items):
-                parts = tuple(self.value(item) for item in items)
+                parts = tuple([self.value(item) for item in items])
                 if all(isinstance(part, plan.Constant) for part in parts):
                     return plan.Constant([cast("plan.Constant", part).value for part in parts])
                 return plan.ListValue(parts)
