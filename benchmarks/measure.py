@@ -157,7 +157,14 @@ def keep(figures: list[Figure], path: Path) -> None:
     """Write the figures as JSON."""
     path.parent.mkdir(exist_ok=True)
     rows = [
-        {"name": f.name, "unit": f.unit, "floor": f.floor, "ours": f.ours, "ratio": f.ratio, "goal": f.goal}
+        {
+            "name": f.name,
+            "unit": f.unit,
+            "floor": f.floor,
+            "ours": f.ours,
+            "ratio": f.ratio,
+            "goal": f.goal,
+        }
         for f in figures
     ]
     path.write_text(json.dumps(rows, indent=1))

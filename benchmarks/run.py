@@ -1,6 +1,6 @@
 """Run the benchmarks: floor, ours, ratio, in one run.
 
-    python -m benchmarks.run [aql] [documents] [constructs] [queries] [jobs] [million] [weight] [peers]
+    python -m benchmarks.run [aql] [documents] [constructs] [queries] [mutations] [jobs] [million] [weight] [peers]
 
 Machines are noisy: read the ratios, not the numbers.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import aql, constructs, documents, jobs, million, peers, queries, weight
+from benchmarks import aql, constructs, documents, jobs, million, mutations, peers, queries, weight
 from benchmarks.measure import Figure, keep, table
 
 QUESTIONS = {
@@ -22,6 +22,7 @@ QUESTIONS = {
     "documents": documents.figures,
     "constructs": constructs.figures,
     "queries": queries.figures,
+    "mutations": mutations.figures,
     "jobs": jobs.figures,
     "million": million.figures,
     "weight": weight.figures,

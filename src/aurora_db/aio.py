@@ -88,8 +88,9 @@ class _AsyncVerbs(AsyncFiles):
             AuroraError: an operation failed; it left nothing behind, earlier ones stand.
         """
         ready = await self._ready(text, variables, operation, auth)
-        results = [await self._run(text, *each, auth) for each in ready]
-        return results[0] if len(results) == 1 else results
+        if len(ready) == 1:
+            return await self._run(text, *ready[0], auth)
+        return [await self._run(text, *each, auth) for each in ready]
 
     async def explain(
         self, text: str, variables: Mapping[str, Any] | None = None, *, operation: str | None = None
@@ -122,6 +123,14 @@ class _AsyncVerbs(AsyncFiles):
         auth: Mapping[str, Any] | None,
     ) -> list[tuple[int, Prepared, Mapping[str, Any]]]:
         prepared = await self._prepare(text)
+        if operation is None and len(prepared) == 1:
+            # Most texts: nothing to choose, no variables to share out.
+            only = prepared[0]
+            values = operations.bind(only.operation, variables)
+            if not only.operation.shaped:
+                access.check(only.operation.access, auth)
+                return [(0, only, values)]
+            return [(0, self._plans.ready(text, 0, self._gate.catalog, values), values)]
         wanted = operations.chosen(prepared, operation)
         bound = operations.variables_of([one for _, one in wanted], variables)
         for _, one in wanted:
@@ -134,13 +143,13 @@ class _AsyncVerbs(AsyncFiles):
         return [(index, one, values) for (index, one), values in zip(wanted, bound, strict=True)]
 
     async def _prepare(self, text: str) -> Sequence[Prepared]:
-        before = self._gate.catalog.version
+        before = self._gate.catalog
         try:
-            return self._plans.prepare(text, self._gate.catalog)
+            return self._plans.prepare(text, before)
         except AqlError:
             # Another process may have defined what is missing here.
             await self._gate.read(operations.look)
-            if self._gate.catalog.version == before:
+            if self._gate.catalog.version == before.version:
                 raise
             return self._plans.prepare(text, self._gate.catalog)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -127,6 +128,7 @@ def _subset(type: Type, value: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {name: types.deep(known[name], one, f"{where}.{name}") for name, one in value.items()}
 
 
+_NUMBERS: Final = frozenset({"Int", "Float"})
 #: Operators that compare with one value as it is.
 _BY_VALUE: Final = frozenset({"eq", "ne", "gt", "gte", "lt", "lte"})
 
@@ -136,11 +138,19 @@ def same(type: Type | None, op: str, value: Any) -> bool:
     if type is None:
         return False
     if op in _BY_VALUE:
-        kind = value.__class__
-        if kind is int:
-            return type.name in ("Int", "Float") and types.INT_MIN <= value <= types.INT_MAX
-        return kind is str and type.name in _ANY_TEXT and value.isascii()
+        return _is_same(type, value)
+    if op == "in" and value.__class__ is list:
+        return all(_is_same(type, one) for one in cast("list[Any]", value))
     return False
+
+
+def _is_same(type: Type, value: Any) -> bool:
+    kind = value.__class__
+    if kind is int:
+        return type.name in _NUMBERS and types.INT_MIN <= value <= types.INT_MAX
+    if kind is str:
+        return type.name in _ANY_TEXT and value.isascii()
+    return kind is float and type.name in _NUMBERS and math.isfinite(value)
 
 
 #: Types whose values are compared as any text, for no other text equals them.

@@ -370,10 +370,11 @@ def bind(operation: plan.Operation, given: Mapping[str, Any] | None) -> dict[str
         UnusedVariable: a given one is not declared.
         TypeMismatch: one has another type.
     """
-    values = dict(given or {})
+    given = given or {}
     bound: dict[str, Any] = {}
+    found = 0
     for one in operation.variables:
-        if one.name not in values:
+        if one.name not in given:
             if one.has_default:
                 bound[one.name] = one.default
             elif one.required:
@@ -384,15 +385,16 @@ def bind(operation: plan.Operation, given: Mapping[str, Any] | None) -> dict[str
             else:
                 bound[one.name] = None
             continue
-        value = values.pop(one.name)
+        found += 1
+        value = given[one.name]
         if value is None and one.required:
             raise TypeMismatch(f"the variable '${one.name}' is {one.written}, got null")
-        if one.checked and value is not None:
+        if one.checked and value is not None and not types.fits(one.type, value):
             types.store(one.type, value, f"the variable '${one.name}'")
         bound[one.name] = value
-    if values:
-        name = min(values)
+    if found < len(given):
         declared = [one.name for one in operation.variables]
+        name = min(given.keys() - declared)
         raise UnusedVariable(
             f"the operation declares no variable '${name}'", hint=suggest.hint(name, declared)
         )
