@@ -7,21 +7,18 @@ whole.
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+from tests.models.asking import orders, queries
+from tests.models.wheres import Variables, literal, plainly, wheres
+from tests.models.worlds import worlds
 
 from aurora_db import Aurora, AuroraError
 from aurora_db.aql import evaluate_queries, expand, parser, plan, resolve
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.evaluate import Documents, compiled
-from tests.models.asking import orders, queries
-from tests.models.wheres import Variables, literal, plainly, wheres
-from tests.models.worlds import worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -150,10 +150,10 @@ def _reader(path: plan.Path | plan.Call, documents: Documents) -> Callable[[Docu
     type = path.type
     if type is not None and type.name == "Priority":
         return lambda document: types.store(type, documents.value(path, document))
-    plainly = isinstance(path, plan.Path) and not path.hops and not path.keys
-    if plainly and path.field is not None and type is not None and type.name != "Float":
+    if isinstance(path, plan.Path) and path.field is not None and not (path.hops or path.keys):
         name = path.field.name
-        return lambda document: plain(document.get(name))
+        if type is not None and type.name != "Float":
+            return lambda document: plain(document.get(name))
     return lambda document: documents.value(path, document)
 
 

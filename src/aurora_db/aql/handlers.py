@@ -26,8 +26,6 @@ from aurora_db.base.errors import (
     UnknownField,
 )
 
-#: What the job type of a handler that a worker runs begins with.
-WORKER_TYPE: Final = "_handler:"
 #: Options of an `enqueueJob` that need our clock: a trigger has the wall clock only.
 TIMED: Final = frozenset({"delay", "run_at"})
 
@@ -282,4 +280,4 @@ def _is_constant(node: syntax.Value) -> bool:
             return not isinstance(node, (syntax.VariableRef, syntax.ExpressionLiteral))
 
 
-__all__ = ["WORKER_TYPE", "define", "job_option", "reaction_of", "triggers_of"]
+__all__ = ["define", "job_option", "reaction_of", "triggers_of"]

@@ -144,6 +144,21 @@ def store(type: Type, value: Any, where: str = "the value") -> Any:
     return STORES[type.name](type)(value, where)
 
 
+def fits(type: Type, value: Any) -> bool:
+    """Whether `store` would certainly take a value, told at a glance; False leaves it to `store`."""
+    kind, name = value.__class__, type.name
+    if kind is str:
+        return value.isascii() and (name == "String" or (name == "ID" and 0 < len(value) < 256))
+    if kind is int:
+        return name in ("Int", "Float") and INT_MIN <= value <= INT_MAX
+    if kind is float:
+        return name == "Float" and math.isfinite(value)
+    if kind is list and type.item is not None:
+        item = type.item
+        return name == "List" and all(fits(item, one) for one in value)
+    return kind is bool and name == "Boolean"
+
+
 def _string(type: Type) -> Store:
     def check(value: Any, where: str) -> str:
         if not isinstance(value, str):

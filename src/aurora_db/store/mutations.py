@@ -10,7 +10,7 @@ from aurora_db.aql.catalog import Collection
 from aurora_db.aql.expand import expand_for_write, expand_query
 from aurora_db.aql.validation import shown
 from aurora_db.base.errors import TypeMismatch
-from aurora_db.store import documents, queries, upserts
+from aurora_db.store import documents, matching, queries, upserts
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Scope
@@ -49,7 +49,7 @@ async def update(part: plan.Update, port: Port, scope: Scope) -> Document:
     changes = _as_document(scope.value(part.data), "'data'")
     where = expand_for_write(part.where, port.catalog, scope.bindings)
     rev = None if part.if_rev is None else scope.value(part.if_rev)
-    ids = await documents.update_where(
+    ids = await matching.update_where(
         port, part.collection, where, changes, scope.bindings, if_rev=rev
     )
     nodes = await _nodes(port, part.collection, part.result, ids, scope)
@@ -82,7 +82,7 @@ async def delete(part: plan.Delete, port: Port, scope: Scope) -> Document:
         )
         known = expand_query(before, port.catalog, scope.bindings)
         nodes = await queries.documents_of(known, port, scope)
-    ids = await documents.delete_where(port, part.collection, where, scope.bindings, if_rev=rev)
+    ids = await matching.delete_where(port, part.collection, where, scope.bindings, if_rev=rev)
     return affected(part.result, ids, nodes)
 
 
