@@ -76,18 +76,6 @@ class Queries:
             search=searching, parts=parts, page=page,
         )  # fmt: skip
 
-    def _outputs(
-        self,
-        root: syntax.FieldSelection,
-        plain: tuple[syntax.FieldSelection | syntax.Computed, ...],
-        *,
-        alone: bool,
-    ) -> tuple[plan.Selected, ...]:
-        """What the documents show: everything where nothing is written, not where all is skipped."""
-        if plain or (alone and not root.selection):
-            return self._selections.outputs(plain)
-        return ()
-
     def _page(
         self,
         digest: Callable[[], str],
