@@ -8,7 +8,7 @@ from aurora_db.aql import changing, checks, plan, suggest, syntax
 from aurora_db.aql.catalog import Collection, Field
 from aurora_db.aql.changes import EPOCH
 from aurora_db.aql.values import Scope
-from aurora_db.base.errors import TypeMismatch, UnknownField
+from aurora_db.base.errors import DuplicateArgument, TypeMismatch, UnknownField
 
 
 def document(scope: Scope, collection: Collection, entry: syntax.Entry, verb: str) -> plan.Value:
@@ -57,6 +57,11 @@ def _one(scope: Scope, collection: Collection, value: syntax.Value, verb: str) -
             raise scope.fail(
                 UnknownField, f"no field named '{name}' in collection '{collection.name}'", entry.key.span,
                 suggest.hint(name, known, "declare it, or define the collection @flexible"),
+            )  # fmt: skip
+        if name in ("id", "_sid") and any(key in ("id", "_sid") for key, _ in pairs):
+            raise scope.fail(
+                DuplicateArgument, "the id is given twice", entry.key.span,
+                "leave one of 'id' and '_sid'",
             )  # fmt: skip
         held = scope.value(entry.value)
         pairs.append((name, held))

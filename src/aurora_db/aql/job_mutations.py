@@ -76,18 +76,21 @@ class JobMutations:
     def _which(self, node: syntax.FieldSelection) -> plan.Where:
         allowed = {"id": "id", "jobId": "id", "where": "where", "filter": "where"}
         given = self._scope.arguments(node.name.text, node.arguments, allowed)
-        entry = given.get("where")
-        value = None if entry is None else entry.value
-        empty = isinstance(value, syntax.ObjectLiteral) and not value.entries
-        if "id" not in given and (entry is None or empty):
+        where = Selections(self._jobs, self._scope).where(given)
+        if is_everything(where):
             raise self._scope.fail(
                 MissingWhere, f"{node.name.text} without a condition would change every job", node.name.span,
                 "give id or where",
             )  # fmt: skip
-        return Selections(self._jobs, self._scope).where(given)
+        return where
 
     def _changed(self, node: syntax.FieldSelection) -> plan.Affected:
         return Selections(self._jobs, self._scope).affected(node, CHANGED)
+
+
+def is_everything(where: plan.Where) -> bool:
+    """Whether a condition holds for whatever there is, as `{}` and `{and: []}` do."""
+    return isinstance(where, plan.And) and all(map(is_everything, where.parts))
 
 
 def counted_keys(

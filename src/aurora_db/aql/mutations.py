@@ -8,7 +8,7 @@ from typing import Final
 from aurora_db.aql import changing, directives, inserting, plan, suggest, syntax
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.directives import fields_of
-from aurora_db.aql.job_mutations import JobMutations, counted_keys
+from aurora_db.aql.job_mutations import JobMutations, counted_keys, is_everything
 from aurora_db.aql.results import shape_of
 from aurora_db.aql.selections import Selections, everything, key_of
 from aurora_db.aql.values import Scope
@@ -270,23 +270,25 @@ class Mutations:
     def _where(
         self, node: syntax.FieldSelection, collection: Collection, given: Mapping[str, syntax.Entry]
     ) -> plan.Where:
-        whole = "all" in given and given["all"].value == syntax.BooleanLiteral(True)
-        if "all" in given and not isinstance(given["all"].value, syntax.BooleanLiteral):
-            raise self._scope.fail(TypeMismatch, "'all' is true or false", given["all"].value.span)
-        entry = given.get("where")
-        empty = (
-            entry is not None
-            and isinstance(entry.value, syntax.ObjectLiteral)
-            and not entry.value.entries
-        )
-        if not whole and "id" not in given and (entry is None or empty):
+        whole = "all" in given and self._says_all(given["all"].value)
+        where = Selections(collection, self._scope).where(given)
+        if not whole and is_everything(where):
             raise self._scope.fail(
                 MissingWhere, f"{node.name.text} without a condition would change every document of '{collection.name}'",
                 node.name.span, "give where or id, or write all: true",
             )  # fmt: skip
-        where = Selections(collection, self._scope).where(given)
         # What a variable says may be nothing: that is meant, then.
         return plan.And((where, plan.ALWAYS)) if whole else where
+
+
+    def _says_all(self, value: syntax.Value) -> bool:
+        said = self._scope.shape(value)
+        if said is None:
+            # While the text is checked for any value of the variable.
+            return True
+        if not isinstance(said, syntax.BooleanLiteral):
+            raise self._scope.fail(TypeMismatch, "'all' is true or false", value.span)
+        return said.value
 
 
 def _is_created(selection: syntax.FieldSelection | syntax.Computed) -> bool:
