@@ -145,7 +145,7 @@ class Plans:
             self.ready(text, index, catalog, values)
 
     def _operation(self, operation: plan.Operation) -> Prepared:
-        stages = self._stages(operation.roots[0])
+        stages = self._stages(operation.roots[0]) if operation.roots else None
         if stages is not None:
             return Prepared(operation, (), bounded=False, single=False, stages=stages)
         lowered: list[lower.Lowered] = []
