@@ -7,6 +7,7 @@ from typing import Final
 
 from aurora_db.aql import job_options, plan, suggest, syntax, system
 from aurora_db.aql.directives import fields_of
+from aurora_db.aql.expand import is_everything
 from aurora_db.aql.selections import Selections, key_of
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import MissingWhere, UnknownField
@@ -86,11 +87,6 @@ class JobMutations:
 
     def _changed(self, node: syntax.FieldSelection) -> plan.Affected:
         return Selections(self._jobs, self._scope).affected(node, CHANGED)
-
-
-def is_everything(where: plan.Where) -> bool:
-    """Whether a condition holds for whatever there is, as `{}` and `{and: []}` do."""
-    return isinstance(where, plan.And) and all(map(is_everything, where.parts))
 
 
 def counted_keys(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import changing, directives, inserting, plan, suggest, syntax
+from aurora_db.aql import changing, directives, plan, suggest, syntax
+from aurora_db.aql import given as given_literals
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.directives import fields_of
-from aurora_db.aql.job_mutations import JobMutations, counted_keys, is_everything
+from aurora_db.aql.expand import is_everything
+from aurora_db.aql.job_mutations import JobMutations, counted_keys
 from aurora_db.aql.results import shape_of
 from aurora_db.aql.selections import Selections, everything, key_of
 from aurora_db.aql.values import Scope
@@ -140,16 +142,25 @@ class Mutations:
     def _data(self, verb: str, given: Mapping[str, syntax.Entry], node: syntax.FieldSelection, collection: Collection) -> plan.Value:  # fmt: skip
         entry = self._scope.needed(verb, given, "data", node.name.span)
         value = entry.value
-        if isinstance(value, syntax.VariableRef):
-            return self._scope.value(value)
-        if not isinstance(value, syntax.ObjectLiteral):
-            raise self._scope.fail(TypeMismatch, f"'data' of {verb} holds objects", value.span)
-        return changing.data(self._scope, collection, value)
+        many = verb in ("insertMany", "import")
+        if isinstance(value, syntax.ListLiteral) != many and not isinstance(
+            value, syntax.VariableRef
+        ):
+            what = "a list of objects" if many else "an object"
+            raise self._scope.fail(TypeMismatch, f"'data' of {verb} is {what}", value.span)
+        items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
+        for item in items:
+            if isinstance(item, syntax.ObjectLiteral):
+                if verb in ("update", "upsert"):
+                    return changing.data(self._scope, collection, item)
+                given_literals.check(self._scope, collection, item)
+            elif not isinstance(item, syntax.VariableRef):
+                raise self._scope.fail(TypeMismatch, f"'data' of {verb} holds objects", item.span)
+        return self._scope.value(value)
 
     def _insert(self, node: syntax.FieldSelection) -> plan.Insert:
         collection, given = self._target(node, {"data": "data"})
-        entry = self._scope.needed("insertInto", given, "data", node.name.span)
-        data = inserting.document(self._scope, collection, entry, "insertInto")
+        data = self._data("insertInto", given, node, collection)
         selections = Selections(collection, self._scope)
         outputs = (
             selections.outputs(node.selection) if node.selection else everything(collection)[:1]
@@ -158,8 +169,7 @@ class Mutations:
 
     def _insert_many(self, node: syntax.FieldSelection) -> plan.InsertMany:
         collection, given = self._target(node, {"data": "data", "onConflict": "onConflict"})
-        entry = self._scope.needed("insertMany", given, "data", node.name.span)
-        data = inserting.documents(self._scope, collection, entry, "insertMany")
+        data = self._data("insertMany", given, node, collection)
         return plan.InsertMany(
             key_of(node),
             collection,
@@ -170,8 +180,7 @@ class Mutations:
 
     def _import(self, node: syntax.FieldSelection) -> plan.Import:
         collection, given = self._target(node, {"data": "data", "onConflict": "onConflict"})
-        entry = self._scope.needed("import", given, "data", node.name.span)
-        data = inserting.documents(self._scope, collection, entry, "import")
+        data = self._data("import", given, node, collection)
         result = Selections(collection, self._scope).affected(node, COUNTED)
         return plan.Import(
             key_of(node), collection, data, result, self._word(given, "onConflict", CONFLICTS)
@@ -270,9 +279,9 @@ class Mutations:
     def _where(
         self, node: syntax.FieldSelection, collection: Collection, given: Mapping[str, syntax.Entry]
     ) -> plan.Where:
-        whole = "all" in given and self._says_all(given["all"].value)
+        whole = "all" in given and self._is_true(given["all"])
         where = Selections(collection, self._scope).where(given)
-        if not whole and is_everything(where):
+        if not whole and "id" not in given and is_everything(where):
             raise self._scope.fail(
                 MissingWhere, f"{node.name.text} without a condition would change every document of '{collection.name}'",
                 node.name.span, "give where or id, or write all: true",
@@ -280,15 +289,16 @@ class Mutations:
         # What a variable says may be nothing: that is meant, then.
         return plan.And((where, plan.ALWAYS)) if whole else where
 
-
-    def _says_all(self, value: syntax.Value) -> bool:
-        said = self._scope.shape(value)
-        if said is None:
-            # While the text is checked for any value of the variable.
+    def _is_true(self, entry: syntax.Entry) -> bool:
+        """A Boolean that decides what is meant; true while its variable is not known yet."""
+        value = self._scope.shape(entry.value)
+        if value is None:
             return True
-        if not isinstance(said, syntax.BooleanLiteral):
-            raise self._scope.fail(TypeMismatch, "'all' is true or false", value.span)
-        return said.value
+        if not isinstance(value, syntax.BooleanLiteral):
+            raise self._scope.fail(
+                TypeMismatch, f"'{entry.key.text}' is true or false", entry.value.span
+            )
+        return value.value
 
 
 def _is_created(selection: syntax.FieldSelection | syntax.Computed) -> bool:
