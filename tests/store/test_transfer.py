@@ -132,7 +132,7 @@ def test_what_the_cells_of_csv_mean(db, users, tmp_path):
         (6, "field 'on' is Boolean, got String 'yes'"),
         (
             7,
-            "field 'at' is DateTime with a time zone, got DateTime datetime.datetime(2026, 1, 1, 0, 0)",
+            "field 'at' is DateTime with a time zone, got '2026-01-01T00:00:00' without one",
         ),
         (8, "2 cells, the header has 7"),
         (11, "field 'name' is required"),
