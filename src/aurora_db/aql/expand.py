@@ -120,7 +120,7 @@ def expand_for_write(
         MissingWhere: nothing is left of the condition.
     """
     known = expand(where, catalog, variables)
-    if _is_everything(known) and not _says_all(where):
+    if is_everything(known) and not _says_all(where):
         raise MissingWhere(
             "the variable holds no condition, so every document would be changed",
             hint="write all: true if that is meant",
@@ -128,14 +128,13 @@ def expand_for_write(
     return known
 
 
-def _is_everything(where: plan.Where) -> bool:
-    return isinstance(where, plan.And) and all(map(_is_everything, where.parts))
+def is_everything(where: plan.Where) -> bool:
+    """Whether it is a condition that has nothing in it."""
+    return isinstance(where, plan.And) and all(map(is_everything, where.parts))
 
 
 def _says_all(where: plan.Where) -> bool:
-    return isinstance(where, plan.And) and (
-        not where.parts or any(map(_is_everything, where.parts))
-    )
+    return isinstance(where, plan.And) and (not where.parts or any(map(is_everything, where.parts)))
 
 
 def _said(

@@ -34,7 +34,7 @@ _MONTH_NAMES: Final = ("January", "February", "March", "April", "May", "June", "
                 "October", "November", "December")  # fmt: skip
 _DAY_NAMES: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _TOKEN: Final = re.compile(
-    r"\[([^\]]*)\]|YYYY|YY|MMMM|MMM|MM|M|DD|D|dddd|ddd|HH|H|hh|h|mm|m|SSS|ss|s|A|a|%[YmdHMSfjyBbAaIp%]"
+    r"\[([^\]]*)\]|YYYY|yyyy|YY|yy|MMMM|MMM|MM|M|DD|D|dddd|ddd|dd|HH|H|hh|h|mm|m|SSS|ss|s|A|a|%[YmdHMSfjyBbAaIp%]"
 )
 
 
@@ -173,7 +173,8 @@ def _written(at: dt.datetime, match: re.Match[str]) -> str:
     half = "AM" if at.hour < 12 else "PM"
     month_name, day_name = _MONTH_NAMES[at.month - 1], _DAY_NAMES[at.weekday()]
     return {
-        "YYYY": f"{at.year:04}", "YY": f"{at.year % 100:02}", "MMMM": month_name, "MMM": month_name[:3],
+        "YYYY": f"{at.year:04}", "yyyy": f"{at.year:04}", "YY": f"{at.year % 100:02}",
+        "yy": f"{at.year % 100:02}", "dd": f"{at.day:02}", "MMMM": month_name, "MMM": month_name[:3],
         "MM": f"{at.month:02}", "M": str(at.month), "DD": f"{at.day:02}", "D": str(at.day),
         "dddd": day_name, "ddd": day_name[:3], "HH": f"{at.hour:02}", "H": str(at.hour),
         "hh": f"{twelve:02}", "h": str(twelve), "mm": f"{at.minute:02}", "m": str(at.minute),

@@ -7,6 +7,7 @@ from typing import Final
 
 from aurora_db.aql import job_options, plan, suggest, syntax, system
 from aurora_db.aql.directives import fields_of
+from aurora_db.aql.expand import is_everything
 from aurora_db.aql.selections import Selections, key_of
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import MissingWhere, UnknownField
@@ -76,15 +77,13 @@ class JobMutations:
     def _which(self, node: syntax.FieldSelection) -> plan.Where:
         allowed = {"id": "id", "jobId": "id", "where": "where", "filter": "where"}
         given = self._scope.arguments(node.name.text, node.arguments, allowed)
-        entry = given.get("where")
-        value = None if entry is None else entry.value
-        empty = isinstance(value, syntax.ObjectLiteral) and not value.entries
-        if "id" not in given and (entry is None or empty):
+        where = Selections(self._jobs, self._scope).where(given)
+        if is_everything(where):
             raise self._scope.fail(
                 MissingWhere, f"{node.name.text} without a condition would change every job", node.name.span,
                 "give id or where",
             )  # fmt: skip
-        return Selections(self._jobs, self._scope).where(given)
+        return where
 
     def _changed(self, node: syntax.FieldSelection) -> plan.Affected:
         return Selections(self._jobs, self._scope).affected(node, CHANGED)

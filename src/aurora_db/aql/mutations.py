@@ -8,6 +8,7 @@ from typing import Final
 from aurora_db.aql import changing, directives, elsewhere, inserting, plan, suggest, syntax
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.directives import fields_of
+from aurora_db.aql.expand import is_everything
 from aurora_db.aql.job_mutations import JobMutations, counted_keys
 from aurora_db.aql.results import shape_of
 from aurora_db.aql.selections import Selections, everything, key_of
@@ -272,18 +273,12 @@ class Mutations:
         self, node: syntax.FieldSelection, collection: Collection, given: Mapping[str, syntax.Entry]
     ) -> plan.Where:
         whole = "all" in given and self._is_true(given["all"])
-        entry = given.get("where")
-        empty = (
-            entry is not None
-            and isinstance(entry.value, syntax.ObjectLiteral)
-            and not entry.value.entries
-        )
-        if not whole and "id" not in given and (entry is None or empty):
+        where = Selections(collection, self._scope).where(given)
+        if not whole and "id" not in given and is_everything(where):
             raise self._scope.fail(
                 MissingWhere, f"{node.name.text} without a condition would change every document of '{collection.name}'",
                 node.name.span, "give where or id, or write all: true",
             )  # fmt: skip
-        where = Selections(collection, self._scope).where(given)
         # What a variable says may be nothing: that is meant, then.
         return plan.And((where, plan.ALWAYS)) if whole else where
 

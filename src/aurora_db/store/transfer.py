@@ -10,13 +10,13 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from aurora_db.aql import cells, plan, selections
+from aurora_db.aql import cells, plan, selections, suggest
 from aurora_db.aql.catalog import Collection, Type
 from aurora_db.aql.checks import check_document
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.expand import expand
 from aurora_db.base.codec import encode
-from aurora_db.base.errors import AuroraError, UnknownField, ValidationError
+from aurora_db.base.errors import AuroraError, UnknownEnum, UnknownField, ValidationError
 from aurora_db.base.records import ImportFailure, ImportReport
 from aurora_db.sql import lower
 from aurora_db.store import documents, formats, queries
@@ -27,6 +27,8 @@ from aurora_db.store.scope import Scope
 
 #: Documents of one transaction, and of one page.
 BATCH: Final = 2_000
+#: The words of `format` in AQL.
+WORDS: Final = tuple(word.upper() for word in formats.FORMATS)
 #: Failures whose line and reason are kept.
 KEPT: Final = 1_000
 #: Errors that are a document's own fault.
@@ -283,6 +285,11 @@ async def export(part: plan.Export, port: Port, scope: Scope) -> Document:
     where = expand(part.where, port.catalog, scope.bindings)
     path = None if part.path is None else scope.value(part.path)
     word = None if part.format is None else scope.value(part.format)
+    if word is not None and word not in WORDS:
+        raise UnknownEnum(
+            f"'format' has no word {word!r}",
+            hint=suggest.hint(str(word), WORDS, f"its words are {', '.join(WORDS)}"),
+        )
     values: dict[str, Any] = {"path": path}
     if path is not None:
         if not isinstance(path, str) or not path:
