@@ -265,6 +265,8 @@ class Engine:
 
     def _committed(self, touched: Mapping[str, int]) -> None:
         self.catalog = self._writer.port.catalog
+        # Our own commit moves the number, too; that of another one shows when the next one begins.
+        self._seen = self._writer.port.connection.data_version()
         self._commits += 1
         if self._commits % PRUNE_EVERY == 0:
             self._writer.later(lambda port: changes.prune(port, self._retention))
