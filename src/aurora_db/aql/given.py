@@ -7,7 +7,7 @@ required and what `@validate` says is checked when the document is written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from aurora_db.aql import plan, suggest, syntax, types
 from aurora_db.aql.catalog import Collection, Field, Type
@@ -20,30 +20,51 @@ from aurora_db.base.errors import (
     ValidationError,
 )
 
-#: Literals that are of their type at sight: most are.
-_SURE: Final = {
-    ("String", syntax.StringLiteral), ("Int", syntax.IntLiteral), ("Float", syntax.FloatLiteral),
-    ("Float", syntax.IntLiteral), ("Boolean", syntax.BooleanLiteral), ("ID", syntax.StringLiteral),
-    ("Any", syntax.StringLiteral), ("JSON", syntax.ObjectLiteral),
+_TEXT: Final = frozenset({syntax.StringLiteral})
+_WHOLE: Final = frozenset({syntax.IntLiteral})
+#: Literals that are of their type at sight, by type: most are.
+_SURE: Final[Mapping[str, frozenset[type]]] = {
+    "String": _TEXT, "ID": _TEXT | _WHOLE, "Email": _TEXT, "URL": _TEXT, "PhoneNumber": _TEXT,
+    "Int": _WHOLE, "Float": _WHOLE | {syntax.FloatLiteral}, "Boolean": frozenset({syntax.BooleanLiteral}),
 }  # fmt: skip
+#: Literals that are checked when the document is written, as variables are.
+_LATE: Final = frozenset({syntax.VariableRef, syntax.NullLiteral, syntax.ExpressionLiteral})
+
+#: Fields by name, and literals that need no look, of collections that were met.
+_Known = tuple[Mapping[str, Field], Mapping[str, frozenset[type]]]
+_known: dict[int, tuple[Collection, _Known]] = {}
+KEPT: Final = 1_000
+
+
+def _of(collection: Collection) -> _Known:
+    # Hashing a collection walks all its fields; its identity is known at once.
+    kept = _known.get(id(collection))
+    if kept is None or kept[0] is not collection:
+        if len(_known) >= KEPT:
+            _known.clear()
+        fields = {field.name: field for field in collection.fields}
+        sure = {
+            field.name: _LATE | _SURE.get(field.type.name, frozenset())
+            for field in collection.stored
+        }
+        kept = _known[id(collection)] = (collection, (fields, sure))
+    return kept[1]
 
 
 def check(scope: Scope, collection: Collection, document: syntax.ObjectLiteral) -> None:
     """Refuse what a document of `collection` cannot hold.
 
     Raises:
-        UnknownField, TypeMismatch, UnknownEnum, DuplicateArgument: with the place of the name or the value.
+        UnknownField, TypeMismatch, UnknownEnum, DuplicateArgument: with the place of the name or
+            the value.
     """
-    known = {field.name: field for field in collection.fields}
-    names = {entry.key.text for entry in document.entries}
+    known, sure = _of(collection)
     for entry in document.entries:
         name = entry.key.text
+        if entry.value.__class__ in sure.get(name, ()):
+            continue
         if name == "_sid":
-            if "id" in names:
-                raise scope.fail(
-                    DuplicateArgument, "'id' and '_sid' are the same field", entry.key.span,
-                    "write id only",
-                )  # fmt: skip
+            _refuse_both(scope, document, entry)
             name = "id"
         field = known.get(name)
         if field is not None:
@@ -54,6 +75,13 @@ def check(scope: Scope, collection: Collection, document: syntax.ObjectLiteral) 
                 scope, entry, f"collection '{collection.name}'", known,
                 "declare it, or define the collection @flexible",
             )  # fmt: skip
+
+
+def _refuse_both(scope: Scope, document: syntax.ObjectLiteral, entry: syntax.Entry) -> None:
+    if any(one.key.text == "id" for one in document.entries):
+        raise scope.fail(
+            DuplicateArgument, "'id' and '_sid' are the same field", entry.key.span, "write id only"
+        )
 
 
 def _unknown(
@@ -67,7 +95,7 @@ def _unknown(
 
 
 def _value(scope: Scope, type: Type, value: syntax.Value, where: str) -> None:
-    if (type.name, value.__class__) in _SURE:
+    if value.__class__ in _LATE or value.__class__ in _SURE.get(type.name, ()):
         return
     match value:
         case syntax.ListLiteral(items=items) if type.name == "List":
@@ -81,22 +109,19 @@ def _value(scope: Scope, type: Type, value: syntax.Value, where: str) -> None:
                 if field is None:
                     raise _unknown(scope, entry, where, known, f"it has {', '.join(known)}")
                 _value(scope, field.type, entry.value, f"{where}.{field.name}")
-        case syntax.VariableRef() | syntax.NullLiteral() | syntax.ExpressionLiteral():
-            return
         case _:
             _plain(scope, type, value, where)
 
 
 def _plain(scope: Scope, type: Type, value: syntax.Value, where: str) -> None:
-    resolved = scope.value(value)
-    if isinstance(resolved, plan.Constant):
-        found = resolved.value
-    elif type.name in ("JSON", "Any") or (
-        type.name == "Object" and isinstance(resolved, plan.ObjectValue)
+    if type.name in ("JSON", "Any") or (
+        type.name == "Object" and isinstance(value, syntax.ObjectLiteral)
     ):
         return
-    else:
-        found = [] if isinstance(resolved, plan.ListValue) else {}
+    resolved = scope.value(value)
+    found: Any = [] if isinstance(value, syntax.ListLiteral) else {}
+    if isinstance(resolved, plan.Constant):
+        found = resolved.value
     try:
         types.store(type, found, where)
     except (TypeMismatch, UnknownEnum) as error:
