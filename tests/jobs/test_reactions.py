@@ -342,3 +342,21 @@ def test_templates_compute_and_follow_relations(working):
     working["people"].delete("1")
     settled(working, 3)
     assert working["log"].count() == 2
+
+
+def test_fields_named_true_and_false_are_read_from_the_images(working):
+    """The engine has names of its own for such columns of a query."""
+    working.execute("""schema {
+      define collection d { true: Int false: String } define collection log { text: String }
+    }
+    define handler "h" {
+      on: "update:d" where: { true: { gt: 1 }, false: { icontains: "NEW.\\"true\\"" } }
+      action: { insertInto(collection: "log", data: { text: "${old.false}, NEW.\\"false\\"" }) }
+    }""")
+    id = working.insert_into("d", {"true": 1, "false": "was"})
+    working.execute(
+        'mutation ($id: ID!, $d: DInput!) { update(collection: "d", id: $id, data: $d) { affected } }',
+        {"id": id, "d": {"true": 2, "false": 'x new."TRUE"'}},
+    )
+    settled(working)
+    assert working.execute("{ log { text } }") == {"log": [{"text": 'was, NEW."false"'}]}

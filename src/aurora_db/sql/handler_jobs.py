@@ -7,6 +7,7 @@ a condition or a template has one text and one meaning.
 
 from __future__ import annotations
 
+import re
 from typing import Final, TypeVar, assert_never
 
 import msgspec
@@ -337,8 +338,28 @@ def read(reaction: plan.Reaction) -> Statement:
     collection, op = reaction.collection, reaction.op
     condition, _ = where(rowed(reaction.where, op), trigger=True)
     values = [f"({payload(value, _row(op))})" for _, value in reaction.values]
-    columns = ", ".join([f"(({condition}) IS TRUE)", *values])
+    columns = _renamed(", ".join([f"(({condition}) IS TRUE)", *values]), collection)
     return Statement(
         f"SELECT {columns} FROM (SELECT {columns_of(collection, '?1')}) AS NEW, "
         f"(SELECT {columns_of(collection, '?2')}) AS OLD"
+    )
+
+
+_TOKEN: Final = re.compile(r"""'(?:[^']|'')*'|(?P<row>NEW|OLD)\."(?P<name>(?:[^"]|"")*)\"""")
+
+
+def _renamed(text: str, collection: Collection) -> str:
+    """The text with the names that the engine gives columns of a query called `true` and `false`."""
+    places = {
+        field.name: f"column{number}"
+        for number, field in enumerate(collection.stored, 1)
+        if field.name.lower() in ("true", "false")
+    }
+    if not places:
+        return text
+    return _TOKEN.sub(
+        lambda found: (
+            f"{found['row']}.{places[found['name']]}" if found["name"] in places else found[0]
+        ),
+        text,
     )
