@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
+from tests.models.wheres import expressions, literal, paths, wheres
+from tests.models.worlds import UNTYPED
 
 from aurora_db.aql import plan
 from aurora_db.aql.types import ORDERED
-from tests.models.wheres import expressions, literal, paths, wheres
-from tests.models.worlds import UNTYPED
 
 if TYPE_CHECKING:
     from tests.models.worlds import Collection, Kind, World

@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import strategies as st
+from tests.aql import drawn
+from tests.models.worlds import INT, JSON, OBJECTS, TEXTS, UNTYPED, Kind
 
 from aurora_db import AuroraError
 from aurora_db.aql import parser, resolve
@@ -15,14 +17,13 @@ from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.operators import OPERATORS
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import Span
-from tests.aql import drawn
-from tests.models.worlds import INT, JSON, OBJECTS, TEXTS, UNTYPED, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from aurora_db.aql import plan
     from tests.models.worlds import Collection, World
+
+    from aurora_db.aql import plan
 
 
 class Given(NamedTuple):

@@ -150,10 +150,9 @@ def _reader(path: plan.Path | plan.Call, documents: Documents) -> Callable[[Docu
     type = path.type
     if type is not None and type.name == "Priority":
         return lambda document: types.store(type, documents.value(path, document))
-    plainly = isinstance(path, plan.Path) and not path.hops and not path.keys
-    if plainly and path.field is not None and type is not None and type.name != "Float":
-        name = path.field.name
-        return lambda document: plain(document.get(name))
+    if isinstance(path, plan.Path) and path.field is not None and not (path.hops or path.keys):
+        name, fit = path.field.name, float if path.field.type.name == "Float" else plain
+        return lambda document: None if (value := document.get(name)) is None else fit(value)
     return lambda document: documents.value(path, document)
 
 
