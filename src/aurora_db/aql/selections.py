@@ -247,12 +247,16 @@ class Selections:
         type = path.type
         if type is not None and type.name == "List" and type.item is not None:
             type = type.item
-        if type is None or type.name not in types.JSON_KINDS:
-            found = "this value" if type is None else types.type_name(type)
-            raise self._scope.fail(UnknownField, f"{found} has no fields to select", selection.span)
+        # What is not declared, or lies in JSON, may be an object.
+        if type is not None and type.name not in types.JSON_KINDS:
+            found = types.type_name(type)
+            raise self._scope.fail(
+                UnknownField, f"{found} has no fields to select", selection.span,
+                f"leave out {{ {selection.name.text} … }}",
+            )  # fmt: skip
         name = selection.name.text
         below = None
-        if type.name == "Inline":
+        if type is not None and type.name == "Inline":
             known = {field.name: field.type for field in type.fields}
             if name not in known:
                 raise self._scope.fail(
@@ -261,7 +265,7 @@ class Selections:
                 )  # fmt: skip
             below = known[name]
         here = plan.Path(path.field, (*path.keys, name), below, path.row)
-        parts = self._inside(here, selection.selection) if selection.selection else ()
+        parts = self._inside(here, selection.selection) if selection.selection else None
         return plan.Output(key_of(selection), here, parts)
 
     # --- conditions ---
