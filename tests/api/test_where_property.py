@@ -329,7 +329,7 @@ def test_a_where_means_what_the_oracle_says(memory, collection, wheres):
     """Exactly the documents for which it is true; and `not` finds exactly the others."""
 
     @given(drawn=WORLDS, condition=wheres)
-    @settings(max_examples=250)
+    @settings(max_examples=min(settings.default.max_examples * 2, 1_000))
     def check(drawn, condition):
         world = filled(memory, drawn)
         where, holds = condition
@@ -343,7 +343,7 @@ def test_a_where_means_what_the_oracle_says(memory, collection, wheres):
 
 
 @given(drawn=WORLDS, name=st.none() | TEXTS, path=st.sampled_from(["name", "team.name", "team.org.name", "boss.name", "free", "any.k"]))  # fmt: skip
-@settings(max_examples=150)
+@settings(max_examples=min(settings.default.max_examples, 1_000))
 def test_ne_is_exactly_not_eq(memory, drawn, name, path):
     """For a constant, for a variable, for null, over relations and into JSON."""
     world = filled(memory, drawn)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 from tests.models.wheres import expressions, literal, paths, wheres
-from tests.models.worlds import UNTYPED
+from tests.models.worlds import FLOAT, INT, UNTYPED
 
 from aurora_db.aql import plan
 from aurora_db.aql.types import ORDERED
@@ -161,31 +161,61 @@ def _keys(world: World, collection: Collection, hops: int) -> list[tuple[str, Ki
 
 
 @st.composite
-def aggregates(draw: st.DrawFn, world: World, collection: Collection) -> list[str]:
-    """Functions of an aggregate, under the keys a0, a1, …"""
-    found = ["a0: count"]
-    known = list(paths(world, collection, 1))
+def aggregates(draw: st.DrawFn, world: World, collection: Collection) -> list[tuple[str, Kind]]:
+    """Functions of an aggregate with the kinds of their results, under the keys a0, a1, …"""
+    found = [("a0: count", INT)]
+    known = dict(paths(world, collection, 1))
     for function in draw(
         st.lists(
             st.sampled_from(["count", "sum", "avg", "min", "max", "countDistinct"]), max_size=4
         )
     ):
-        groups = {
+        wanted = {
             "sum": ("number", "untyped"),
             "avg": ("number", "untyped"),
             "min": (*PLAIN, "untyped"),
             "max": (*PLAIN, "untyped"),
-        }
-        wanted = groups.get(function)
-        fitting = [name for name, kind in known if wanted is None or kind.group in wanted]
-        name = json.dumps(draw(st.sampled_from(fitting)))
-        what = (
-            f"field: {name}"
-            if draw(st.integers(0, 3))
-            else "expr: " + json.dumps(draw(st.sampled_from(["_rev * 2", "_rev / 4", "mark + 1"])))
+        }.get(function)
+        name = draw(
+            st.sampled_from(
+                [name for name, kind in known.items() if wanted is None or kind.group in wanted]
+            )
         )
-        found.append(f"a{len(found)}: {function}({what})")
+        if draw(st.integers(0, 3)):
+            what, kind = f"field: {json.dumps(name)}", known[name]
+        else:
+            what, kind = (
+                "expr: " + json.dumps(draw(st.sampled_from(["_rev * 2", "_rev / 4", "mark + 1"]))),
+                FLOAT,
+            )
+        if function not in ("min", "max"):
+            kind = INT if function.startswith("count") else FLOAT
+        found.append((f"a{len(found)}: {function}({what})", kind))
     return found  # fmt: skip
+
+
+@st.composite
+def havings(draw: st.DrawFn, functions: list[tuple[str, Kind]]) -> str:
+    """A condition on the count of a group, or on one of its aggregates."""
+    n = draw(st.integers(-1, len(functions) - 1))
+    kind = INT if n < 0 else functions[n][1]
+    small = st.integers(0, 2) if kind is INT else kind.values
+    op = draw(
+        st.sampled_from(
+            ["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "between", "isNull", "isNotNull"]
+        )
+    )
+    match op:
+        case "in" | "nin":
+            value = draw(st.lists(st.none() | small, max_size=2))
+        case "between":
+            value = [draw(small), draw(small)]
+        case "isNull" | "isNotNull":
+            value = draw(st.booleans())
+        case _:
+            value = draw(small)
+    condition = f"{{{op}: {literal(value)}}}"
+    return f"having: {{count: {condition}}}" if n < 0 else f"having: {{stats: {{a{n}: {condition}}}}}"  # fmt: skip
 
 
 @st.composite
@@ -203,36 +233,22 @@ def groups(draw: st.DrawFn, world: World, collection: Collection) -> str:
         case _:
             given.append(f"field: {json.dumps(draw(st.sampled_from(known)))}")
     functions = draw(aggregates(world, collection))
-    shown = (
-        draw(st.sampled_from(["key count", "count", "key c: count"]))
-        + f" stats: aggregate {{ {' '.join(functions)} }}"
-    )
+    shown = draw(st.sampled_from(["key count", "count", "key c: count"]))
+    shown += f" stats: aggregate {{ {' '.join(text for text, _ in functions)} }}"
     if draw(st.booleans()):
         inner = " ".join(draw(selections(world, collection, 0))) or "id"
         shown += f" nodes{_within(draw(arguments(world, collection, 0)))} {{ {inner} }}"
-    op, number = (
-        draw(st.sampled_from(["eq", "ne", "gt", "gte", "lt", "lte"])),
-        draw(st.integers(0, 2)),
-    )
-    given += draw(
-        st.sampled_from(
-            [
-                [],
-                [],
-                [f"having: {{count: {{{op}: {number}}}}}"],
-                [f"having: {{stats: {{a0: {{in: [1, {number}]}}}}}}"],
-                [f"having: {{stats: {{a{len(functions) - 1}: {{isNull: false}}}}}}"],
-            ]
-        )
-    )
+    if draw(st.booleans()):
+        given.append(draw(havings(functions)))
+    last = f'{{"stats.a{len(functions) - 1}": DESC}}'
     given += draw(
         st.sampled_from(
             [
                 [],
                 [],
                 ["orderBy: {count: DESC}"],
-                [f'orderBy: {{"stats.a{len(functions) - 1}": DESC}}'],
-                ["orderBy: [{count: ASC}]"],
+                [f"orderBy: {last}"],
+                [f"orderBy: [{{count: ASC}} {last}]"],
             ]
         )
     )
@@ -250,7 +266,9 @@ def queries(draw: st.DrawFn, world: World) -> tuple[str, str]:
     if way in (0, 1, 2, 4):
         parts += draw(selections(world, collection))
     if way in (2, 3):
-        parts.append(f"aggregate {{ {' '.join(draw(aggregates(world, collection)))} }}")
+        parts.append(
+            f"aggregate {{ {' '.join(text for text, _ in draw(aggregates(world, collection)))} }}"
+        )
     if way in (3, 4):
         parts.append(draw(groups(world, collection)))
     return head, " ".join(parts)

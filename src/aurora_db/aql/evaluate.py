@@ -103,6 +103,15 @@ def compiled(where: plan.Where, documents: Documents) -> Test:
             assert_never(where)
 
 
+def wanted(type: Type | None, op: str, value: Any) -> Any:
+    """The plain value of what a comparison holds in its stored form."""
+    if op == "isNull":
+        return bool(value)
+    if op in ("in", "between", "containsAny", "containsAll"):
+        return [_one(type, one) for one in value]
+    return _one(type, value)
+
+
 def _every(tests: tuple[Test, ...]) -> Test:
     if len(tests) == 1:
         return tests[0]
@@ -136,13 +145,13 @@ def _compare(where: plan.Compare, documents: Documents) -> Test:
     type = path.type
     read = _reader(path, documents)
     if isinstance(given, plan.Computation):
-        right = given.expression
-        return lambda document: holds(op, read(document), documents.value(right, document))
+        made = given.expression
+        return lambda document: holds(op, read(document), documents.value(made, document))
     known = value_of(given, documents.variables, documents.variables)
     if not isinstance(given, plan.Constant):
         known = stored(path, op, known)
-    wanted = _wanted(type, op, known)
-    return lambda document: holds(op, read(document), wanted)
+    right = wanted(type, op, known)
+    return lambda document: holds(op, read(document), right)
 
 
 def _reader(path: plan.Path | plan.Call, documents: Documents) -> Callable[[Document], Any]:
@@ -151,19 +160,9 @@ def _reader(path: plan.Path | plan.Call, documents: Documents) -> Callable[[Docu
     if type is not None and type.name == "Priority":
         return lambda document: types.store(type, documents.value(path, document))
     if isinstance(path, plan.Path) and path.field is not None and not (path.hops or path.keys):
-        name = path.field.name
-        if type is not None and type.name != "Float":
-            return lambda document: plain(document.get(name))
+        name, fit = path.field.name, float if path.field.type.name == "Float" else plain
+        return lambda document: None if (value := document.get(name)) is None else fit(value)
     return lambda document: documents.value(path, document)
-
-
-def _wanted(type: Type | None, op: str, value: Any) -> Any:
-    """The plain value of what a comparison holds in its stored form."""
-    if op == "isNull":
-        return bool(value)
-    if op in ("in", "between", "containsAny", "containsAll"):
-        return [_one(type, one) for one in value]
-    return _one(type, value)
 
 
 def _one(type: Type | None, value: Any) -> Any:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, assert_never, cast
 
 from aurora_db.aql import plan, types
+from aurora_db.aql.aggregates import INT, result_type
 from aurora_db.aql.catalog import Type
 from aurora_db.aql.comparing import is_number, rank
-from aurora_db.aql.evaluate import Documents, compiled
+from aurora_db.aql.evaluate import Documents, compiled, wanted
 from aurora_db.aql.evaluate_expressions import Document, evaluate, plain
+from aurora_db.aql.having import having_value
 from aurora_db.aql.matching import holds
 from aurora_db.aql.types import REV
 from aurora_db.aql.values import value_of
@@ -196,8 +198,7 @@ def _groups(
         groups.setdefault(key, []).append(one)
     made = [_Group(part, members, documents) for _, members in sorted(groups.items())]
     for path, op, value in part.having:
-        wanted = value_of(value, documents.variables)
-        made = [one for one in made if holds(op, one.at(path), wanted)]
+        made = [one for one in made if one.has(path, op, value)]
     for path, descending in reversed(part.order):
         made.sort(key=lambda one, path=path: rank(one.at(path)), reverse=descending)
     offset = _amount(part.offset, documents) or 0
@@ -225,12 +226,22 @@ class _Group:
                 return self._documents.value(self._part.by[0][1], self._members[0])
             case ("key", name):
                 return self._documents.value(dict(self._part.by)[name], self._members[0])
-            case (key, name):
-                group = next(one for one in self._part.outputs if one.key == key)
-                function = next(one for one in group.functions if one.key == name)
-                return plain(_aggregate(function, self._members, self._documents))
             case _:
-                raise AssertionError(f"no such place in a group: {path}")
+                return plain(_aggregate(self._function(path), self._members, self._documents))
+
+    def has(self, path: tuple[str, ...], op: str, value: plan.Value) -> bool:
+        """Whether one condition of `having` is true for the group."""
+        type = INT if path == ("count",) else result_type(self._function(path))
+        known = value_of(value, self._documents.variables)
+        if not isinstance(value, plan.Constant):
+            known = having_value(path, type, op, known)
+        same = {"nin": "in", "isNotNull": "isNull"}.get(op, op)
+        return holds(same, self.at(path), wanted(type, same, known)) == (same == op)
+
+    def _function(self, path: tuple[str, ...]) -> plan.Aggregate:
+        key, name = path
+        group = next(one for one in self._part.outputs if one.key == key)
+        return next(one for one in group.functions if one.key == name)
 
     def shown(self) -> dict[str, Any]:
         """The object of the group."""
