@@ -62,7 +62,7 @@ class Pages:
         if not known:
             return ()
         inner = words(self._scope, field.selection)
-        if not inner:
+        if not field.selection:
             raise self._scope.fail(
                 UnknownField, f"{name} needs a selection", field.name.span,
                 f"write {name} {{ {' '.join(known)} }}",

@@ -59,13 +59,16 @@ class Queries:
             search=searching,
             parts=parts,
         )
+        if not fields and any(_is_word(one) for one in root.selection or ()):
+            # All that it asks for is skipped: an object of nothing.
+            return msgspec.structs.replace(query, page=plan.Page(()))
         if len(parts) < len(words):
             return self._page(query, named, plain, arguments)
         pages.refuse(self._scope, arguments)
         self._refuse_nodes(named, plain)
         return msgspec.structs.replace(
             query,
-            outputs=self._selections.outputs(plain) if plain or not words else (),
+            outputs=self._selections.outputs(plain) if plain or not root.selection else (),
             limit=amount(self._scope, arguments.get("limit")),
             offset=amount(self._scope, arguments.get("offset")),
         )
@@ -132,7 +135,7 @@ class Queries:
         )
 
 
-def _is_word(field: syntax.FieldSelection | syntax.Computed) -> bool:
+def _is_word(field: syntax.Selection) -> bool:
     return isinstance(field, syntax.FieldSelection) and field.name.text in WORDS
 
 

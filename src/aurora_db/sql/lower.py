@@ -43,7 +43,8 @@ def query(query: plan.Query) -> Lowered:
     source, joined = search.source(query)
     terms, ordering = orders(query)
     params = shown + joined + params + ordering
-    parts = [f"SELECT {columns} FROM {source}"]
+    # Nothing is shown of the documents where all that is selected is skipped.
+    parts = [f"SELECT {columns or 'NULL'} FROM {source}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")
     parts.append("ORDER BY " + terms)

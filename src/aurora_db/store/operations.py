@@ -131,7 +131,8 @@ class Plans:
         return made
 
     def _operation(self, operation: plan.Operation) -> Prepared:
-        stages = self._stages(operation.roots[0])
+        # Without roots where all of them are skipped.
+        stages = self._stages(operation.roots[0]) if operation.roots else None
         if stages is not None:
             return Prepared(operation, (), bounded=False, single=False, stages=stages)
         lowered: list[lower.Lowered] = []
