@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from aurora_db.aql import plan
-from aurora_db.base.errors import AccessDenied, Unauthenticated
+from aurora_db.base.errors import AccessDenied, TypeMismatch, Unauthenticated
 
 
 def check(needed: Iterable[plan.Access], auth: Mapping[str, Any] | None) -> None:
@@ -21,6 +21,8 @@ def check(needed: Iterable[plan.Access], auth: Mapping[str, Any] | None) -> None
         Unauthenticated: nobody is known.
         AccessDenied: the caller has another role.
     """
+    if auth is not None and not isinstance(cast("object", auth), Mapping):
+        raise TypeMismatch('auth is an object of claims: {"role": "admin"}')
     for one in needed:
         if auth is None:
             raise Unauthenticated(

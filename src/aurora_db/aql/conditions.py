@@ -92,6 +92,8 @@ class Conditions:
 
     def path(self, name: str, at: syntax.Node) -> plan.Path:
         """The stored value that a name or a dotted path means."""
+        if not isinstance(cast("object", name), str):
+            raise self._scope.fail(TypeMismatch, "the name of a field is a text", at.span)
         if "." not in name:
             return self._first(name, "", at)
         row = ""

@@ -7,7 +7,7 @@ text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aurora_db.aql import (
     directives,
@@ -26,7 +26,7 @@ from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.queries import Queries
-from aurora_db.aql.values import Scope, bind, declare, value_of
+from aurora_db.aql.values import Scope, bind, declare, named, value_of
 from aurora_db.base.errors import (
     DuplicateAlias,
     Span,
@@ -36,6 +36,7 @@ from aurora_db.base.errors import (
 )
 
 bind_variables = bind
+named_variables = named
 
 QUERY_ARGUMENTS: Final = {
     "where": "where", "filter": "where", "id": "id", "orderBy": "orderBy", "limit": "limit", "first": "limit",
@@ -144,6 +145,8 @@ def collection_named(name: str, catalog: Catalog | None) -> Collection:
         UnknownCollection: there is none.
     """
     known: Mapping[str, Collection] = system.SYSTEM if catalog is None else catalog.collections
+    if not isinstance(cast("object", name), str):
+        raise UnknownCollection("the name of a collection is a text")
     found = known.get(name)
     if found is None:
         raise UnknownCollection(f"no collection named '{name}'", hint=_define_hint(name, known))
@@ -283,4 +286,11 @@ def _bare(kind: str, root: plan.Part) -> plan.Operation:
     return plan.Operation(name=None, kind=kind, variables=(), roots=(root,), writes=True, bare=True)
 
 
-__all__ = ["bind_variables", "collection_named", "resolve", "resolve_where", "value_of"]
+__all__ = [
+    "bind_variables",
+    "collection_named",
+    "named_variables",
+    "resolve",
+    "resolve_where",
+    "value_of",
+]

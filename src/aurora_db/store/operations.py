@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar, assert_never
+from typing import Any, TypeVar, assert_never, cast
 
 import msgspec
 
 from aurora_db.aql import plan, resolve, syntax
 from aurora_db.aql.catalog import Catalog
 from aurora_db.base.codec import encode
-from aurora_db.base.errors import NotFound, UnusedVariable
+from aurora_db.base.errors import NotFound, TypeMismatch, UnusedVariable
 from aurora_db.sql import lower
 from aurora_db.store import (
     event_handlers,
@@ -94,6 +94,8 @@ class Plans:
         Raises:
             AqlError: the text is refused; nothing ran.
         """
+        if not isinstance(cast("object", text), str):
+            raise TypeMismatch("a text of AQL is a str")
         kept = self._kept.get(text)
         if kept is not None and kept[0] == catalog.version:
             return kept[1]
@@ -293,9 +295,9 @@ def variables_of(
         UndefinedVariable, UnusedVariable, TypeMismatch: a variable is missing, unknown or of
             another type than declared.
     """
-    given = given or {}
     if len(operations) == 1:
         return [resolve.bind_variables(operations[0].operation, given)]
+    given = resolve.named_variables(given)
     known = {one.name for each in operations for one in each.operation.variables}
     unused = sorted(set(given) - known)
     if unused:
