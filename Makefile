@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/ready
 PEERS := .cache/peers/ready
 
-.PHONY: help demo flights test long crash lint bench lock clean
+.PHONY: help demo flights test promises long crash lint bench lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ flights: $(READY) ## 336,776 real flights imported, ten questions asked; ARGS="-
 
 test: $(READY) ## all tests; K=word runs those whose name has it
 	$(BIN)/python -m pytest -q -m "not long" $(if $(K),-k "$(K)")
+
+promises: $(READY) ## each promise of the language has cases; says how many
+	$(BIN)/python -m pytest -q -rP tests/aql/test_promises.py
 
 long: $(READY) ## the tests that take their time
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q $(if $(K),-k "$(K)")

@@ -17,7 +17,7 @@ from aurora_db import completing
 from aurora_db.aql import access, spelling
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
-from aurora_db.base.errors import AqlError
+from aurora_db.base.errors import AqlError, UnknownCollection
 from aurora_db.base.records import (
     Explanation,
     Job,
@@ -118,7 +118,7 @@ class _Verbs(Files):
     ) -> list[tuple[int, Prepared, Mapping[str, Any]]]:
         prepared = self._prepare(text)
         wanted = operations.chosen(prepared, operation)
-        bound = operations.variables_of([one for _, one in wanted], variables)
+        bound = operations.variables_of([one for _, one in wanted], variables, text)
         for _, one in wanted:
             # What depends on values is asked when it runs, when all before it has run.
             if not one.operation.shaped:
@@ -126,6 +126,7 @@ class _Verbs(Files):
         if len(wanted) == 1:
             index, values = wanted[0][0], bound[0]
             return [(index, self._plans.ready(text, index, self._gate.catalog, values), values)]
+        self._plans.check(text, wanted, bound, self._gate.catalog)
         return [(index, one, values) for (index, one), values in zip(wanted, bound, strict=True)]
 
     def _prepare(self, text: str) -> Sequence[Prepared]:
@@ -198,8 +199,17 @@ class _Verbs(Files):
         Raises:
             UnknownCollection: it is not defined.
         """
-        documents.readable(self._gate.catalog, name)
+        self._known(name)
         return Collection(self._gate, name, self._engine.clock.now)
+
+    def _known(self, name: str) -> None:
+        """Refuse a name that is no collection."""
+        try:
+            documents.readable(self._gate.catalog, name)
+        except UnknownCollection:
+            # Another process may have defined it; the look is short enough for an event loop.
+            self._engine.read(operations.look)
+            documents.readable(self._gate.catalog, name)
 
     def __getitem__(self, name: str) -> Collection:
         return self.collection(name)
@@ -210,7 +220,7 @@ class _Verbs(Files):
         Raises:
             UnknownCollection: it is not defined.
         """
-        documents.readable(self._gate.catalog, name)
+        self._known(name)
         return Query(self, Chain(name))
 
     def insert_into(self, name: str, document: Mapping[str, Any]) -> str:

@@ -65,6 +65,15 @@ def test_the_operations_of_a_bulk_are_one(db, other_program):
     assert rows == [(changes[0]["seq"], changes[4]["seq"])]
 
 
+def test_a_collection_of_another_process_can_be_had_at_once(path):
+    """`db[name]` and `db.query(name)` know what was defined a moment ago elsewhere."""
+    with Aurora(path) as one, Aurora(path) as other:
+        one.execute("schema { define collection a { n: Int } }")
+        assert other["a"].count() == 0
+        one.execute("schema { define collection b { n: Int } }")
+        assert other.query("b").all() == []
+
+
 def test_another_process_may_define_what_this_one_reads(path):
     """A collection defined elsewhere is known at its first use here."""
     with Aurora(path) as here, Aurora(path) as there:

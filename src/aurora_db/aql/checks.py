@@ -13,7 +13,12 @@ from typing import Any, Final
 from aurora_db.aql import suggest, types
 from aurora_db.aql.catalog import Collection, Field
 from aurora_db.base.codec import decode, encode
-from aurora_db.base.errors import TypeMismatch, UnknownField, ValidationError
+from aurora_db.base.errors import (
+    DuplicateArgument,
+    TypeMismatch,
+    UnknownField,
+    ValidationError,
+)
 from aurora_db.base.ids import new_id
 
 
@@ -53,6 +58,8 @@ class _Checker:
                 stored[name] = value
             else:
                 self._one(name, value, stored, now)
+        if "_sid" in document and "id" in document:
+            raise DuplicateArgument("'id' and '_sid' are the same field", hint="write id only")
         if not partial:
             self._complete(stored, now)
         elif self._updated and stored:
@@ -166,6 +173,11 @@ def default_of(field: Field, now: dt.datetime) -> Any:
 
 #: Types whose Python value goes into the column as it is.
 _PLAIN: Final[Mapping[str, type]] = {"Int": int, "String": str}
+
+
+def is_plain(field: Field, value: Any) -> bool:
+    """Whether a value is plainly one of its field's, without a closer look."""
+    return field.validate is None and _PLAIN.get(field.type.name) is type(value)
 
 
 @lru_cache(maxsize=512)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from aurora_db.aql import plan, relations, suggest, syntax, types
+from aurora_db.aql import elsewhere, plan, relations, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
 from aurora_db.aql.expression_types import as_condition, as_value
 from aurora_db.aql.expressions import Expressions
@@ -149,7 +149,7 @@ class Conditions:
     def _unknown(self, name: str, where: str, known: Any, at: syntax.Node) -> AqlError:
         return self._scope.fail(
             UnknownField, f"no field named '{name}' in {where}", _span(at),
-            suggest.hint(name, known),
+            suggest.hint(name, known, elsewhere.field(name)),
         )  # fmt: skip
 
     def _below(self, path: plan.Path, key: str, at: syntax.Node) -> plan.Path:
@@ -169,7 +169,9 @@ class Conditions:
             if key in known:
                 return known[key]
             raise self._unknown(key, f"'{name_of(path)}'", known, at)
-        hint = suggest.hint(key, OPERATORS, f"operators are {', '.join(sorted(OPERATORS))}")
+        hint = elsewhere.operator(key) or suggest.hint(
+            key, OPERATORS, f"operators are {', '.join(sorted(OPERATORS))}"
+        )
         if type.name == "List":
             hint = f"say which elements: {{some: {{{key}: …}}}}"
         raise self._scope.fail(

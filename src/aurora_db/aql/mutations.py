@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import changing, directives, plan, suggest, syntax
+from aurora_db.aql import changing, directives, elsewhere, inserting, plan, suggest, syntax
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.directives import fields_of
 from aurora_db.aql.job_mutations import JobMutations, counted_keys
@@ -122,7 +122,8 @@ class Mutations:
         )  # fmt: skip
         raise self._scope.fail(
             UnknownField, f"no mutation named '{name}'", node.name.span,
-            suggest.hint(name, known, f"mutations are {', '.join(known)}"),
+            elsewhere.mutation(name, self._scope.collections)
+            or suggest.hint(name, known, f"mutations are {', '.join(known)}"),
         )  # fmt: skip
 
     def _target(self, node: syntax.FieldSelection, allowed: Mapping[str, str], *, system: bool = False) -> tuple[Collection, dict[str, syntax.Entry]]:  # fmt: skip
@@ -140,30 +141,16 @@ class Mutations:
     def _data(self, verb: str, given: Mapping[str, syntax.Entry], node: syntax.FieldSelection, collection: Collection) -> plan.Value:  # fmt: skip
         entry = self._scope.needed(verb, given, "data", node.name.span)
         value = entry.value
-        items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
-        for item in items:
-            if isinstance(item, syntax.ObjectLiteral):
-                if verb in ("update", "upsert"):
-                    return changing.data(self._scope, collection, item)
-                self._known_fields(item, collection)
-            elif not isinstance(item, syntax.VariableRef):
-                raise self._scope.fail(TypeMismatch, f"'data' of {verb} holds objects", item.span)
-        return self._scope.value(value)
-
-    def _known_fields(self, value: syntax.ObjectLiteral, collection: Collection) -> None:
-        known = {field.name: field for field in collection.fields}
-        for entry in value.entries:
-            name = entry.key.text
-            field = known.get("id" if name == "_sid" else name)
-            if field is None and (not collection.flexible or name.startswith("_")):
-                raise self._scope.fail(
-                    UnknownField, f"no field named '{name}' in collection '{collection.name}'", entry.key.span,
-                    suggest.hint(name, known, "declare it, or define the collection @flexible"),
-                )  # fmt: skip
+        if isinstance(value, syntax.VariableRef):
+            return self._scope.value(value)
+        if not isinstance(value, syntax.ObjectLiteral):
+            raise self._scope.fail(TypeMismatch, f"'data' of {verb} holds objects", value.span)
+        return changing.data(self._scope, collection, value)
 
     def _insert(self, node: syntax.FieldSelection) -> plan.Insert:
         collection, given = self._target(node, {"data": "data"})
-        data = self._data("insertInto", given, node, collection)
+        entry = self._scope.needed("insertInto", given, "data", node.name.span)
+        data = inserting.document(self._scope, collection, entry, "insertInto")
         selections = Selections(collection, self._scope)
         outputs = (
             selections.outputs(node.selection) if node.selection else everything(collection)[:1]
@@ -172,7 +159,8 @@ class Mutations:
 
     def _insert_many(self, node: syntax.FieldSelection) -> plan.InsertMany:
         collection, given = self._target(node, {"data": "data", "onConflict": "onConflict"})
-        data = self._data("insertMany", given, node, collection)
+        entry = self._scope.needed("insertMany", given, "data", node.name.span)
+        data = inserting.documents(self._scope, collection, entry, "insertMany")
         return plan.InsertMany(
             key_of(node),
             collection,
@@ -183,7 +171,8 @@ class Mutations:
 
     def _import(self, node: syntax.FieldSelection) -> plan.Import:
         collection, given = self._target(node, {"data": "data", "onConflict": "onConflict"})
-        data = self._data("import", given, node, collection)
+        entry = self._scope.needed("import", given, "data", node.name.span)
+        data = inserting.documents(self._scope, collection, entry, "import")
         result = Selections(collection, self._scope).affected(node, COUNTED)
         return plan.Import(
             key_of(node), collection, data, result, self._word(given, "onConflict", CONFLICTS)
@@ -282,9 +271,7 @@ class Mutations:
     def _where(
         self, node: syntax.FieldSelection, collection: Collection, given: Mapping[str, syntax.Entry]
     ) -> plan.Where:
-        whole = "all" in given and given["all"].value == syntax.BooleanLiteral(True)
-        if "all" in given and not isinstance(given["all"].value, syntax.BooleanLiteral):
-            raise self._scope.fail(TypeMismatch, "'all' is true or false", given["all"].value.span)
+        whole = "all" in given and self._is_true(given["all"])
         entry = given.get("where")
         empty = (
             entry is not None
@@ -299,6 +286,17 @@ class Mutations:
         where = Selections(collection, self._scope).where(given)
         # What a variable says may be nothing: that is meant, then.
         return plan.And((where, plan.ALWAYS)) if whole else where
+
+    def _is_true(self, entry: syntax.Entry) -> bool:
+        """A Boolean that decides what is meant; true while its variable is not known yet."""
+        value = self._scope.shape(entry.value)
+        if value is None:
+            return True
+        if not isinstance(value, syntax.BooleanLiteral):
+            raise self._scope.fail(
+                TypeMismatch, f"'{entry.key.text}' is true or false", entry.value.span
+            )
+        return value.value
 
 
 def _is_created(selection: syntax.FieldSelection | syntax.Computed) -> bool:

@@ -84,12 +84,18 @@ def stored(path: plan.Path | plan.Call, op: str, value: Any) -> Any:
         return _element(type, value, where)
     if op in TEXT_OPS or (op == "contains" and type is not None):
         return _text(op, value, where)
+    if type is not None and type.name == "List" and isinstance(value, (str, int, float)):
+        error = types.mismatch(where, type, value)
+        error.hint = "ask for an element: {contains: …}"
+        raise error
     return _one(type, value, where)
 
 
 def _listed(op: str, value: Any, where: str) -> list[Any]:
     if not isinstance(value, (list, tuple)):
-        raise types.mismatch(f"'{op}' of {where}", "list", value)
+        error = types.mismatch(f"'{op}' of {where}", "a list", value)
+        error.hint = f"write {op}: […]"
+        raise error
     return list(cast("list[Any]", value))
 
 

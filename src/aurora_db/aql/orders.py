@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, cast
 
-from aurora_db.aql import plan, suggest, syntax, types
+from aurora_db.aql import elsewhere, plan, suggest, syntax, types
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.values import Scope
-from aurora_db.base.errors import TypeMismatch, UnknownArgument, UnknownEnum
+from aurora_db.base.errors import TypeMismatch, UnknownArgument, UnknownEnum, UnknownField
 
 DIRECTIONS: Final = ("ASC", "DESC")
 #: The keys of an order that is spelled out.
@@ -100,6 +100,9 @@ class Orders:
     def _by(
         self, name: str, at: syntax.Node, direction: syntax.Value, *, nulls: bool | None = None
     ) -> plan.Order:
+        meant = elsewhere.order(name)
+        if meant is not None:
+            raise self._scope.fail(UnknownField, f"no field named '{name}'", at.span, meant)
         path = self._conditions.path(name, syntax.Name(name, span=at.span))
         made = self._conditions.expressions().expanded(path)
         return self._of(made, at, direction, f"'{name}'", nulls=nulls)
@@ -124,7 +127,9 @@ class Orders:
         text = known.text if isinstance(known, syntax.Word) else getattr(known, "value", None)
         if isinstance(text, str) and text.upper() in words:
             return text.upper()
-        raise self._scope.fail(UnknownEnum, f"expected {' or '.join(words)}", value.span)
+        raise self._scope.fail(
+            UnknownEnum, f"expected {' or '.join(words)}", value.span, f"write {' or '.join(words)}"
+        )
 
 
 def amount(scope: Scope, entry: syntax.Entry | None) -> plan.Value | None:

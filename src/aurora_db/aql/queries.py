@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from aurora_db.aql import aggregates, page_cursors, pages, plan, search, syntax
+from aurora_db.aql import aggregates, directives, page_cursors, pages, plan, search, syntax
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.directives import fields_of
@@ -59,19 +59,29 @@ class Queries:
             search=searching,
             parts=parts,
         )
-        if not fields and any(_is_word(one) for one in root.selection or ()):
-            # All that it asks for is skipped: an object of nothing.
-            return msgspec.structs.replace(query, page=plan.Page(()))
-        if len(parts) < len(words):
+        pages_only = not fields and directives.names_any(self._scope, root.selection or (), WORDS)
+        if len(parts) < len(words) or pages_only:
             return self._page(query, named, plain, arguments)
         pages.refuse(self._scope, arguments)
         self._refuse_nodes(named, plain)
         return msgspec.structs.replace(
             query,
-            outputs=self._selections.outputs(plain) if plain or not root.selection else (),
+            outputs=self._outputs(root, plain, alone=not words),
             limit=amount(self._scope, arguments.get("limit")),
             offset=amount(self._scope, arguments.get("offset")),
         )
+
+    def _outputs(
+        self,
+        root: syntax.FieldSelection,
+        plain: tuple[syntax.FieldSelection | syntax.Computed, ...],
+        *,
+        alone: bool,
+    ) -> tuple[plan.Selected, ...]:
+        """What the documents show: everything where nothing is written, not where all is skipped."""
+        if plain or (alone and not root.selection):
+            return self._selections.outputs(plain)
+        return ()
 
     def _page(
         self,

@@ -208,8 +208,9 @@ def _chosen(
 
 
 def comparable(one: plan.Path, other: plan.Path) -> bool:
-    """Whether values at two places can be equal; untyped ones may be."""
+    """Whether documents can be linked by values at two places; untyped ones are texts and numbers."""
     if one.type is None or other.type is None:
-        return True
+        typed = one.type or other.type
+        return typed is None or typed.name != "Boolean"
     names = {one.type.name, other.type.name}
     return len(names) == 1 or names <= types.TEXT or names == {"Int", "Float"}

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from aurora_db.aql import (
     directives,
+    elsewhere,
     handlers,
     introspect,
     migrations,
@@ -75,7 +76,7 @@ def resolve(document: syntax.Document, text: str, catalog: Catalog) -> plan.Plan
                 raise DuplicateAlias(
                     f"two operations are named '{operation.name}'",
                     source=text,
-                    span=definition.span,
+                    span=_name_of(definition),
                 )
             names.add(operation.name)
         operations.append(operation)
@@ -99,6 +100,13 @@ def resolve_one(
     fragments = _fragments(document, text)
     wanted = [one for one in document.definitions if not isinstance(one, syntax.FragmentDefinition)]
     return _Resolver(text, catalog, fragments, known).definition(wanted[index])
+
+
+def _name_of(definition: syntax.Definition) -> Span:
+    """Where the name of an operation stands."""
+    if isinstance(definition, syntax.Operation) and definition.name is not None:
+        return definition.name.span
+    return definition.span
 
 
 def _fragments(document: syntax.Document, text: str) -> dict[str, syntax.FragmentDefinition]:
@@ -219,6 +227,8 @@ class _Resolver:
     def _operation(self, node: syntax.Operation) -> plan.Operation:
         declared = declare(node.variables, self._text)
         self._scope = Scope(self._text, declared, self._fragments, self._known, self._catalog)
+        for variable in node.variables:
+            directives.refuse(self._scope, variable.directives, "on a variable")
         explain = directives.of_operation(self._scope, node.directives)
         if node.kind == "query":
             fields = directives.fields_of(self._scope, node.roots, "Query")
@@ -251,7 +261,7 @@ class _Resolver:
                 UnknownCollection,
                 f"no collection named '{name}'",
                 span,
-                _define_hint(name, self._catalog.collections),
+                elsewhere.root(name) or _define_hint(name, self._catalog.collections),
             )
         return found
 

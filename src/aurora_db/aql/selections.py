@@ -75,6 +75,13 @@ def _key(scope: Scope, conditions: Conditions, entry: syntax.Entry) -> plan.Path
     path = conditions.path(
         relations.word(scope, entry), syntax.Name(entry.key.text, span=entry.value.span)
     )
+    if path.field is not None and path.field.computed is not None:
+        raise scope.fail(
+            TypeMismatch,
+            f"'{name_of(path)}' is computed, by which nothing can be looked up",
+            entry.value.span,
+            "use a stored field",
+        )
     if path.type is not None and path.type.name in types.JSON_KINDS:
         raise scope.fail(
             TypeMismatch,
@@ -174,11 +181,13 @@ class Selections:
         local = _key(self._scope, self._conditions, named["localField"])
         foreign = _key(self._scope, theirs, named["foreignField"])
         if not relations.comparable(local, foreign):
-            assert local.type is not None
-            assert foreign.type is not None
+            mine, other = (
+                "untyped" if one.type is None else types.type_name(one.type)
+                for one in (local, foreign)
+            )
             raise self._scope.fail(
                 TypeMismatch,
-                f"'{name_of(local)}' is {types.type_name(local.type)}, but '{name}.{name_of(foreign)}' is {types.type_name(foreign.type)}",
+                f"'{name_of(local)}' is {mine}, but '{name}.{name_of(foreign)}' is {other}",
                 named["foreignField"].value.span,
             )  # fmt: skip
         return self._many(selection, plan.Link(collection, local, foreign), given)
@@ -238,12 +247,16 @@ class Selections:
         type = path.type
         if type is not None and type.name == "List" and type.item is not None:
             type = type.item
-        if type is None or type.name not in types.JSON_KINDS:
-            found = "this value" if type is None else types.type_name(type)
-            raise self._scope.fail(UnknownField, f"{found} has no fields to select", selection.span)
+        # What is not declared, or lies in JSON, may be an object.
+        if type is not None and type.name not in types.JSON_KINDS:
+            found = types.type_name(type)
+            raise self._scope.fail(
+                UnknownField, f"{found} has no fields to select", selection.span,
+                f"leave out {{ {selection.name.text} … }}",
+            )  # fmt: skip
         name = selection.name.text
         below = None
-        if type.name == "Inline":
+        if type is not None and type.name == "Inline":
             known = {field.name: field.type for field in type.fields}
             if name not in known:
                 raise self._scope.fail(
@@ -252,7 +265,7 @@ class Selections:
                 )  # fmt: skip
             below = known[name]
         here = plan.Path(path.field, (*path.keys, name), below, path.row)
-        parts = self._inside(here, selection.selection) if selection.selection else ()
+        parts = self._inside(here, selection.selection) if selection.selection else None
         return plan.Output(key_of(selection), here, parts)
 
     # --- conditions ---

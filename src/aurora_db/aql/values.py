@@ -175,7 +175,7 @@ class Scope:
                 raise self.fail(
                     UnusedVariable,
                     f"the variable '${variable.name}' is never used",
-                    variable.span,
+                    _named(variable),
                     "remove its declaration",
                 )
 
@@ -340,12 +340,17 @@ def declare(
     for one in definitions:
         if one.name in declared:
             raise DuplicateArgument(
-                f"the variable '${one.name}' is declared twice", source=text, span=one.span
+                f"the variable '${one.name}' is declared twice", source=text, span=_named(one)
             )
         type, checked = _type_of(one.type, text)
         default = None
         if one.default is not None:
             default = literal(one.default)
+            if default is None and one.type.required:
+                raise TypeMismatch(
+                    f"the variable '${one.name}' is {written(one.type)}, its default cannot be null",
+                    source=text, span=one.default.span,
+                )  # fmt: skip
             if checked and default is not None:
                 try:
                     types.deep(type, default, f"the default of '${one.name}'")
@@ -354,8 +359,15 @@ def declare(
         declared[one.name] = plan.VariableDeclaration(
             name=one.name, type=type, required=one.type.required, has_default=one.default is not None,
             default=default, written=written(one.type), checked=checked,
+            span=_named(one),
         )  # fmt: skip
     return declared
+
+
+def _named(one: syntax.VariableDefinition) -> Span:
+    """Where `$name` of a declaration stands."""
+    start = one.span.start
+    return Span(start, start + 1 + len(one.name))
 
 
 def written(type: syntax.TypeRef) -> str:
@@ -398,8 +410,10 @@ def named(given: object) -> dict[str, Any]:
     return found
 
 
-def bind(operation: plan.Operation, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The values of an operation's variables, checked, defaults applied.
+def bind(
+    operation: plan.Operation, given: Mapping[str, Any] | None, text: str | None = None
+) -> dict[str, Any]:
+    """The values of an operation's variables, checked, defaults applied; errors point into `text`.
 
     Raises:
         UndefinedVariable: a required one is missing; named with its type.
@@ -415,21 +429,38 @@ def bind(operation: plan.Operation, given: Mapping[str, Any] | None) -> dict[str
             elif one.required:
                 raise UndefinedVariable(
                     f"the variable '${one.name}: {one.written}' was not given",
-                    hint=f'pass {{"{one.name}": …}}',
-                )
+                    hint=f'pass {{"{one.name}": …}}', source=text, span=one.span,
+                )  # fmt: skip
             else:
                 bound[one.name] = None
             continue
         value = values.pop(one.name)
         if value is None and one.required:
-            raise TypeMismatch(f"the variable '${one.name}' is {one.written}, got null")
+            raise TypeMismatch(
+                f"the variable '${one.name}' is {one.written}, got null", source=text, span=one.span
+            )
         if one.checked and value is not None:
-            types.store(one.type, value, f"the variable '${one.name}'")
+            _check(one, value, text)
         bound[one.name] = value
     if values:
         name = min(values)
         declared = [one.name for one in operation.variables]
         raise UnusedVariable(
-            f"the operation declares no variable '${name}'", hint=suggest.hint(name, declared)
+            f"the operation declares no variable '${name}'",
+            hint=suggest.hint(name, declared, _declared(name, declared)),
         )
     return bound
+
+
+def _check(one: plan.VariableDeclaration, value: Any, text: str | None) -> None:
+    try:
+        types.store(one.type, value, f"the variable '${one.name}'")
+    except AqlError as error:
+        raise error.__class__(error.message, hint=error.hint, source=text, span=one.span) from None
+
+
+def _declared(given: str, names: list[str]) -> str:
+    """The hint that tells which variables there are."""
+    if not names:
+        return f"it declares none: query (${given}: String) {{ … }}"
+    return f"it declares {', '.join(f'${name}' for name in names)}"

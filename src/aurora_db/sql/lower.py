@@ -43,7 +43,7 @@ def query(query: plan.Query) -> Lowered:
     source, joined = search.source(query)
     terms, ordering = orders(query)
     params = shown + joined + params + ordering
-    # Nothing is shown of the documents where all that is selected is skipped.
+    # Of a selection whose fields are all skipped nothing is shown.
     parts = [f"SELECT {columns or 'NULL'} FROM {source}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")

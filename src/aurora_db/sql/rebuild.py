@@ -85,11 +85,14 @@ def _adds_nothing(field: Field) -> bool:
 
 
 def source(work: Rebuild) -> tuple[str, dict[str, Any]]:
-    """The rows as they become, `_n`, `_rev` and a column for each field, with named parameters."""
+    """The rows as they become: `_n`, `_rev`, `f0` for the first field and so on; with named parameters.
+
+    The engine forgets the name of a column of a query that is called `true` or `false`.
+    """
     params: dict[str, Any] = {}
     columns = ["o._n AS _n", "o._rev AS _rev"]
     for number, field in enumerate(work.after.stored):
-        columns.append(f"{_value(work, field, f'd{number}', params)} AS {identifier(field.name)}")
+        columns.append(f"{_value(work, field, f'd{number}', params)} AS f{number}")
     if work.after.flexible:
         paths = ", ".join(literal(f'$."{name}"') for name in work.taken)
         columns.append(f"{f'json_remove(o._extra, {paths})' if paths else 'o._extra'} AS _extra")
@@ -116,13 +119,14 @@ def _value(work: Rebuild, field: Field, name: str, params: dict[str, Any]) -> st
 
 def missing(work: Rebuild, field: Field) -> str:
     """Ids of documents that have nothing for a field."""
-    return _of_rows(work, f"{identifier(field.name)} IS NULL")
+    return _of_rows(work, f"{_held(work, field.name)} IS NULL")
 
 
 def doubled(work: Rebuild, fields: Sequence[str]) -> str:
     """Ids of documents that are not alone with their values of these fields."""
-    names = ", ".join(identifier(name) for name in fields)
-    known = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in fields)
+    columns = [_held(work, name) for name in fields]
+    names = ", ".join(columns)
+    known = " AND ".join(f"{column} IS NOT NULL" for column in columns)
     groups = f"SELECT {names} FROM _rows WHERE {known} GROUP BY {names} HAVING count(*) > 1"
     return _of_rows(work, f"({names}) IN ({groups})")
 
@@ -131,15 +135,22 @@ def orphans(work: Rebuild, field: Field) -> str:
     """Ids of documents whose relation leads to nothing."""
     relation = field.relation
     assert relation is not None
-    name, key = identifier(field.name), identifier(relation.key)
-    table = "_rows" if relation.to == work.after.name else identifier(relation.to)
+    name = _held(work, field.name)
+    table, key = identifier(relation.to), identifier(relation.key)
+    if relation.to == work.after.name:
+        table, key = "_rows", _held(work, relation.key)
     exists = f"EXISTS (SELECT 1 FROM {table} AS p WHERE p.{key} = _rows.{name})"
     return _of_rows(work, f"_rows.{name} IS NOT NULL AND NOT {exists}")
 
 
 def _of_rows(work: Rebuild, condition: str) -> str:
     rows, _ = source(work)
-    return f"WITH _rows AS ({rows}) SELECT id FROM _rows WHERE {condition} ORDER BY _n"
+    return f"WITH _rows AS ({rows}) SELECT {_held(work, 'id')} FROM _rows WHERE {condition} ORDER BY _n"
+
+
+def _held(work: Rebuild, name: str) -> str:
+    """The column of a field in the rows as they become."""
+    return f"f{[field.name for field in work.after.stored].index(name)}"
 
 
 def uniques(collection: Collection) -> Iterable[tuple[str, ...]]:
@@ -159,11 +170,13 @@ def fill(work: Rebuild) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
     """
     new, old = identifier(work.table), identifier(work.before.name)
     rows, params = source(work)
-    columns = ", ".join(("_n", "_rev", *(identifier(f.name) for f in work.after.stored)))
-    columns += ", _extra" if work.after.flexible else ""
+    names = [field.name for field in work.after.stored]
+    extra = ["_extra"] if work.after.flexible else []
+    columns = ", ".join(("_n", "_rev", *(identifier(name) for name in names), *extra))
+    held = ", ".join(("_n", "_rev", *(f"f{number}" for number in range(len(names))), *extra))
     statements: list[tuple[str, dict[str, Any]]] = [
         (ddl.create_table(work.after, work.table), {}),
-        (f"INSERT INTO {new} ({columns}) SELECT {columns} FROM ({rows}) ORDER BY _n", params),
+        (f"INSERT INTO {new} ({columns}) SELECT {held} FROM ({rows}) ORDER BY _n", params),
     ]
     differs = _differs(work)
     if differs:

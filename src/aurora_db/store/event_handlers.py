@@ -97,7 +97,7 @@ def known(port: Port, name: str) -> Handler:
     existing = port.catalog.handlers.get(name)
     if existing is None:
         raise NotFound(
-            f"no event handler named '{name}'", hint="write `if exists`, or look into _handlers"
+            f"no event handler named '{name}'", hint="look into _handlers: { _handlers { name } }"
         )
     return existing
 

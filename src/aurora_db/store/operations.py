@@ -132,8 +132,22 @@ class Plans:
         self._shaped.put(key, (catalog.version, made), len(text) + len(key[2]))
         return made
 
+    def check(
+        self, text: str, wanted: Sequence[tuple[int, Prepared]], bound: Sequence[Mapping[str, Any]], catalog: Catalog
+    ) -> None:  # fmt: skip
+        """Refuse what no place of the operations can have, of those before any definition.
+
+        Raises:
+            AqlError: a value does not fit its place.
+        """
+        for (index, one), values in zip(wanted, bound, strict=True):
+            roots = one.operation.roots
+            if one.operation.bare or any(isinstance(root, plan.DefineSchema) for root in roots):
+                return
+            self.ready(text, index, catalog, values)
+
     def _operation(self, operation: plan.Operation) -> Prepared:
-        # Without roots where all of them are skipped.
+        # Directives may leave nothing of an operation.
         stages = self._stages(operation.roots[0]) if operation.roots else None
         if stages is not None:
             return Prepared(operation, (), bounded=False, single=False, stages=stages)
@@ -287,16 +301,16 @@ def only(
 
 
 def variables_of(
-    operations: Sequence[Prepared], given: Mapping[str, Any] | None
+    operations: Sequence[Prepared], given: Mapping[str, Any] | None, text: str | None = None
 ) -> list[dict[str, Any]]:
-    """The checked variables of each operation, defaults applied, before anything runs.
+    """The checked variables of each operation of `text`, defaults applied, before anything runs.
 
     Raises:
         UndefinedVariable, UnusedVariable, TypeMismatch: a variable is missing, unknown or of
             another type than declared.
     """
     if len(operations) == 1:
-        return [resolve.bind_variables(operations[0].operation, given)]
+        return [resolve.bind_variables(operations[0].operation, given, text)]
     given = resolve.named_variables(given)
     known = {one.name for each in operations for one in each.operation.variables}
     unused = sorted(set(given) - known)
@@ -306,7 +320,7 @@ def variables_of(
     for each in operations:
         own = {one.name for one in each.operation.variables}
         mine = {name: value for name, value in given.items() if name in own}
-        bound.append(resolve.bind_variables(each.operation, mine))
+        bound.append(resolve.bind_variables(each.operation, mine, text))
     return bound
 
 

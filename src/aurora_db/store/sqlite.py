@@ -100,6 +100,9 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
         connection.set_busy_handler(Patience())
         # Else a statement is prepared anew whenever a limit or the end of a range is bound.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+        # An unknown name in double quotes is an error, never a text.
+        connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+        connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
         functions.register(connection)
         buckets: Any = Buckets()
         connection.create_scalar_function(FUNCTION, buckets, 4, deterministic=True)

@@ -36,6 +36,7 @@ from aurora_db.aql.plan.mutations import (
     Upsert,
 )
 from aurora_db.aql.plan.queries import Introspection, Query
+from aurora_db.base.span import Span
 
 
 class Transaction(msgspec.Struct, frozen=True):
@@ -101,6 +102,8 @@ class VariableDeclaration(msgspec.Struct, frozen=True):
     written: str = ""
     #: False where the variable holds a whole `where` or `data` object (a type named *Filter, *Input or JSON).
     checked: bool = True
+    #: Where `$name` stands in its declaration.
+    span: Span | None = None
 
 
 class Access(msgspec.Struct, frozen=True):
