@@ -23,6 +23,8 @@ def check(needed: Iterable[plan.Access], auth: Mapping[str, Any] | None) -> None
         Unauthenticated: nobody is known.
         AccessDenied: the caller has another role.
     """
+    if auth is not None and not isinstance(cast("object", auth), Mapping):
+        raise TypeMismatch('auth is an object of claims: {"role": "admin"}')
     for one in needed:
         if auth is None:
             raise Unauthenticated(

@@ -332,6 +332,8 @@ def checked_name(name: str, what: str) -> str:
     Raises:
         ValidationError: it cannot.
     """
+    if not isinstance(cast("object", name), str):
+        raise ValidationError(f"{name!r} is no name of {what}", rule="name")
     if not all(_NAME.fullmatch(part) for part in name.split(".")):
         raise ValidationError(f"{name!r} is no name of {what}", rule="name")
     return name

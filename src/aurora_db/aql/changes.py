@@ -21,6 +21,7 @@ import msgspec
 from aurora_db.aql import checks, plan, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
 from aurora_db.aql.conditions import Conditions
+from aurora_db.aql.validation import shown
 from aurora_db.aql.values import Scope, syntax_of
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import (
@@ -310,7 +311,7 @@ def _set(path: plan.Path, value: Any, where: str, now: dt.datetime) -> Any:
 def _unset(path: plan.Path, operand: Any, where: str) -> None:
     if operand is not True:
         raise TypeMismatch(
-            f"'unset' of {where} is true, got {operand!r}", hint="write {unset: true}"
+            f"'unset' of {where} is true, got {shown(operand)}", hint="write {unset: true}"
         )
     leaf = leaf_of(path)
     if leaf is not None and leaf.required:

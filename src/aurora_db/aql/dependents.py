@@ -59,10 +59,30 @@ def _read(triggers: Iterable[plan.HandlerTrigger]) -> set[tuple[str, str]]:
     """The declared fields that triggers read, by their collection."""
     found: set[tuple[str, str]] = set()
     for trigger in triggers:
-        for node in _nodes((trigger.where, trigger.actions)):
-            if isinstance(node, plan.Path) and node.field is not None:
-                found.add((trigger.collection.name, node.field.name))
+        found.update(_fields((trigger.where, trigger.actions), trigger.collection.name))
     return found
+
+
+def _fields(tree: object, collection: str) -> Iterator[tuple[str, str]]:
+    """The declared fields in a tree of a plan about `collection`, relations followed."""
+    match tree:
+        case plan.Path():
+            for hop in tree.hops:
+                yield collection, hop.field.name
+                collection = hop.collection.name
+            if tree.field is not None:
+                yield collection, tree.field.name
+        case plan.Quantified(over=plan.Link() as link):
+            yield from _fields(link.local, collection)
+            yield from _fields((link.foreign, tree.where), link.collection.name)
+        case tuple():
+            for one in cast("tuple[object, ...]", tree):
+                yield from _fields(one, collection)
+        case msgspec.Struct() if not isinstance(tree, Collection):
+            for name in tree.__struct_fields__:
+                yield from _fields(getattr(tree, name), collection)
+        case _:
+            pass
 
 
 def _is_gone(after: Catalog, collection: str, field: str) -> bool:

@@ -18,6 +18,7 @@ from aurora_db.base.errors import (
     DuplicateAlias,
     FragmentCycle,
     TypeMismatch,
+    UnknownCollection,
     UnknownDirective,
     UnknownFragment,
 )
@@ -128,8 +129,22 @@ def _fragment(
             FragmentCycle, f"the fragment '{name}' holds itself: {chain}", spread.name.span
         )
     scope.used_fragments.add(name)
+    refuse_unknown(scope, named.on)
     _fits(scope, named.on, on, spread.name)
     return named
+
+
+def refuse_unknown(scope: Scope, on: syntax.Name) -> None:
+    """Refuse a fragment on what is neither a collection now nor the roots of a query.
+
+    Raises:
+        UnknownCollection: nothing is named so.
+    """
+    if on.text != "Query" and on.text not in scope.collections:
+        raise scope.fail(
+            UnknownCollection, f"no collection named '{on.text}'", on.span,
+            suggest.hint(on.text, scope.collections),
+        )  # fmt: skip
 
 
 def _fits(scope: Scope, said: syntax.Name, on: str | None, at: syntax.Name | None = None) -> None:

@@ -231,7 +231,8 @@ def _format(pattern: Any, *values: Any) -> Any:
 
 def _map(values: Any, function: Any, *rest: Any) -> Any:
     each = NAMES.get(texts.text(function))
-    if each is None or not (each.least <= 1 + len(rest) <= (each.most or 1 + len(rest))):
+    count = 1 + len(rest)
+    if each is None or count < each.least or (each.most is not None and count > each.most):
         raise WrongValue
 
     def call_each(*arguments: Any) -> Any:

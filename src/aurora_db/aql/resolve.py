@@ -7,7 +7,7 @@ text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aurora_db.aql import (
     directives,
@@ -57,7 +57,7 @@ def resolve(document: syntax.Document, text: str, catalog: Catalog) -> plan.Plan
         AqlError: the text is refused, with its place.
         SchemaError: a definition in it is refused.
     """
-    fragments = _fragments(document, text, catalog)
+    fragments = _fragments(document, text)
     used: set[str] = set()
     seen = catalog
     operations: list[plan.Operation] = []
@@ -78,7 +78,7 @@ def resolve(document: syntax.Document, text: str, catalog: Catalog) -> plan.Plan
             names.add(operation.name)
         operations.append(operation)
         seen = _after(seen, operation.roots)
-    _all_used(fragments, used, text)
+    _all_used(fragments, used, text, seen)
     return plan.Plan(tuple(operations), catalog.version)
 
 
@@ -94,7 +94,7 @@ def resolve_one(
     What stood before it in the text has run, so its definitions are in `catalog`. With `known` it is
     resolved for these values of its variables.
     """
-    fragments = _fragments(document, text, catalog)
+    fragments = _fragments(document, text)
     wanted = [one for one in document.definitions if not isinstance(one, syntax.FragmentDefinition)]
     return _Resolver(text, catalog, fragments, known).definition(wanted[index])
 
@@ -106,12 +106,8 @@ def _name_of(definition: syntax.Definition) -> Span:
     return definition.span
 
 
-def _fragments(
-    document: syntax.Document, text: str, catalog: Catalog
-) -> dict[str, syntax.FragmentDefinition]:
+def _fragments(document: syntax.Document, text: str) -> dict[str, syntax.FragmentDefinition]:
     found: dict[str, syntax.FragmentDefinition] = {}
-    if len(document.definitions) == 1:
-        return found
     scope = Scope(text, {})
     for one in document.definitions:
         if not isinstance(one, syntax.FragmentDefinition):
@@ -120,23 +116,20 @@ def _fragments(
             raise scope.fail(
                 DuplicateAlias, f"two fragments are named '{one.name.text}'", one.name.span
             )
-        if one.on.text != "Query" and one.on.text not in catalog.collections:
-            raise scope.fail(
-                UnknownCollection,
-                f"no collection named '{one.on.text}'",
-                one.on.span,
-                suggest.hint(one.on.text, catalog.collections),
-            )
         directives.refuse(scope, one.directives, "on a fragment's definition")
         found[one.name.text] = one
     return found
 
 
 def _all_used(
-    fragments: Mapping[str, syntax.FragmentDefinition], used: set[str], text: str
+    fragments: Mapping[str, syntax.FragmentDefinition],
+    used: set[str],
+    text: str,
+    catalog: Catalog,
 ) -> None:
     for name, one in fragments.items():
         if name not in used:
+            directives.refuse_unknown(Scope(text, {}, catalog=catalog), one.on)
             raise UnknownFragment(
                 f"the fragment '{name}' is never used",
                 hint=f"write ...{name} in a selection, or remove it",
@@ -272,6 +265,7 @@ class _Resolver:
         made = schema.Schemas(self._scope, self._catalog).block(node, key)
         # Later parts of the same mutation may use what it defines.
         self._catalog = schema.after_parts(self._catalog, (made,))
+        self._scope.collections = self._catalog.collections
         return made
 
 

@@ -27,8 +27,6 @@ MOST_EDITS: Final = 2
 MOST_WORDS: Final = 50
 #: Words and phrases of one search at most.
 MOST_UNITS: Final = 64
-#: Words of a snippet.
-SNIPPET: Final = 16
 
 _UNIT: Final = re.compile(r'(?P<minus>-)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
 _ARGUMENTS: Final = ("query", "fields", "fuzzy", "minScore")

@@ -152,7 +152,7 @@ class Series:
         """Pairs of a key and what it shows; without a selection all, the value under its field's name."""
         scope = self._scope
         fields = words(self._scope, field.selection)
-        if not fields:
+        if not field.selection:
             keys = [("timestamp", "timestamp"), ("count", "count")]
             name = name or ("value" if valued else "")
             if name in ("timestamp", "count"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from aurora_db.aql import define, parser, syntax
 from aurora_db.base.errors import SchemaError, TypeMismatch
@@ -24,6 +24,10 @@ def definition(
         SchemaError, TypeMismatch: a part is more or less than what should stand there.
         AqlSyntaxError: a part is not AQL; line and column count in the text made here.
     """
+    if not isinstance(cast("object", fields), Mapping) or isinstance(rules, str):
+        raise TypeMismatch(
+            'fields are an object, rules a list: {"title": "String!"}, ["@@index(…)"]'
+        )
     lines = [f"  {_name(one, 'field')}: {_text(kind, one)}" for one, kind in fields.items()]
     lines += [f"  {_text(rule, 'a rule')}" for rule in rules]
     head = f"define collection {_name(name, 'collection')}{' @flexible' if flexible else ''}"

@@ -12,7 +12,7 @@ Source: GraphQL specification, October 2021, section 2.1 (lexical tokens, block 
 from __future__ import annotations
 
 import re
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 from aurora_db.base.errors import AqlSyntaxError, Span
 
@@ -160,6 +160,8 @@ def _check_limits(tokens: Tokens) -> None:
 
 
 def _check_size(text: str) -> None:
+    if not isinstance(cast("object", text), str):
+        raise AqlSyntaxError("what stands here is written as a text")
     try:
         size = len(text) if text.isascii() or len(text) > MAX_BYTES else len(text.encode())
     except UnicodeEncodeError as error:

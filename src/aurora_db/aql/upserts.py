@@ -46,6 +46,8 @@ def equalities(collection: Collection, where: Any) -> dict[str, Any]:
         raise TypeMismatch(f"the where of an upsert is an object of equalities, got {where!r}")
     found: dict[str, Any] = {}
     for given, value in cast("Mapping[str, Any]", where).items():
+        if not isinstance(cast("object", given), str):
+            raise TypeMismatch(f"the name of a field is a text, got {given!r}")
         name = "id" if given == "_sid" else given
         if collection.field(name) is None:
             _refuse_name(collection, name)

@@ -64,5 +64,8 @@ def _broken(where: str, rule: str, wanted: str, value: object) -> ValidationErro
 
 def shown(value: object) -> str:
     """A value as it is quoted in messages, shortened."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "a value nested too deeply"
     return text if len(text) <= 60 else text[:57] + "…"

@@ -81,7 +81,10 @@ class Scope:
         self.shaped = True
         if self.known is None:
             return None
-        made = syntax_of(self.known.get(value.name))
+        given = self.known.get(value.name)
+        made = syntax_of(given)
+        if isinstance(made, syntax.StringLiteral) and not isinstance(given, str):
+            raise self.fail(TypeMismatch, f"expected a text, got {given!r}", value.span)
         return msgspec.structs.replace(made, span=value.span)
 
     def fail(
@@ -252,7 +255,18 @@ def literal(value: syntax.Value) -> Any:
 
 
 def syntax_of(value: Any) -> syntax.Value:
-    """The syntax that would mean a Python value; what has no literal becomes a hidden constant."""
+    """The syntax that would mean a Python value; what has no literal becomes a hidden constant.
+
+    Raises:
+        TypeMismatch: it is bytes, or nested too deeply.
+    """
+    try:
+        return _syntax_of(value)
+    except RecursionError:
+        raise TypeMismatch("the value is nested too deeply") from None
+
+
+def _syntax_of(value: Any) -> syntax.Value:
     match value:
         case bool():
             return syntax.BooleanLiteral(value)
@@ -267,10 +281,16 @@ def syntax_of(value: Any) -> syntax.Value:
         case Mapping():
             pairs = cast("Mapping[str, Any]", value)
             return syntax.ObjectLiteral(
-                tuple(syntax.Entry(syntax.Name(str(k)), syntax_of(v)) for k, v in pairs.items())
+                tuple(syntax.Entry(syntax.Name(str(k)), _syntax_of(v)) for k, v in pairs.items())
             )
         case list() | tuple() | set() | frozenset():
-            return syntax.ListLiteral(tuple(syntax_of(one) for one in cast("Iterable[Any]", value)))
+            return syntax.ListLiteral(
+                tuple(_syntax_of(one) for one in cast("Iterable[Any]", value))
+            )
+        case bytes() | bytearray() | memoryview():
+            raise TypeMismatch(
+                "bytes are no value of AQL", hint="write them as text, base64 or hex"
+            )
         case _:
             # Dates and UUIDs: the type of the field reads them.
             return syntax.StringLiteral(cast("str", value))
@@ -372,6 +392,22 @@ def _type_of(ref: syntax.TypeRef, text: str) -> tuple[Type, bool]:
         f"no type named '{ref.name}'", hint=suggest.hint(ref.name, known, f"types are {', '.join(known)}"),
         source=text, span=ref.span,
     )  # fmt: skip
+
+
+def named(given: object) -> dict[str, Any]:
+    """What was given for the variables, by their names.
+
+    Raises:
+        TypeMismatch: it is no object with texts as its keys.
+    """
+    if not given:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeMismatch('variables are an object by name: {"min": 18}')
+    found = dict(cast("Mapping[str, Any]", given))
+    if not all(isinstance(name, str) for name in cast("dict[object, Any]", found)):
+        raise TypeMismatch("the name of a variable is a text")
+    return found
 
 
 def bind(

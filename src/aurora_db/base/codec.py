@@ -22,14 +22,20 @@ def timestamp(instant: dt.datetime) -> str:
     """The text of an aware instant, UTC, always with six digits of microseconds.
 
     Raises:
-        ValidationError: the instant is naive.
+        ValidationError: the instant is naive, or outside the years 1 to 9999.
     """
-    if instant.tzinfo is None:
+    if getattr(instant, "tzinfo", None) is None:
         raise ValidationError(
             "a DateTime needs a time zone", hint="use datetime.now(UTC)", rule="type", value=instant
         )
     if instant.tzinfo is not dt.UTC:
-        instant = instant.astimezone(dt.UTC)
+        try:
+            instant = instant.astimezone(dt.UTC)
+        except OverflowError:
+            raise ValidationError(
+                f"{instant.isoformat()} lies outside the years 1 to 9999 of UTC",
+                rule="type", value=instant,
+            ) from None  # fmt: skip
     # Ten times faster than `isoformat`; a whole second comes without its digits.
     text: str = msgspec.to_builtins(instant)
     return text if len(text) == 27 else text[:19] + ".000000Z"
@@ -42,7 +48,12 @@ def instant(text: str) -> dt.datetime:
 
 def seconds(value: float | dt.timedelta) -> float:
     """A duration in seconds, given as a number or a `timedelta`."""
-    return value.total_seconds() if isinstance(value, dt.timedelta) else float(value)
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def encode(value: object) -> str:

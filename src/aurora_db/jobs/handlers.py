@@ -241,7 +241,9 @@ class Jobs:
             PayloadInvalid: the payload is not what the handler declares.
             ValidationError: an option is outside its range.
         """
-        handler = self._handlers.get(type)
+        # What is no text is refused by the check of the request.
+        known = isinstance(type, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+        handler = self._handlers.get(type) if known else None
         if handler is not None:
             if handler.convert is not None:
                 check_payload(handler, plain(payload))

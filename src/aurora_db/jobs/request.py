@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -101,7 +101,8 @@ def limit(value: object) -> float:
 
 
 def _tags(tags: Any) -> tuple[str, ...]:
-    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
+    listed = isinstance(tags, (list, tuple, set, frozenset))
+    if not listed or not all(isinstance(tag, str) for tag in cast("Iterable[object]", tags)):
         raise _refused("tags", tags, "a list of texts")
     return tuple(tags)
 
@@ -117,6 +118,8 @@ def _due(
         except ValueError:
             raise _refused("run_at", run_at, "an instant such as '2026-01-01T00:00:00Z'") from None
     if run_at is not None:
+        if not isinstance(cast("object", run_at), datetime):
+            raise _refused("run_at", run_at, "an aware datetime, or its text")
         timestamp(run_at)
         return run_at
     if not _is_duration(delay):

@@ -42,6 +42,3 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Event, Status]]] = {
     Status.FAILED: {Event.REVIVE: Status.PENDING},
     Status.CANCELLED: {Event.REVIVE: Status.PENDING},
 }
-
-#: Statuses in which nothing happens by itself any more.
-ENDED: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})

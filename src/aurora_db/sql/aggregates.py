@@ -93,7 +93,8 @@ def lowered(query: plan.Query, parts: Sequence[plan.Aggregates]) -> Lowered:
     params = tuple(param for each in columns for one in each for param in one.params)
     source, more = operands.source(query)
     return Lowered(
-        Statement(f"SELECT {', '.join(texts)} {source}", params + more),
+        # No function where all of them are skipped.
+        Statement(f"SELECT {', '.join(texts) or 'count(*)'} {source}", params + more),
         tuple(
             (part.key, tuple((f.key, c.load) for f, c in zip(part.functions, each, strict=True)))
             for part, each in zip(parts, columns, strict=True)

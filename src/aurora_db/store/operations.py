@@ -83,6 +83,8 @@ class Plans:
         Raises:
             AqlError: the text is refused; nothing ran.
         """
+        if not isinstance(cast("object", text), str):
+            raise TypeMismatch("a text of AQL is a str")
         kept = self._kept.get(text)
         if kept is not None and kept[0] == catalog.version:
             return kept[1]
@@ -208,7 +210,6 @@ def variables_of(
         UndefinedVariable, UnusedVariable, TypeMismatch: a variable is missing, unknown or of
             another type than declared.
     """
-    given = given or {}
     if len(operations) == 1:
         return [bind(operations[0].operation, given, text)]
     known = {one.name for each in operations for one in each.operation.variables}

@@ -161,6 +161,8 @@ class PageRunner:
             for _, what in key.parts
         ]
         match [name for name, _ in key.parts]:
+            case []:
+                return [{} for _ in found.rows]
             case [name]:
                 return [{name: one} for one in columns[0]]
             case [name, second]:

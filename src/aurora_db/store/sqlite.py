@@ -80,7 +80,7 @@ Connection = apsw.Connection
 #: The driver's own types are wider than a column's.
 Execute = Callable[..., Any]
 #: What the driver raises; the last two for values that no column can hold.
-DriverError = (apsw.Error, OverflowError, UnicodeEncodeError)
+DriverError = (apsw.Error, OverflowError, TypeError, UnicodeEncodeError)
 
 
 def connect(path: str, *, durability: str, read_only: bool) -> Connection:
@@ -130,7 +130,7 @@ def translated(error: Exception, path: str = "") -> AuroraError:
     match error:
         case apsw.ConstraintError():
             return _constraint(text)
-        case OverflowError() | UnicodeEncodeError():
+        case OverflowError() | TypeError() | UnicodeEncodeError():
             return ValidationError(f"a value cannot be stored: {text}", rule="storable")
         case apsw.BusyError() | apsw.LockedError():
             return Busy(

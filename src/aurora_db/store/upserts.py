@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.changes import resolve_changes
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.upserts import equalities, inserted
+from aurora_db.base.errors import TypeMismatch
 from aurora_db.sql import lower
 from aurora_db.store import documents, matching
 from aurora_db.store.port import Port
@@ -33,6 +34,8 @@ async def upsert_one(
         Conflict: the document has another revision than `if_rev`; one that does not exist has 0.
     """
     key = equalities(collection, where)
+    if not isinstance(cast("object", data), Mapping):
+        raise TypeMismatch("a document is an object by field")
     given = {("id" if name == "_sid" else name): value for name, value in data.items()}
     if "id" in key and given.get("id") == key["id"]:
         del given["id"]
