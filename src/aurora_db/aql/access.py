@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from aurora_db.base.errors import AccessDenied, Unauthenticated
+from aurora_db.base.errors import AccessDenied, TypeMismatch, Unauthenticated
 
 if TYPE_CHECKING:
     from aurora_db.aql import plan

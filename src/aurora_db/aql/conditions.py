@@ -104,6 +104,8 @@ class Conditions:
 
     def path(self, name: str, at: syntax.Node) -> plan.Path:
         """The stored value that a name or a dotted path means."""
+        if not isinstance(cast("object", name), str):
+            raise self._scope.fail(TypeMismatch, "the name of a field is a text", at.span)
         if self._names is not None:
             known = self._names.paths.get(name)
             if known is not None:

@@ -7,7 +7,7 @@ text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from aurora_db.aql import (
     directives,
@@ -19,7 +19,6 @@ from aurora_db.aql import (
     rules,
     schedules,
     schema,
-    suggest,
     syntax,
     system,
 )

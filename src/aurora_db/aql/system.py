@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 from aurora_db.aql import suggest
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
@@ -74,6 +74,8 @@ def collection_named(name: str, catalog: Catalog | None) -> Collection:
         UnknownCollection: there is none.
     """
     known: Mapping[str, Collection] = SYSTEM if catalog is None else catalog.collections
+    if not isinstance(cast("object", name), str):
+        raise UnknownCollection("the name of a collection is a text")
     found = known.get(name)
     if found is None:
         raise UnknownCollection(f"no collection named '{name}'", hint=define_hint(name, known))

@@ -420,7 +420,10 @@ def bind(
         UnusedVariable: a given one is not declared.
         TypeMismatch: one has another type.
     """
-    given = given or {}
+    if given is None:
+        given = {}
+    elif given.__class__ is not dict:
+        given = named(given)
     bound: dict[str, Any] = {}
     found = 0
     for one in operation.variables:
@@ -446,7 +449,7 @@ def bind(
         bound[one.name] = value
     if found < len(given):
         declared = [one.name for one in operation.variables]
-        name = min(given.keys() - declared)
+        name = min(map(str, given.keys() - declared))
         raise UnusedVariable(
             f"the operation declares no variable '${name}'",
             hint=suggest.hint(name, declared, _declared(name, declared)),

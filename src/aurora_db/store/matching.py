@@ -14,6 +14,7 @@ from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.changes import Change, resolve_changes, stamped
 from aurora_db.aql.changes import written as path_written
 from aurora_db.aql.conditions import resolve_where
+from aurora_db.aql.validation import shown
 from aurora_db.base.errors import Conflict, MissingWhere, TypeMismatch, ValidationError
 from aurora_db.sql import lower
 from aurora_db.store.documents import Target, readable, touch_handlers, writable
@@ -98,7 +99,7 @@ def revision(if_rev: Any) -> int:
         TypeMismatch: it is none.
     """
     if isinstance(if_rev, bool) or not isinstance(if_rev, int):
-        raise TypeMismatch(f"ifRev is the number of a revision, got {if_rev!r}")
+        raise TypeMismatch(f"ifRev is the number of a revision, got {shown(if_rev)}")
     return if_rev
 
 

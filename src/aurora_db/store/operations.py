@@ -6,14 +6,14 @@ What understands and runs them is loaded with the first text: programs without A
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from aurora_db.aql.catalog import Catalog
-from aurora_db.aql.values import bind
+from aurora_db.aql.values import bind, named
 from aurora_db.base.codec import encode
-from aurora_db.base.errors import NotFound, UnusedVariable
+from aurora_db.base.errors import NotFound, TypeMismatch, UnusedVariable
 from aurora_db.store.port import Port
 from aurora_db.store.recent import Recent
 from aurora_db.store.scope import JobVerbs, Runner, Scope
@@ -212,6 +212,7 @@ def variables_of(
     """
     if len(operations) == 1:
         return [bind(operations[0].operation, given, text)]
+    given = named(given)
     known = {one.name for each in operations for one in each.operation.variables}
     unused = sorted(set(given) - known)
     if unused:
