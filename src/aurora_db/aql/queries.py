@@ -145,7 +145,7 @@ class Queries:
         )
 
 
-def _is_word(field: syntax.Selection) -> bool:
+def _is_word(field: syntax.FieldSelection | syntax.Computed) -> bool:
     return isinstance(field, syntax.FieldSelection) and field.name.text in WORDS
 
 
