@@ -101,7 +101,4 @@ def _shows_nodes(result: plan.Affected) -> bool:
 def affected(result: plan.Affected, ids: list[str], nodes: list[Document]) -> Document:
     """The result of a bulk verb by its keys."""
     values: dict[str, Any] = {"count": len(ids), "affected": len(ids), "ids": ids, "nodes": nodes}
-    if not result.nodes and any(what == "nodes" for _, what in result.keys):
-        # All that is selected of them is skipped.
-        values["nodes"] = [{} for _ in ids]
     return {key: values[what] for key, what in result.keys}
