@@ -14,16 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from statistics import median
-from time import process_time
 from typing import Any
 
 import apsw
 
 from aurora_db import Aurora
-from benchmarks.measure import RUNS, Figure, database
+from benchmarks.measure import Figure, beside, database
 
 COUNT = 20_000
+GOAL = 1.5
 CITIES = ("Accra", "Cork", "Hanoi", "Lisbon", "Oslo", "Perth", "Quito", "Turin")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -231,26 +230,6 @@ def both() -> Iterator[tuple[Aurora, apsw.Connection]]:
             connection.close()
 
 
-def timed(run: Callable[[], object], seconds: float = 0.1) -> float:
-    """Microseconds of processor time of one run, over as many as a tenth of a second holds.
-
-    Both sides only read, in one thread, from a warm cache: what else the machine does is left out.
-    """
-    start = process_time()
-    run()
-    times = max(1, min(1_000, int(seconds / max(process_time() - start, 1e-6))))
-    start = process_time()
-    for _ in range(times):
-        run()
-    return (process_time() - start) / times * 1e6
-
-
-def beside(name: str, hand: Callable[[], object], ours: Callable[[], object]) -> Figure:
-    """Both in turns, so that they share what else the machine does; medians."""
-    pairs = [(timed(hand), timed(ours)) for _ in range(RUNS)]
-    return Figure(name, "µs", median(one for one, _ in pairs), median(one for _, one in pairs))
-
-
 def figures() -> list[Figure]:
     """Each construct beside its hand-written form."""
     with both() as (db, connection):
@@ -258,5 +237,5 @@ def figures() -> list[Figure]:
         for one in CONSTRUCTS:
             params = one.params(db)
             hand = partial(one.hand, connection, params)
-            made.append(beside(one.name, hand, partial(db.execute, one.text, params)))
+            made.append(beside(one.name, hand, partial(db.execute, one.text, params), GOAL))
         return made

@@ -1,6 +1,6 @@
 """Run the benchmarks: floor, ours, ratio, in one run.
 
-    python -m benchmarks.run [aql] [documents] [constructs] [jobs] [million] [weight] [peers]
+    python -m benchmarks.run [aql] [documents] [constructs] [queries] [mutations] [jobs] [million] [weight] [peers]
 
 Machines are noisy: read the ratios, not the numbers.
 """
@@ -14,13 +14,15 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import aql, constructs, documents, jobs, million, peers, weight
+from benchmarks import aql, constructs, documents, jobs, million, mutations, peers, queries, weight
 from benchmarks.measure import Figure, keep, table
 
 QUESTIONS = {
     "aql": aql.figures,
     "documents": documents.figures,
     "constructs": constructs.figures,
+    "queries": queries.figures,
+    "mutations": mutations.figures,
     "jobs": jobs.figures,
     "million": million.figures,
     "weight": weight.figures,

@@ -18,7 +18,7 @@ from aurora_db import completing
 from aurora_db.aio_collection import AsyncCollection
 from aurora_db.aio_files import AsyncFiles
 from aurora_db.aio_query import AsyncQuery
-from aurora_db.aql import access, spelling
+from aurora_db.aql import access
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError, UnknownCollection
@@ -34,9 +34,8 @@ from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.worker import Workers
-from aurora_db.store import alter, documents, exclusive, migration_files, operations
 from aurora_db.store import check as checking
-from aurora_db.store import explain as explaining
+from aurora_db.store import documents, operations
 from aurora_db.store.documents import Document
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import AsyncGate, AsyncHeldGate
@@ -44,6 +43,7 @@ from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans, Prepared
 from aurora_db.store.port import Port, Verb
 from aurora_db.store.reactions import Reactions
+from aurora_db.store.rebuilding import NeedsExclusive
 from aurora_db.store.stages import Stages
 
 P = ParamSpec("P")
@@ -88,8 +88,9 @@ class _AsyncVerbs(AsyncFiles):
             AuroraError: an operation failed; it left nothing behind, earlier ones stand.
         """
         ready = await self._ready(text, variables, operation, auth)
-        results = [await self._run(text, *each, auth) for each in ready]
-        return results[0] if len(results) == 1 else results
+        if len(ready) == 1:
+            return await self._run(text, *ready[0], auth)
+        return [await self._run(text, *each, auth) for each in ready]
 
     async def explain(
         self, text: str, variables: Mapping[str, Any] | None = None, *, operation: str | None = None
@@ -100,6 +101,8 @@ class _AsyncVerbs(AsyncFiles):
             AqlError: the text is refused.
             NotFound: the text has several operations, and none was chosen.
         """
+        from aurora_db.store import explain as explaining  # noqa: PLC0415 - few programs ask
+
         ready = await self._ready(text, variables, operation, None)
         index, one, values = operations.only(ready)
 
@@ -120,6 +123,14 @@ class _AsyncVerbs(AsyncFiles):
         auth: Mapping[str, Any] | None,
     ) -> list[tuple[int, Prepared, Mapping[str, Any]]]:
         prepared = await self._prepare(text)
+        if operation is None and len(prepared) == 1:
+            # Most texts: nothing to choose, no variables to share out.
+            only = prepared[0]
+            values = operations.bind(only.operation, variables, text)
+            if not only.operation.shaped:
+                access.check(only.operation.access, auth)
+                return [(0, only, values)]
+            return [(0, self._plans.ready(text, 0, self._gate.catalog, values), values)]
         wanted = operations.chosen(prepared, operation)
         bound = operations.variables_of([one for _, one in wanted], variables, text)
         for _, one in wanted:
@@ -133,13 +144,13 @@ class _AsyncVerbs(AsyncFiles):
         return [(index, one, values) for (index, one), values in zip(wanted, bound, strict=True)]
 
     async def _prepare(self, text: str) -> Sequence[Prepared]:
-        before = self._gate.catalog.version
+        before = self._gate.catalog
         try:
-            return self._plans.prepare(text, self._gate.catalog)
+            return self._plans.prepare(text, before)
         except AqlError:
             # Another process may have defined what is missing here.
             await self._gate.read(operations.look)
-            if self._gate.catalog.version == before:
+            if self._gate.catalog.version == before.version:
                 raise
             return self._plans.prepare(text, self._gate.catalog)
 
@@ -167,8 +178,10 @@ class _AsyncVerbs(AsyncFiles):
         if not alone:
             try:
                 return await self._gate.write(verb)
-            except alter.NeedsExclusive:
+            except NeedsExclusive:
                 pass
+        from aurora_db.store import exclusive  # noqa: PLC0415 - few programs change their collections
+
         return await self._gate.write(exclusive.checked(verb), exclusive=True)
 
     async def _stages(self, stages: Stages) -> Any:
@@ -194,6 +207,8 @@ class _AsyncVerbs(AsyncFiles):
             SchemaError: it is refused, or another one exists; then the hint is the `alter`.
             AqlError: a part of it is not understood.
         """
+        from aurora_db.aql import spelling  # noqa: PLC0415 - few programs define so
+
         return await self.execute(spelling.definition(name, fields, rules, flexible=flexible))
 
     def collection(self, name: str) -> AsyncCollection:
@@ -439,6 +454,8 @@ class AsyncAurora(_AsyncVerbs):
             MigrationError: an applied version has another text now, or one comes too late.
             AuroraError: a step failed; its version left nothing behind, earlier ones stand.
         """
+        from aurora_db.store import migration_files  # noqa: PLC0415 - few programs migrate
+
         gather = partial(migration_files.gather, source, dry_run=dry_run)
         stages = self._plans.migration(await AsyncGate(self._engine).offload(gather))
         await self._stages(stages)

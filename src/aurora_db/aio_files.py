@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aurora_db.base.records import ImportReport
-from aurora_db.store import documents, transfer
+from aurora_db.store import documents
 from aurora_db.store.gate import AsyncGate, AsyncHeldGate
+
+if TYPE_CHECKING:
+    from aurora_db.store import transfer
 
 
 class AsyncFiles:
@@ -47,6 +50,8 @@ class AsyncFiles:
             ValidationError: the file cannot be read as its format; what was imported before stays.
             UnknownField, NotFound, MissingDependency: a column, the file, or pyarrow is missing.
         """
+        from aurora_db.store import transfer  # noqa: PLC0415 - few programs move files
+
         collection = documents.writable(self._gate.catalog, name)
         file = os.fspath(path)
         work = transfer.Importing(collection, file, format, on_conflict, null_values)
@@ -71,6 +76,8 @@ class AsyncFiles:
             ReadOnly: the file cannot be written.
             MissingDependency: "parquet" without pyarrow.
         """
+        from aurora_db.store import transfer  # noqa: PLC0415 - few programs move files
+
         file = os.fspath(path)
         return await self._gate.read(
             lambda port: transfer.export_file(port, name, file, format, where, progress)

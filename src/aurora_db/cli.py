@@ -19,12 +19,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from aurora_db import __version__
 from aurora_db.base.codec import encode
-from aurora_db.base.errors import AqlError, AuroraError, NotFound
+from aurora_db.base.errors import AqlError, AuroraError, NotFound, UndefinedVariable
 from aurora_db.database import Aurora
 
 P = ParamSpec("P")
 
+#: What to type for a where.
+WHERE = """write --where '{"price": {"lt": 5}}'"""
 #: Failures of an import that are shown one by one.
 SHOWN = 20
 
@@ -67,6 +70,8 @@ def _command(name: str, example: str) -> Callable[[Callable[P, None]], Callable[
 
 
 def _complain(error: AuroraError, *, machine: bool) -> None:
+    if isinstance(error, UndefinedVariable) and error.line is None:
+        error.hint = "give it: --var NAME=VALUE"
     if not machine:
         sys.stderr.write(f"error: {error}\n")
         return
@@ -110,6 +115,25 @@ def _progress(title: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bars.update(bar, completed=done, total=total)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"aurora_db {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Documents, event handlers and durable jobs in one file."""
+
+
 # --- commands -------------------------------------------------------------------------------
 
 
@@ -118,7 +142,10 @@ def run(
     file: File,
     text: Annotated[
         str,
-        typer.Argument(metavar="[TEXT|-|FILE.aql]", help="What to run; - reads standard input."),
+        typer.Argument(
+            metavar="TEXT",
+            help="AQL, or a file that ends in .aql; - or nothing reads standard input.",
+        ),
     ] = "-",
     *,
     var: Annotated[
@@ -132,6 +159,8 @@ def run(
     """Run AQL; the file is made if it does not exist."""
     variables = dict(_variable(one) for one in var or ())
     if text == "-":
+        if sys.stdin.isatty():
+            sys.stderr.write("reading AQL; end it with Ctrl-D\n")
         text = sys.stdin.read()
     elif text.endswith(".aql"):
         text = _text_of(text)
@@ -142,7 +171,9 @@ def run(
 def _variable(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise typer.BadParameter(f"'{text}' is not NAME=VALUE", param_hint="--var")
+        raise typer.BadParameter(
+            f"'{text}' is not NAME=VALUE, such as --var least=5", param_hint="--var"
+        )
     try:
         return name.removeprefix("$"), json.loads(value)
     except ValueError:
@@ -219,9 +250,9 @@ def _where(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"not JSON: {error}", param_hint="--where") from None
+        raise typer.BadParameter(f"not JSON: {error}; {WHERE}", param_hint="--where") from None
     if not isinstance(found, dict):
-        raise typer.BadParameter("not an object", param_hint="--where")
+        raise typer.BadParameter(f"not an object; {WHERE}", param_hint="--where")
     return cast("dict[str, Any]", found)
 
 
@@ -229,7 +260,10 @@ def _where(text: str) -> dict[str, Any]:
 def migrate(
     file: File,
     source: Annotated[
-        str, typer.Argument(metavar="DIR|FILE.aql", help="A folder of *.aql files, or one of them.")
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A folder of *.aql files, or a file with a migrate block."
+        ),
     ],
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Run all, then undo it.")] = False,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 
 from aurora_db.base.codec import convert
 from aurora_db.base.errors import AuroraError
-from aurora_db.store import documents, operations, upserts
+from aurora_db.store import documents, operations
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.gate import Gate, HeldGate
 
@@ -97,8 +97,10 @@ class Collection:
             MissingWhere: an empty where-object without `all=True`.
             Conflict: a document has another revision than `if_rev`; nothing was written.
         """
+        from aurora_db.store import matching  # noqa: PLC0415 - who only inserts does without
+
         return self._gate.write(
-            lambda port: documents.update(port, self.name, target, changes, all=all, if_rev=if_rev)
+            lambda port: matching.update(port, self.name, target, changes, all=all, if_rev=if_rev)
         )
 
     def upsert(self, where: Mapping[str, Any], document: Mapping[str, Any]) -> str:
@@ -109,6 +111,8 @@ class Collection:
         Raises:
             MissingWhere: `where` is not made of equalities on `id` or a unique key.
         """
+        from aurora_db.store import upserts  # noqa: PLC0415 - as above
+
         return self._gate.write(lambda port: upserts.upsert(port, self.name, where, document))
 
     def delete(self, target: Target, *, all: bool = False, if_rev: int | None = None) -> int:
@@ -118,13 +122,17 @@ class Collection:
             MissingWhere: an empty where-object without `all=True`.
             Conflict: a document has another revision than `if_rev`; nothing was removed.
         """
+        from aurora_db.store import matching  # noqa: PLC0415 - who only inserts does without
+
         return self._gate.write(
-            lambda port: documents.delete(port, self.name, target, all=all, if_rev=if_rev)
+            lambda port: matching.delete(port, self.name, target, all=all, if_rev=if_rev)
         )
 
     def count(self, where: Mapping[str, Any] | None = None) -> int:
         """How many documents match a where-object; all without one."""
-        return self._gate.read(lambda port: documents.count(port, self.name, where), single=True)
+        from aurora_db.store import matching  # noqa: PLC0415 - who only inserts does without
+
+        return self._gate.read(lambda port: matching.count(port, self.name, where), single=True)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

@@ -17,7 +17,7 @@ CODES = {
     "DuplicateArgument": "duplicate_argument", "DuplicateAlias": "duplicate_alias",
     "FragmentCycle": "fragment_cycle", "MissingArgument": "missing_argument", "TypeMismatch": "type_mismatch",
     "MissingWhere": "missing_where", "SchemaError": "schema", "MigrationError": "migration",
-    "HandlerInvalid": "handler_invalid", "SecurityError": "security", "Unsupported": "unsupported",
+    "HandlerInvalid": "handler_invalid", "ScheduleInvalid": "schedule_invalid", "RulesInvalid": "rules_invalid", "SecurityError": "security", "Unsupported": "unsupported",
     "ValidationError": "validation", "UniqueViolation": "unique_violation",
     "ForeignKeyViolation": "foreign_key_violation", "Conflict": "conflict", "NotFound": "not_found",
     "Unauthenticated": "unauthenticated", "AccessDenied": "access_denied", "Busy": "busy", "Timeout": "timeout",
@@ -49,9 +49,10 @@ def test_every_error_is_public():
     missing = {
         kind.__name__
         for kind in below(AuroraError)
-        if kind.__module__ == "aurora_db.base.errors" and kind.__name__ not in aurora_db.__all__
+        if kind.__module__.startswith("aurora_db.") and kind.__name__ not in aurora_db.__all__
     }
-    assert missing == set()
+    # It tells the façade to run a verb alone, and never comes out.
+    assert missing == {"NeedsExclusive"}
 
 
 def test_who_can_fix_it_is_the_class():

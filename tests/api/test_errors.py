@@ -18,6 +18,7 @@ from aurora_db import (
     DatabaseClosed,
     DatabaseCorrupt,
     TransactionError,
+    ValidationError,
     VersionTooNew,
     WorkersDisabled,
 )
@@ -197,9 +198,9 @@ def test_a_read_only_folder():
         (["a", "b"], ["a", "b"]),
         (("a",), ["a"]),
         ([], []),
-        ([1], "field 'tags'[0] is String, got Int 1"),
-        (["a", None], "field 'tags'[1] is required"),
-        (["a", "\ud800"], "field 'tags'[1] holds half of a surrogate pair"),
+        ([1], "field 'tags[0]' is String, got Int 1"),
+        (["a", None], "field 'tags[1]' is required"),
+        (["a", "\ud800"], "field 'tags[1]' holds half of a surrogate pair"),
         ("a", "field 'tags' is [String!], got String 'a'"),
     ],
 )
@@ -212,3 +213,29 @@ def test_a_list_of_texts_is_stored_or_refused_at_its_element(db, tags, kept):
     with pytest.raises(AuroraError) as refused:
         db["u"].insert({"tags": tags})
     assert refused.value.message == kept
+
+
+@pytest.mark.parametrize(
+    ("document", "field", "rule", "message"),
+    [
+        ({"box": {}}, "box.w", "required", "field 'box.w' is required"),
+        ({"box": {"w": 0}}, "box.w", "min", "field 'box.w' must be at least 1, got 0"),
+        (
+            {"box": {"w": 1, "s": [None]}},
+            "box.s[0]",
+            "required",
+            "field 'box.s[0]' is required",
+        ),
+        ({"mails": ["x"]}, "mails[0]", "email", "field 'mails[0]' is not an e-mail address: 'x'"),
+    ],
+)
+def test_field_is_the_path_of_what_is_wrong(document, field, rule, message):
+    """Inside objects and lists, too, a program finds the place without reading the message."""
+    with Aurora(":memory:") as db:
+        db.execute(
+            "schema { define collection t { box: { w: Int! @validate(min: 1) s: [String!] } mails: [Email!] } }"
+        )
+        with pytest.raises(ValidationError) as caught:
+            db["t"].insert(document)
+        error = caught.value
+        assert (error.field, error.rule, error.message) == (field, rule, message)

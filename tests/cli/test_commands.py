@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+import aurora_db
+
 
 @pytest.fixture
 def aurora(tmp_path):
@@ -80,6 +82,21 @@ def test_errors_say_what_to_do(aurora):
         "line": 1,
         "column": 7,
     }
+
+
+def test_a_variable_that_is_missing_is_told_as_an_option(aurora):
+    """What to type is an option here, not an argument of Python."""
+    aurora("run", "shop.db", SCHEMA)
+    code, _, error = aurora("run", "shop.db", "query ($n: Int!) { p(limit: $n) { name } }")
+    assert code == 1
+    assert error == (
+        "error: the variable '$n: Int!' was not given\n  hint: give it: --var NAME=VALUE\n"
+    )
+
+
+def test_the_version(aurora):
+    """One line, as of every command."""
+    assert aurora("--version") == (0, f"aurora_db {aurora_db.__version__}\n", "")
 
 
 def test_import_and_export(aurora, tmp_path):
@@ -157,9 +174,13 @@ def test_migrate_applies_each_version_once(aurora, tmp_path):
 )
 def test_wrong_usage(aurora, words):
     """Exit code 2, and nothing is made."""
-    code, out, error = aurora(*words)
+    code, out, error = aurora(*words, COLUMNS="200")
     assert (code, out) == (2, "")
     assert "Usage: aurora" in error
+    if words[-1] == "a":
+        assert "such as --var least=5" in error
+    if words[-2] == "--where":
+        assert """write --where '{"price": {"lt": 5}}'""" in error
 
 
 def test_a_file_that_does_not_exist_is_not_made(aurora, tmp_path):

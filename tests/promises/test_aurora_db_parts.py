@@ -66,7 +66,7 @@ def test_31_the_next_page(items):
     assert [edge["node"]["value"] for edge in second["edges"]] == [3, 4]
 
 
-def test_31_a_cursor_outlives_its_document_and_keeps_its_order(items):
+def test_a_cursor_outlives_its_document_and_keeps_its_order(items):
     """The document of a cursor may go; another order refuses the cursor."""
     first = items.execute(
         "{ items(first: 2, orderBy: {value: ASC}) { pageInfo { endCursor } } }"
@@ -79,7 +79,7 @@ def test_31_a_cursor_outlives_its_document_and_keeps_its_order(items):
         items.execute(text.format("DESC"), {"c": first})
 
 
-def test_31_what_is_inserted_after_the_last_page_comes_next(items):
+def test_what_is_inserted_after_the_last_page_comes_next(items):
     """A cursor by insertion goes on where it stopped, also when its document went away."""
     text = (
         "query ($c: String) { items(first: 9, after: $c) { nodes { id } pageInfo { endCursor } } }"

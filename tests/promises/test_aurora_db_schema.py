@@ -18,14 +18,14 @@ def define(db, body, name="u", attributes=""):
     return db.execute(f"schema {{ define collection {name} {attributes} {{ {body} }} }}")
 
 
-def test_05_a_word_in_a_bad_place_is_named(db):
+def test_a_word_of_queries_is_no_field(db):
     """A field called as a word of queries is refused, and the message names it."""
     with pytest.raises(SchemaError, match="'nodes' is a word of queries") as refused:
         define(db, "nodes: Int")
     assert (refused.value.line, refused.value.hint) == (1, "call it 'nodes_'")
 
 
-def test_06_a_document_binds_to_a_given_id(db):
+def test_an_update_keeps_the_given_id(db):
     """The given id is the document's under both names, also after an update."""
     define(db, "name: String")
     db["u"].insert({"_sid": "u1", "name": "Ada"})
@@ -36,7 +36,7 @@ def test_06_a_document_binds_to_a_given_id(db):
 
 
 @pytest.mark.parametrize("document", ["text", 5, [1], None])
-def test_13_a_document_is_an_object(db, document):
+def test_a_document_is_an_object(db, document):
     """What is no object is refused as a document."""
     define(db, "name: String")
     with pytest.raises(TypeMismatch):
@@ -56,14 +56,14 @@ def test_14_both_ends_of_a_range(db):
     assert db["u"].count() == 3
 
 
-def test_16_now_is_the_same_for_the_documents_of_one_call(db, clock):
+def test_now_is_the_same_for_the_documents_of_one_call(db, clock):
     """Documents inserted together were created together."""
     define(db, 'n: Int at: DateTime = "now"')
     db["u"].insert_many([{"n": n} for n in range(3)])
     assert {row["at"] for row in db.execute("{ u { at } }")["u"]} == {clock.now()}
 
 
-def test_81_drop_rename_and_add(tmp_path):
+def test_an_alteration_holds_after_a_reopen(tmp_path):
     """A dropped field is gone, a renamed one keeps its values, an added one has its default; also reopened."""
     path = tmp_path / "a.db"
     with Aurora(path) as db:

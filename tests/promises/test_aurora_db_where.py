@@ -61,7 +61,7 @@ def test_21_matches(db):
             db.execute(text, {"p": pattern})
 
 
-def test_22_missing_values_over_relations(db):
+def test_missing_values_over_relations(db):
     """`ne` matches documents without the field, also where a relation leads nowhere; `eq` does not."""
     db.execute("""schema {
       define collection u { team: ID @relation(to: "teams") }

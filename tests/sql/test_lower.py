@@ -13,7 +13,7 @@ from aurora_db.aql.selections import everything
 from aurora_db.aql.system import SYSTEM
 from aurora_db.aql.types import REV
 from aurora_db.base.errors import TypeMismatch, UnknownField
-from aurora_db.sql import aggregates, lower
+from aurora_db.sql import aggregates, inserting, lower
 
 BOX = Type(name="Inline", fields=(Field(name="a", type=Type(name="Int")),))
 C = Collection(
@@ -64,7 +64,7 @@ def write(world, statement, **variables):
 def users(world):
     """Four documents: ages 3, null, 1, 1."""
     world.define(C)
-    text = lower.insert(C, ("id", "name", "age", "_extra")).text()
+    text = inserting.insert(C, ("id", "name", "age", "_extra")).text()
     for id, name, age, extra in (
         ("d", "Ada", 3, '{"city": "Paris", "n": 1}'), ("c", None, None, None),
         ("b", "Bob", 1, '{"city": null}'), ("a", "Eve", 1, "{}"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from aurora_db.aql import plan
 from aurora_db.base.errors import AccessDenied, Unauthenticated
+
+if TYPE_CHECKING:
+    from aurora_db.aql import plan
 
 
 def check(needed: Iterable[plan.Access], auth: Mapping[str, Any] | None) -> None:

@@ -32,7 +32,7 @@ def functions(
     """
     scope.arguments("aggregate", selection.arguments, {})
     fields = words(scope, selection.selection)
-    if not fields:
+    if not selection.selection:
         raise scope.fail(
             MissingArgument, "aggregate needs a selection", selection.name.span,
             "write aggregate { count }",

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+#: What the job type of an event handler that a worker runs begins with.
+WORKER_TYPE: Final = "_handler:"
 
 
 class Validation(msgspec.Struct, frozen=True, omit_defaults=True):

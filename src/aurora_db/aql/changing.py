@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from aurora_db.aql import changes, plan, syntax, upserts
-from aurora_db.aql.catalog import Collection
-from aurora_db.aql.values import Scope
-from aurora_db.base.errors import AqlError, Span, TypeMismatch
+from aurora_db.aql import changes, plan, syntax, types, upserts
+from aurora_db.aql.catalog import Collection, Type
+from aurora_db.aql.values import Scope, literal
+from aurora_db.base.errors import AqlError, Span, TypeMismatch, ValidationError
 
 T = TypeVar("T")
 
@@ -23,14 +23,20 @@ def data(scope: Scope, collection: Collection, node: syntax.ObjectLiteral) -> pl
     pairs: list[tuple[str, plan.Value]] = []
     for entry in node.entries:
         name = entry.key.text
-        path = _placed(scope, entry.key.span, lambda name=name: changes.path_of(collection, name))
+        path = placed(
+            scope,
+            lambda entry=entry: entry.key.span,
+            lambda name=name: changes.path_of(collection, name),
+        )
         value = entry.value
         span, op = value.span, "set"
         if isinstance(value, syntax.ObjectLiteral):
             words = dict.fromkeys(one.key.text for one in value.entries)
             first = value.entries[0].key.span if value.entries else span
-            op, _ = _placed(
-                scope, first, lambda path=path, words=words: changes.operation(path, words)
+            op, _ = placed(
+                scope,
+                lambda first=first: first,
+                lambda path=path, words=words: changes.operation(path, words),
             )
             if op != "set" or words == {"set": None}:
                 span = value.entries[0].value.span
@@ -43,9 +49,9 @@ def data(scope: Scope, collection: Collection, node: syntax.ObjectLiteral) -> pl
         pairs.append((name, resolved))
         if isinstance(resolved, plan.Constant) and not _is_id(path):
             constant = resolved.value
-            _placed(
+            placed(
                 scope,
-                span,
+                lambda span=span, path=path, value=value: _place(path, value, span),
                 lambda name=name, constant=constant: changes.change_of(collection, name, constant),
             )
     if all(isinstance(one, plan.Constant) for _, one in pairs):
@@ -64,12 +70,48 @@ def check_key(scope: Scope, collection: Collection, where: plan.Value, entry: sy
         return
     if not isinstance(known, dict):
         raise scope.fail(TypeMismatch, "a where is an object of equalities", entry.value.span)
-    _placed(scope, entry.value.span, lambda: upserts.equalities(collection, known))
+    placed(scope, lambda: entry.value.span, lambda: upserts.equalities(collection, known))
 
 
-def _placed(scope: Scope, span: Span, verb: Callable[[], T]) -> T:
-    """What `verb` gives; its error points at `span`."""
+def placed(scope: Scope, place: Callable[[], Span], verb: Callable[[], T]) -> T:
+    """What `verb` gives; its error points at what `place` finds."""
     try:
         return verb()
     except AqlError as error:
-        raise scope.fail(type(error), error.message, span, error.hint) from None
+        raise scope.fail(type(error), error.message, place(), error.hint) from None
+
+
+def _place(path: plan.Path, value: syntax.Value, span: Span) -> Span:
+    """Where the fault in a value of `data` is: inside of it, where it is set as it is."""
+    return span if path.type is None or value.span != span else culprit(path.type, value)
+
+
+def culprit(type: Type, value: syntax.Value) -> Span:
+    """The innermost part of a literal that its type refuses."""
+    match value:
+        case syntax.ListLiteral(items=items) if type.name == "List" and type.item is not None:
+            for item in items:
+                if _refuses(type.item, item):
+                    return culprit(type.item, item)
+        case syntax.ObjectLiteral(entries=entries) if type.name == "Inline":
+            known = {field.name: field.type for field in type.fields}
+            for entry in entries:
+                if entry.key.text not in known:
+                    return entry.key.span
+                if _refuses(known[entry.key.text], entry.value):
+                    return culprit(known[entry.key.text], entry.value)
+        case _:
+            pass
+    return value.span
+
+
+def _refuses(type: Type, value: syntax.Value) -> bool:
+    if isinstance(value, (syntax.NullLiteral, syntax.VariableRef)):
+        return False
+    try:
+        types.deep(type, literal(value), "")
+    except AqlError:
+        return True
+    except ValidationError:
+        pass
+    return False

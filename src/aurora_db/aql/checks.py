@@ -175,6 +175,11 @@ def default_of(field: Field, now: dt.datetime) -> Any:
 _PLAIN: Final[Mapping[str, type]] = {"Int": int, "String": str}
 
 
+def is_plain(field: Field, value: Any) -> bool:
+    """Whether a value is plainly one of its field's, without a closer look."""
+    return field.validate is None and _PLAIN.get(field.type.name) is type(value)
+
+
 @lru_cache(maxsize=512)
 def _checker(collection: Collection) -> _Checker:
     return _Checker(collection)

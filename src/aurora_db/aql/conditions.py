@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from aurora_db.aql import plan, relations, suggest, syntax, types
+from aurora_db.aql import elsewhere, plan, relations, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
 from aurora_db.aql.expression_types import as_condition, as_value
 from aurora_db.aql.expressions import Expressions
+from aurora_db.aql.names import names_of
 from aurora_db.aql.operators import (
     COMPARED,
     COUNTED,
@@ -17,6 +18,7 @@ from aurora_db.aql.operators import (
     SIZE,
     applies,
     name_of,
+    same,
     stored,
 )
 from aurora_db.aql.tokens import MAX_NESTING
@@ -34,6 +36,9 @@ from aurora_db.base.errors import (
 ID: Final = Field(name="id", type=Type(name="ID"))
 #: Comparisons of one operation: each has up to four parameters, and a statement 32,766 at most.
 MOST: Final = 8_000
+
+
+_LITERALS: Final = (syntax.IntLiteral, syntax.StringLiteral)
 
 
 class Conditions:
@@ -54,6 +59,8 @@ class Conditions:
         self._scope = scope
         self._rows = rows
         self._over = over
+        #: Of the documents themselves; the elements of a list have no names of their own.
+        self._names = names_of(collection) if over is None else None
 
     def where(self, value: syntax.Value) -> plan.Where:
         """The condition of a where-object, or of a variable that holds one."""
@@ -67,10 +74,15 @@ class Conditions:
                 value.span,
                 "write {field: {eq: value}}",
             )
-        return plan.And(tuple(self._entry(entry) for entry in value.entries))
+        return plan.And(tuple([self._entry(entry) for entry in value.entries]))
 
     def _entry(self, entry: syntax.Entry) -> plan.Where:
         name = entry.key.text
+        if self._names is not None:
+            # A declared field wins over everything but the words below.
+            path = self._names.compared.get(name)
+            if path is not None:
+                return self._on(path, entry.value)
         if name in ("and", "or"):
             items = _items(entry.value)
             return _junction(name, tuple(self.where(item) for item in items))
@@ -92,6 +104,10 @@ class Conditions:
 
     def path(self, name: str, at: syntax.Node) -> plan.Path:
         """The stored value that a name or a dotted path means."""
+        if self._names is not None:
+            known = self._names.paths.get(name)
+            if known is not None:
+                return known
         if "." not in name:
             return self._first(name, "", at)
         row = ""
@@ -147,7 +163,7 @@ class Conditions:
     def _unknown(self, name: str, where: str, known: Any, at: syntax.Node) -> AqlError:
         return self._scope.fail(
             UnknownField, f"no field named '{name}' in {where}", _span(at),
-            suggest.hint(name, known),
+            suggest.hint(name, known, elsewhere.field(name)),
         )  # fmt: skip
 
     def _below(self, path: plan.Path, key: str, at: syntax.Node) -> plan.Path:
@@ -167,7 +183,9 @@ class Conditions:
             if key in known:
                 return known[key]
             raise self._unknown(key, f"'{name_of(path)}'", known, at)
-        hint = suggest.hint(key, OPERATORS, f"operators are {', '.join(sorted(OPERATORS))}")
+        hint = elsewhere.operator(key) or suggest.hint(
+            key, OPERATORS, f"operators are {', '.join(sorted(OPERATORS))}"
+        )
         if type.name == "List":
             hint = f"say which elements: {{some: {{{key}: …}}}}"
         raise self._scope.fail(
@@ -184,9 +202,9 @@ class Conditions:
             and path.field.computed is not None
         ):
             path = as_value(self.expressions().expanded(path))
-        if not isinstance(value, syntax.ObjectLiteral):
+        if type(value) is not syntax.ObjectLiteral:
             return self._compare(path, "eq", value)
-        return plan.And(tuple(self._applied(path, entry) for entry in value.entries))
+        return plan.And(tuple([self._applied(path, entry) for entry in value.entries]))
 
     def _applied(self, path: plan.Path | plan.Call, entry: syntax.Entry) -> plan.Where:
         name, value = entry.key.text, entry.value
@@ -195,6 +213,8 @@ class Conditions:
                 UnknownOperator, f"no operator named '{name}' for 'size'", entry.key.span,
                 suggest.hint(name, COUNTED, f"operators are {', '.join(sorted(COUNTED))}"),
             )  # fmt: skip
+        if name in COMPARED and name != "between":
+            return self._compare(path, name, value, entry)
         match name:
             case "and" | "or":
                 return _junction(name, tuple(self._on(path, item) for item in _items(value)))
@@ -206,8 +226,6 @@ class Conditions:
                 return plan.Not(self._compare(path, "in", value, entry))
             case "between":
                 return self._between(path, value, entry)
-            case _ if name in COMPARED:
-                return self._compare(path, name, value, entry)
             case _:
                 if isinstance(path, plan.Call):
                     return self._into_computed(path, name, entry)
@@ -332,12 +350,16 @@ class Conditions:
         value: syntax.Value,
         at: syntax.Entry | None = None,
     ) -> plan.Where:
-        self._scope.comparisons += 1
-        if self._scope.comparisons > MOST:
-            raise self._scope.fail(
+        scope = self._scope
+        scope.comparisons += 1
+        if scope.comparisons > MOST:
+            raise scope.fail(
                 AqlSyntaxError, f"more than {MOST} conditions in one operation", value.span,
                 "write a list of values: {field: {in: [...]}}",
             )  # fmt: skip
+        if isinstance(value, _LITERALS) and same(path.type, op, value.value):
+            # Most comparisons are with a literal of the field's type.
+            return plan.Compare(path, op, plan.Constant(value.value))
         path = _compared(path)
         if path.type is not None and not applies(path.type, op):
             raise self._not_for(op, path, value.span if at is None else at.key.span)

@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Final
 
-from aurora_db.aql import literals
+from aurora_db.aql import elsewhere, literals
 from aurora_db.aql.syntax import Name
 from aurora_db.aql.tokens import END, NAME, STRING, fault, shorten, tokenize
 from aurora_db.base.errors import AqlSyntaxError, DuplicateArgument, Span
@@ -122,6 +122,8 @@ class Cursor:
             expected = f"'{closing}' to close {what}"
         else:
             expected = f"{item} or '{closing}' to close {what}"
+        if self.kind == "$" and closing == "}":
+            return self.expected(expected, "names of operators and fields have no '$'")
         line = self.source.count("\n", 0, self.tokens.start(opener)) + 1
         return self.expected(expected, f"'{self.texts[opener]}' was opened on line {line}")
 
@@ -184,6 +186,11 @@ class Cursor:
     def _mistake(self, expected: str) -> str | None:
         """What to type instead, where the mistake is a common one."""
         following = self.kinds[self.at + 1] if self.kind != END else END
+        if expected.startswith("':' after the argument") and self.kind != "=":
+            return "arguments have names, as limit: 5; a computed value has an alias, as x: upper(name)"
+        compared = elsewhere.comparison(self.text, expected, self.texts[self.at - 1])
+        if compared is not None:
+            return compared
         if self.kind == "=" and expected.startswith("':'"):
             return "write ':' instead of '='"
         if self.kind == "/" and following in ("/", "*"):

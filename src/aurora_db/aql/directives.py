@@ -7,7 +7,7 @@ something depends on values once more for each set of them (`Scope.known`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -91,6 +91,25 @@ def _collect(
             case syntax.FragmentSpread():
                 named = _fragment(scope, one, on, stack)
                 _collect(scope, named.selection, on, (*stack, named.name.text), found, spread=True)
+
+
+def names_any(scope: Scope, selection: Iterable[syntax.Selection], names: Container[str]) -> bool:
+    """Whether a selection as written, skipped or not, has a field of one of these names."""
+    for one in selection:
+        match one:
+            case syntax.FieldSelection():
+                if one.name.text in names:
+                    return True
+            case syntax.InlineFragment():
+                if names_any(scope, one.selection, names):
+                    return True
+            case syntax.FragmentSpread():
+                named = scope.fragments.get(one.name.text)
+                if named is not None and names_any(scope, named.selection, names):
+                    return True
+            case syntax.Computed():
+                pass
+    return False
 
 
 def _fragment(

@@ -63,6 +63,9 @@ class _Evaluation:
                 return timestamp(self._now)
             case plan.Call(function="uuid"):
                 return new_id()
+            case plan.Call(function="size", arguments=(argument,)):
+                found = self.of(argument)
+                return len(cast("list[Any]", found)) if isinstance(found, list) else None
             case plan.Call(function=name, arguments=arguments, type=type):
                 return fit(type, call(TABLE[name], [self.of(one) for one in arguments]))
 

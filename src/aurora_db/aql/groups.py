@@ -129,7 +129,7 @@ class GroupBy:
     def _outputs(self, field: syntax.FieldSelection) -> tuple[plan.Group, ...]:
         scope = self._scope
         fields = words(scope, field.selection)
-        if not fields:
+        if not field.selection:
             return (plan.Group("key", "key"), plan.Group("count", "count"))
         return tuple(self._output(one) for one in fields)
 

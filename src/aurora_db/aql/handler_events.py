@@ -11,6 +11,7 @@ from aurora_db.aql.values import Scope
 from aurora_db.base.errors import (
     AccessDenied,
     AqlError,
+    HandlerInvalid,
     UnknownCollection,
     UnknownEnum,
 )
@@ -26,12 +27,6 @@ JOB_OPS: Final = {
 EVENT: Final = re.compile(r"(?P<op>\w+)(?:\s*[:\s]\s*(?P<name>\S+))?\s*:?")
 
 _JOBS: Final = system.SYSTEM["_jobs"]
-
-
-class HandlerSyntax(AqlError):
-    """A part of an event handler cannot be read."""
-
-    code = "handler_invalid"
 
 
 def events(
@@ -51,7 +46,7 @@ def events(
         )
         if twice:
             raise scope.fail(
-                HandlerSyntax,
+                HandlerInvalid,
                 f"the event '{event.written}' stands twice in 'on'",
                 node.span,
                 "an event of all collections includes that of one",
@@ -95,7 +90,7 @@ def _event(scope: Scope, node: syntax.StringLiteral, catalog: Catalog) -> Handle
 
 def _no_event(scope: Scope, node: syntax.StringLiteral) -> AqlError:
     return scope.fail(
-        HandlerSyntax, f"'{node.value}' is no event", node.span, 'write on: "insert:products"'
+        HandlerInvalid, f"'{node.value}' is no event", node.span, 'write on: "insert:products"'
     )
 
 

@@ -10,9 +10,8 @@ import msgspec
 from aurora_db.aql import parser_expressions, plan, syntax
 from aurora_db.aql.catalog import Collection, Type
 from aurora_db.aql.conditions import Conditions
-from aurora_db.aql.handler_events import HandlerSyntax
 from aurora_db.aql.values import Scope, literal
-from aurora_db.base.errors import AqlSyntaxError, Span, UndefinedVariable
+from aurora_db.base.errors import AqlSyntaxError, HandlerInvalid, Span, UndefinedVariable
 
 #: What stands in a hole without being computed.
 PLAIN: Final = re.compile(r"\w+(?:\.\w+)*")
@@ -68,7 +67,7 @@ class Values:
             end = hole.end()
         if end < len(text):
             if "${" in text[end:]:
-                raise self._scope.fail(HandlerSyntax, "a '${' without its '}'", node.span)
+                raise self._scope.fail(HandlerInvalid, "a '${' without its '}'", node.span)
             parts.append(text[end:])
         if not any(isinstance(part, plan.Path) for part in parts):
             return plan.Constant(text)
@@ -85,13 +84,13 @@ class Values:
         made = self._paths.expressions().of(parser_expressions.placed(parsed, node.span))
         no_old_value(self._scope, made, self._op, node.span)
         if isinstance(made, (plan.Variable, plan.Items)):
-            raise self._scope.fail(HandlerSyntax, f"'{text}' is no value of a document", node.span)
+            raise self._scope.fail(HandlerInvalid, f"'{text}' is no value of a document", node.span)
         return made
 
     def _path(self, name: str, node: syntax.Node) -> plan.Path | plan.Call:
         if name.startswith("old.") and self._op == "insert":
             raise self._scope.fail(
-                HandlerSyntax, "an insert has no values before it", node.span, "leave out 'old.'"
+                HandlerInvalid, "an insert has no values before it", node.span, "leave out 'old.'"
             )
         path = self._paths.path(name, node)
         made = self._paths.expressions().expanded(path)
@@ -108,7 +107,7 @@ def no_old_value(scope: Scope, expression: plan.Expression, op: str, span: Span)
     match expression:
         case plan.Path(row="old") if op == "insert":
             raise scope.fail(
-                HandlerSyntax, "an insert has no values before it", span, "leave out 'old.'"
+                HandlerInvalid, "an insert has no values before it", span, "leave out 'old.'"
             )
         case plan.Call(arguments=parts) | plan.Items(items=parts):
             for one in parts:

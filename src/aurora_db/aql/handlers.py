@@ -14,7 +14,6 @@ from typing import Final, cast
 from aurora_db.aql import handler_events, parser, plan, suggest, syntax
 from aurora_db.aql.catalog import Catalog, Collection, Field, Handler, HandlerEvent, Type
 from aurora_db.aql.conditions import Conditions
-from aurora_db.aql.handler_events import HandlerSyntax
 from aurora_db.aql.handler_values import Lifted, Values, no_old_value
 from aurora_db.aql.job_mutations import ARGUMENTS, LATER
 from aurora_db.aql.job_options import job_option
@@ -27,8 +26,6 @@ from aurora_db.base.errors import (
     UnknownField,
 )
 
-#: What the job type of a handler that a worker runs begins with.
-WORKER_TYPE: Final = "_handler:"
 #: Options of an `enqueueJob` that need our clock: a trigger has the wall clock only.
 TIMED: Final = frozenset({"delay", "run_at"})
 
@@ -119,11 +116,11 @@ def _check_parts(
 ) -> None:
     if not node.name.value or len(node.name.value) > 200:
         raise scope.fail(
-            HandlerSyntax, "the name of an event handler has 1 to 200 characters", node.name.span
+            HandlerInvalid, "the name of an event handler has 1 to 200 characters", node.name.span
         )
     if node.fields is not None and any(event.op != "update" for event in events):
         raise scope.fail(
-            HandlerSyntax, "'fields' limits updates only", node.span, 'write on: "update:…"'
+            HandlerInvalid, "'fields' limits updates only", node.span, 'write on: "update:…"'
         )
 
 
@@ -149,7 +146,7 @@ def _field(scope: Scope, collection: Collection, node: syntax.Value) -> Field:
     field = collection.field(name) if isinstance(name, str) else None
     if field is not None and field.computed is not None:
         raise scope.fail(
-            HandlerSyntax, f"the field '{name}' is computed, so no write changes it", node.span,
+            HandlerInvalid, f"the field '{name}' is computed, so no write changes it", node.span,
             "name the fields that it is made of",
         )  # fmt: skip
     if field is None:
@@ -239,7 +236,7 @@ class _Event:
         made = Mutations(scope, self._found, self._no_schema).parts(parts)
         if scope.shaped or scope.access:
             raise scope.fail(
-                HandlerSyntax,
+                HandlerInvalid,
                 "the actions of an event handler are the same for every document and caller",
                 self._node.action[0].span,
                 "use values of the document as values only",
@@ -266,7 +263,7 @@ class _Event:
 
     def _no_schema(self, node: syntax.SchemaBlock, _key: str) -> plan.DefineSchema:
         raise self._scope.fail(
-            HandlerSyntax, "an event handler changes documents and jobs, no schema", node.span
+            HandlerInvalid, "an event handler changes documents and jobs, no schema", node.span
         )
 
 
@@ -283,4 +280,4 @@ def _is_constant(node: syntax.Value) -> bool:
             return not isinstance(node, (syntax.VariableRef, syntax.ExpressionLiteral))
 
 
-__all__ = ["WORKER_TYPE", "HandlerInvalid", "define", "job_option", "reaction_of", "triggers_of"]
+__all__ = ["define", "job_option", "reaction_of", "triggers_of"]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from aurora_db.aql import plan, suggest, syntax
+from aurora_db.aql import plan, suggest, syntax, types
+from aurora_db.aql.catalog import Type
 from aurora_db.aql.values import Scope
-from aurora_db.base.errors import TypeMismatch, UnknownEnum
+from aurora_db.base.errors import TypeMismatch, UnknownEnum, ValidationError
 from aurora_db.base.records import Priority
 
 DURATION: Final = re.compile(r"(?P<amount>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d|w)")
+BACKOFF: Final = (
+    'seconds from 0, a list of them, or {kind: "exponential", base: 5, cap: 3600}, '
+    'or {kind: "linear", step: 2}'
+)
+_INSTANT: Final = Type(name="DateTime")
 UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -33,9 +39,25 @@ def job_option(scope: Scope, name: str, entry: syntax.Entry) -> plan.Value:
     problem = _option_problem(name, resolved.value)
     if problem is not None:
         raise scope.fail(TypeMismatch, f"'{entry.key.text}' is {problem}", value.span)
-    if name in ("delay", "timeout"):
-        return plan.Constant(seconds(resolved.value))
-    return resolved
+    return plan.Constant(_converted(name, resolved.value))
+
+
+def given(name: str, value: Any) -> Any:
+    """The value of an option that a variable or an earlier part gave, as the queue takes it.
+
+    Raises:
+        TypeMismatch: it is none of the option.
+    """
+    if name == "payload":
+        return value
+    problem = _option_problem(name, value)
+    if problem is not None:
+        raise TypeMismatch(f"'{name}' is {problem}, got {value!r}")
+    return _converted(name, value)
+
+
+def _converted(name: str, value: Any) -> Any:
+    return seconds(value) if name in ("delay", "timeout") else value
 
 
 def _option_problem(name: str, value: Any) -> str | None:
@@ -55,7 +77,7 @@ def _option_problem(name: str, value: Any) -> str | None:
         case "timeout":
             return None if seconds(value) else 'a duration such as "10m", or seconds above 0'
         case "run_at":
-            return None if texts else 'an instant such as "2026-01-01T00:00:00Z"'
+            return None if _is_instant(value) else 'an instant such as "2026-01-01T00:00:00Z"'
         case "tags":
             known = isinstance(value, list) and all(isinstance(one, str) for one in value)
             return None if known else "a list of texts"
@@ -65,8 +87,35 @@ def _option_problem(name: str, value: Any) -> str | None:
                 if value in Priority.__members__ or value in list(Priority)
                 else f"one of {', '.join(Priority.__members__)}"
             )
+        case "backoff":
+            return None if _is_backoff(value) else f"no back-off; give {BACKOFF}"
         case _:
             return None
+
+
+def _is_instant(value: Any) -> bool:
+    try:
+        types.store(_INSTANT, value)
+    except (TypeMismatch, ValidationError):
+        return False
+    return True
+
+
+def _is_backoff(value: Any) -> bool:
+    match value:
+        case {"kind": "exponential", **rest}:
+            return not set(rest) - {"base", "cap"} and all(map(_is_amount, rest.values()))
+        case {"kind": "linear", "step": _, **rest}:
+            amounts = (value["step"], *rest.values())
+            return not set(rest) - {"cap"} and all(map(_is_amount, amounts))
+        case list() if value:
+            return all(map(_is_amount, cast("list[Any]", value)))
+        case _:
+            return _is_amount(value)
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
 
 
 def seconds(value: Any) -> float | None:

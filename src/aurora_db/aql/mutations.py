@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import changing, directives, plan, suggest, syntax
-from aurora_db.aql import given as given_literals
+from aurora_db.aql import changing, directives, elsewhere, inserting, plan, suggest, syntax
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.directives import fields_of
 from aurora_db.aql.expand import is_everything
@@ -124,7 +123,8 @@ class Mutations:
         )  # fmt: skip
         raise self._scope.fail(
             UnknownField, f"no mutation named '{name}'", node.name.span,
-            suggest.hint(name, known, f"mutations are {', '.join(known)}"),
+            elsewhere.mutation(name, self._scope.collections)
+            or suggest.hint(name, known, f"mutations are {', '.join(known)}"),
         )  # fmt: skip
 
     def _target(self, node: syntax.FieldSelection, allowed: Mapping[str, str], *, system: bool = False) -> tuple[Collection, dict[str, syntax.Entry]]:  # fmt: skip
@@ -142,25 +142,16 @@ class Mutations:
     def _data(self, verb: str, given: Mapping[str, syntax.Entry], node: syntax.FieldSelection, collection: Collection) -> plan.Value:  # fmt: skip
         entry = self._scope.needed(verb, given, "data", node.name.span)
         value = entry.value
-        many = verb in ("insertMany", "import")
-        if isinstance(value, syntax.ListLiteral) != many and not isinstance(
-            value, syntax.VariableRef
-        ):
-            what = "a list of objects" if many else "an object"
-            raise self._scope.fail(TypeMismatch, f"'data' of {verb} is {what}", value.span)
-        items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
-        for item in items:
-            if isinstance(item, syntax.ObjectLiteral):
-                if verb in ("update", "upsert"):
-                    return changing.data(self._scope, collection, item)
-                given_literals.check(self._scope, collection, item)
-            elif not isinstance(item, syntax.VariableRef):
-                raise self._scope.fail(TypeMismatch, f"'data' of {verb} holds objects", item.span)
-        return self._scope.value(value)
+        if isinstance(value, syntax.VariableRef):
+            return self._scope.value(value)
+        if not isinstance(value, syntax.ObjectLiteral):
+            raise self._scope.fail(TypeMismatch, f"'data' of {verb} holds objects", value.span)
+        return changing.data(self._scope, collection, value)
 
     def _insert(self, node: syntax.FieldSelection) -> plan.Insert:
         collection, given = self._target(node, {"data": "data"})
-        data = self._data("insertInto", given, node, collection)
+        entry = self._scope.needed("insertInto", given, "data", node.name.span)
+        data = inserting.document(self._scope, collection, entry, "insertInto")
         selections = Selections(collection, self._scope)
         outputs = (
             selections.outputs(node.selection) if node.selection else everything(collection)[:1]
@@ -169,7 +160,8 @@ class Mutations:
 
     def _insert_many(self, node: syntax.FieldSelection) -> plan.InsertMany:
         collection, given = self._target(node, {"data": "data", "onConflict": "onConflict"})
-        data = self._data("insertMany", given, node, collection)
+        entry = self._scope.needed("insertMany", given, "data", node.name.span)
+        data = inserting.documents(self._scope, collection, entry, "insertMany")
         return plan.InsertMany(
             key_of(node),
             collection,
@@ -180,7 +172,8 @@ class Mutations:
 
     def _import(self, node: syntax.FieldSelection) -> plan.Import:
         collection, given = self._target(node, {"data": "data", "onConflict": "onConflict"})
-        data = self._data("import", given, node, collection)
+        entry = self._scope.needed("import", given, "data", node.name.span)
+        data = inserting.documents(self._scope, collection, entry, "import")
         result = Selections(collection, self._scope).affected(node, COUNTED)
         return plan.Import(
             key_of(node), collection, data, result, self._word(given, "onConflict", CONFLICTS)

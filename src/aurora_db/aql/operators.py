@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -84,12 +85,18 @@ def stored(path: plan.Path | plan.Call, op: str, value: Any) -> Any:
         return _element(type, value, where)
     if op in TEXT_OPS or (op == "contains" and type is not None):
         return _text(op, value, where)
+    if type is not None and type.name == "List" and isinstance(value, (str, int, float)):
+        error = types.mismatch(where, type, value)
+        error.hint = "ask for an element: {contains: …}"
+        raise error
     return _one(type, value, where)
 
 
 def _listed(op: str, value: Any, where: str) -> list[Any]:
     if not isinstance(value, (list, tuple)):
-        raise types.mismatch(f"'{op}' of {where}", "list", value)
+        error = types.mismatch(f"'{op}' of {where}", "a list", value)
+        error.hint = f"write {op}: […]"
+        raise error
     return list(cast("list[Any]", value))
 
 
@@ -127,6 +134,31 @@ def _subset(type: Type, value: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {name: types.deep(known[name], one, f"{where}.{name}") for name, one in value.items()}
 
 
+_NUMBERS: Final = frozenset({"Int", "Float"})
+#: Operators that compare with one value as it is.
+_BY_VALUE: Final = frozenset({"eq", "ne", "gt", "gte", "lt", "lte"})
+
+
+def same(type: Type | None, op: str, value: Any) -> bool:
+    """Whether the operator applies and `stored` gives such a value as it is, told at a glance."""
+    if type is None:
+        return False
+    if op in _BY_VALUE:
+        return _is_same(type, value)
+    if op == "in" and value.__class__ is list:
+        return all(_is_same(type, one) for one in cast("list[Any]", value))
+    return False
+
+
+def _is_same(type: Type, value: Any) -> bool:
+    kind = value.__class__
+    if kind is int:
+        return type.name in _NUMBERS and types.INT_MIN <= value <= types.INT_MAX
+    if kind is str:
+        return type.name in _ANY_TEXT and value.isascii()
+    return kind is float and type.name in _NUMBERS and math.isfinite(value)
+
+
 #: Types whose values are compared as any text, for no other text equals them.
 _ANY_TEXT: Final = frozenset({"String", "ID", "Email", "URL", "PhoneNumber"})
 
@@ -140,6 +172,8 @@ def _one(type: Type | None, value: Any, where: str) -> Any:
     if number and type.name in ("Int", "Float"):
         # 10 equals 10.0, and nothing equals 10.5: comparing by value needs no conversion.
         return types.store(types.FLOAT if isinstance(value, float) else types.INT, value, where)
+    if type.name == "Enum" and value in type.words:
+        return value
     if isinstance(value, str) and type.name in _ANY_TEXT:
         return types.store(types.STRING, value, where)
     return types.store(type, value, where)

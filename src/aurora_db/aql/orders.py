@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, cast
 
-from aurora_db.aql import plan, suggest, syntax, types
+from aurora_db.aql import elsewhere, plan, suggest, syntax, types
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.conditions import Conditions
+from aurora_db.aql.names import names_of
 from aurora_db.aql.values import Scope
-from aurora_db.base.errors import TypeMismatch, UnknownArgument, UnknownEnum
+from aurora_db.base.errors import TypeMismatch, UnknownArgument, UnknownEnum, UnknownField
 
 DIRECTIONS: Final = ("ASC", "DESC")
 #: The keys of an order that is spelled out.
@@ -22,6 +23,7 @@ class Orders:
     def __init__(self, collection: Collection, scope: Scope) -> None:
         self._collection = collection
         self._scope = scope
+        self._known = names_of(collection).orders
         self._conditions = Conditions(collection, scope)
 
     def order(self, entry: syntax.Entry | None) -> tuple[plan.Order, ...]:
@@ -32,7 +34,27 @@ class Orders:
         if value is None or isinstance(value, syntax.NullLiteral):
             return ()
         items = value.items if isinstance(value, syntax.ListLiteral) else (value,)
-        return tuple(order for item in items for order in self._orders(item))
+        found: list[plan.Order] = []
+        for item in items:
+            plain = self._plain(item)
+            found += self._orders(item) if plain is None else (plain,)
+        return tuple(found)
+
+    def _plain(self, item: syntax.Value) -> plan.Order | None:
+        """The order `{field: DESC}`, as most are."""
+        if type(item) is not syntax.ObjectLiteral or len(item.entries) != 1:
+            return None
+        entry = item.entries[0]
+        known = self._known.get(entry.key.text)
+        if known is None or type(entry.value) is not syntax.Word:
+            return None
+        match entry.value.text:
+            case "ASC":
+                return known[0]
+            case "DESC":
+                return known[1]
+            case _:
+                return None
 
     def _orders(self, given: syntax.Value | None) -> list[plan.Order]:
         item = None if given is None else self._scope.shape(given)
@@ -100,6 +122,9 @@ class Orders:
     def _by(
         self, name: str, at: syntax.Node, direction: syntax.Value, *, nulls: bool | None = None
     ) -> plan.Order:
+        meant = elsewhere.order(name)
+        if meant is not None:
+            raise self._scope.fail(UnknownField, f"no field named '{name}'", at.span, meant)
         path = self._conditions.path(name, syntax.Name(name, span=at.span))
         made = self._conditions.expressions().expanded(path)
         return self._of(made, at, direction, f"'{name}'", nulls=nulls)
@@ -124,7 +149,9 @@ class Orders:
         text = known.text if isinstance(known, syntax.Word) else getattr(known, "value", None)
         if isinstance(text, str) and text.upper() in words:
             return text.upper()
-        raise self._scope.fail(UnknownEnum, f"expected {' or '.join(words)}", value.span)
+        raise self._scope.fail(
+            UnknownEnum, f"expected {' or '.join(words)}", value.span, f"write {' or '.join(words)}"
+        )
 
 
 def amount(scope: Scope, entry: syntax.Entry | None) -> plan.Value | None:

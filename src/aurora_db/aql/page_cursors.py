@@ -15,6 +15,7 @@ from typing import Annotated, Final
 import msgspec
 
 from aurora_db.aql import plan
+from aurora_db.aql.catalog import Collection
 from aurora_db.aql.types import INT_MAX, INT_MIN
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import TypeMismatch
@@ -23,12 +24,12 @@ from aurora_db.base.errors import TypeMismatch
 Scalar = str | int | float | None
 
 
-def digest(query: plan.Query) -> str:
+def digest(collection: Collection, order: Sequence[plan.Order], search: plan.Search | None) -> str:
     """A short text that differs for another collection or another order."""
-    found = [_spelled(one) for one in query.order]
-    if query.search is not None and not found:
+    found = [_spelled(one) for one in order]
+    if search is not None and not found:
         found = ["_score"]
-    spelled = "\0".join([query.collection.name, *found])
+    spelled = "\0".join([collection.name, *found])
     return hashlib.blake2b(spelled.encode(), digest_size=6).hexdigest()
 
 

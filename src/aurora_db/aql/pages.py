@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from aurora_db.aql import page_cursors, plan, suggest, syntax
@@ -62,7 +62,7 @@ class Pages:
         if not known:
             return ()
         inner = words(self._scope, field.selection)
-        if not inner:
+        if not field.selection:
             raise self._scope.fail(
                 UnknownField, f"{name} needs a selection", field.name.span,
                 f"write {name} {{ {' '.join(known)} }}",
@@ -105,9 +105,9 @@ class Pages:
         self,
         arguments: Mapping[str, syntax.Entry],
         amounts: Mapping[str, plan.Value | None],
-        order: str,
+        order: Callable[[], str],
     ) -> plan.Page:
-        """The page; `order` is the digest of its order."""
+        """The page; `order` gives the digest of its order."""
         if "offset" in arguments:
             raise self._scope.fail(
                 UnknownArgument, "a page has no offset", arguments["offset"].key.span,
@@ -122,7 +122,7 @@ class Pages:
         after, before = (self._cursor(arguments.get(word), order) for word in ("after", "before"))
         return plan.Page(self.keys(), first=first, last=last, after=after, before=before)
 
-    def _cursor(self, entry: syntax.Entry | None, order: str) -> plan.Value | None:
+    def _cursor(self, entry: syntax.Entry | None, order: Callable[[], str]) -> plan.Value | None:
         if entry is None:
             return None
         value = self._scope.value(entry.value)
@@ -133,7 +133,7 @@ class Pages:
         try:
             page_cursors.checked(
                 value.value,
-                None if self._scope.shaped and self._scope.known is None else order,
+                None if self._scope.shaped and self._scope.known is None else order(),
                 entry.key.text,
             )
         except AqlError as error:

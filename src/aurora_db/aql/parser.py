@@ -11,7 +11,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from aurora_db.aql import parser_handlers, parser_migrations, parser_operations, parser_schema
+from aurora_db.aql import (
+    elsewhere,
+    parser_handlers,
+    parser_migrations,
+    parser_operations,
+    parser_schema,
+)
 from aurora_db.aql.cursor import Cursor
 from aurora_db.aql.syntax import CollectionAlteration, Definition, Document
 from aurora_db.aql.tokens import END, NAME
@@ -20,10 +26,6 @@ from aurora_db.base.errors import AqlSyntaxError
 _LEADING: Final = (
     "query", "mutation", "subscription", "fragment", "schema", "define", "alter", "drop", "enable",
     "disable", "backfill", "run", "migrate", "migration",
-)  # fmt: skip
-_MUTATIONS: Final = (
-    "insertInto", "insert", "insertMany", "update", "upsert", "deleteFrom", "delete", "enqueueJob",
-    "enqueueJobs", "cancelJob", "retryJob", "publish", "import", "export", "transaction",
 )  # fmt: skip
 #: Words that control a handler or a schedule, and which of them.
 _CONTROLS: Final = {
@@ -86,12 +88,10 @@ def _not_a_definition(cursor: Cursor) -> AqlSyntaxError:
     hint = "a text is made of '{ … }', 'query', 'mutation', 'schema', 'define', 'alter' and 'drop'"
     if cursor.kind == NAME:
         word = cursor.text
-        if word in _MUTATIONS:
-            hint = f"write 'mutation {{ {word} … }}'"
-        elif word == "collection":
+        if word == "collection":
             hint = "write 'define collection'"
         else:
-            hint = cursor.near(_LEADING) or hint
+            hint = elsewhere.leading(word) or cursor.near(_LEADING) or hint
     elif cursor.kind == "}":
         hint = "a brace before this one is closed twice"
     elif cursor.kind != END:

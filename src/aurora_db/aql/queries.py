@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
-import msgspec
-
-from aurora_db.aql import aggregates, page_cursors, pages, plan, search, syntax
+from aurora_db.aql import aggregates, directives, page_cursors, pages, plan, search, syntax
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.directives import fields_of
@@ -36,7 +35,10 @@ class Queries:
         self._scope = scope
         self._selections = Selections(collection, scope)
         self._orders = Orders(collection, scope)
-        self._operands = Operands(Conditions(collection, scope), scope)
+
+    @property
+    def _operands(self) -> Operands:
+        return Operands(Conditions(self._collection, self._scope), self._scope)
 
     def query(
         self, root: syntax.FieldSelection, arguments: Mapping[str, syntax.Entry]
@@ -46,37 +48,53 @@ class Queries:
         searching = None if found is None else search.resolve(self._scope, found, self._collection)
         self._selections.searched = searching
         fields = fields_of(self._scope, root.selection or (), self._collection.name)
-        words = tuple(one for one in fields if _is_word(one))
-        plain = tuple(one for one in fields if not _is_word(one))
-        named = [one for one in words if isinstance(one, syntax.FieldSelection)]
-        parts = tuple(self._part(one) for one in named if one.name.text in PARTS)
-        query = plan.Query(
-            key=key_of(root),
-            collection=self._collection,
-            outputs=(),
-            where=self._selections.where(arguments),
-            order=self._orders.order(arguments.get("orderBy")),
-            search=searching,
-            parts=parts,
-        )
-        if len(parts) < len(words):
-            return self._page(query, named, plain, arguments)
-        pages.refuse(self._scope, arguments)
-        self._refuse_nodes(named, plain)
-        return msgspec.structs.replace(
-            query,
-            outputs=self._selections.outputs(plain) if plain or not words else (),
-            limit=amount(self._scope, arguments.get("limit")),
-            offset=amount(self._scope, arguments.get("offset")),
-        )
+        named = [
+            one
+            for one in fields
+            if isinstance(one, syntax.FieldSelection) and one.name.text in WORDS
+        ]
+        plain = tuple([one for one in fields if one not in named]) if named else fields
+        parts = tuple([self._part(one) for one in named if one.name.text in PARTS])
+        where = self._selections.where(arguments)
+        order = self._orders.order(arguments.get("orderBy"))
+        outputs: tuple[plan.Selected, ...] = ()
+        page = limit = offset = None
+        pages_only = not fields and directives.names_any(self._scope, root.selection or (), WORDS)
+        if len(parts) < len(named) or pages_only:
+            digest = partial(page_cursors.digest, self._collection, order, searching)
+            outputs, page = self._page(digest, named, plain, arguments)
+        else:
+            pages.refuse(self._scope, arguments)
+            self._refuse_nodes(named, plain)
+            # Everything where nothing is written, not where all is skipped.
+            if plain or not (named or root.selection):
+                outputs = self._selections.outputs(plain)
+            limit = amount(self._scope, arguments.get("limit"))
+            offset = amount(self._scope, arguments.get("offset"))
+        return plan.Query(
+            key_of(root), self._collection, outputs, where, order, limit, offset,
+            search=searching, parts=parts, page=page,
+        )  # fmt: skip
+
+    def _outputs(
+        self,
+        root: syntax.FieldSelection,
+        plain: tuple[syntax.FieldSelection | syntax.Computed, ...],
+        *,
+        alone: bool,
+    ) -> tuple[plan.Selected, ...]:
+        """What the documents show: everything where nothing is written, not where all is skipped."""
+        if plain or (alone and not root.selection):
+            return self._selections.outputs(plain)
+        return ()
 
     def _page(
         self,
-        query: plan.Query,
+        digest: Callable[[], str],
         words: list[syntax.FieldSelection],
         plain: tuple[syntax.FieldSelection | syntax.Computed, ...],
         arguments: Mapping[str, syntax.Entry],
-    ) -> plan.Query:
+    ) -> tuple[tuple[plan.Selected, ...], plan.Page]:
         if plain:
             raise self._scope.fail(
                 UnknownField, f"'{_key(plain[0])}' stands in the nodes of a page", plain[0].span,
@@ -85,11 +103,8 @@ class Queries:
         page = pages.Pages(self._scope, words)
         nodes = page.nodes()
         amounts = {name: amount(self._scope, arguments.get(name)) for name in ("limit", "last")}
-        return msgspec.structs.replace(
-            query,
-            outputs=() if nodes is None else self._selections.outputs(nodes),
-            page=page.page(arguments, amounts, page_cursors.digest(query)),
-        )
+        outputs = () if nodes is None else self._selections.outputs(nodes)
+        return outputs, page.page(arguments, amounts, digest)
 
     def _refuse_nodes(
         self,
@@ -130,10 +145,6 @@ class Queries:
             limit=amount(self._scope, given.get("limit")),
             offset=amount(self._scope, given.get("offset")),
         )
-
-
-def _is_word(field: syntax.FieldSelection | syntax.Computed) -> bool:
-    return isinstance(field, syntax.FieldSelection) and field.name.text in WORDS
 
 
 def _key(field: syntax.FieldSelection | syntax.Computed) -> str:

@@ -7,6 +7,7 @@ over an undeclared field of a flexible collection.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from aurora_db.aql import plan, suggest, syntax, types
@@ -166,12 +167,8 @@ def back(
     other = scope.collections.get(name)
     if other is None:
         return None
-    fields = {
-        field.name: field
-        for field in other.fields
-        if field.relation is not None and field.relation.to == collection.name
-    }
-    if not fields:
+    fields = _leading(other).get(collection.name)
+    if fields is None:
         return None
     field = _chosen(scope, collection, other, fields, via, span)
     assert field.relation is not None
@@ -180,6 +177,16 @@ def back(
     return plan.Link(
         other, plan.Path(key, (), key.type, hops=hops), plan.Path(field, (), field.type)
     )
+
+
+@lru_cache(maxsize=512)
+def _leading(collection: Collection) -> Mapping[str, Mapping[str, Field]]:
+    """The relations of a collection by the one that they lead to, and by their names."""
+    found: dict[str, dict[str, Field]] = {}
+    for field in collection.fields:
+        if field.relation is not None:
+            found.setdefault(field.relation.to, {})[field.name] = field
+    return found
 
 
 def _chosen(
@@ -208,8 +215,9 @@ def _chosen(
 
 
 def comparable(one: plan.Path, other: plan.Path) -> bool:
-    """Whether values at two places can be equal; untyped ones may be."""
+    """Whether documents can be linked by values at two places; untyped ones are texts and numbers."""
     if one.type is None or other.type is None:
-        return True
+        typed = one.type or other.type
+        return typed is None or typed.name != "Boolean"
     names = {one.type.name, other.type.name}
     return len(names) == 1 or names <= types.TEXT or names == {"Int", "Float"}

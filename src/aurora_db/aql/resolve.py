@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aurora_db.aql import (
     directives,
+    elsewhere,
     handlers,
     introspect,
     migrations,
@@ -26,7 +27,7 @@ from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.queries import Queries
-from aurora_db.aql.values import Scope, bind, declare, value_of
+from aurora_db.aql.values import Scope, declare
 from aurora_db.base.errors import (
     DuplicateAlias,
     Span,
@@ -34,8 +35,6 @@ from aurora_db.base.errors import (
     UnknownField,
     UnknownFragment,
 )
-
-bind_variables = bind
 
 QUERY_ARGUMENTS: Final = {
     "where": "where", "filter": "where", "id": "id", "orderBy": "orderBy", "limit": "limit", "first": "limit",
@@ -151,24 +150,6 @@ def _after(catalog: Catalog, roots: tuple[plan.Part, ...]) -> Catalog:
     return schema.after_parts(catalog, roots)
 
 
-def collection_named(name: str, catalog: Catalog | None) -> Collection:
-    """The collection of this name; without a catalog, of the system's.
-
-    Raises:
-        UnknownCollection: there is none.
-    """
-    known: Mapping[str, Collection] = system.SYSTEM if catalog is None else catalog.collections
-    found = known.get(name)
-    if found is None:
-        raise UnknownCollection(f"no collection named '{name}'", hint=_define_hint(name, known))
-    return found
-
-
-def _define_hint(name: str, known: Mapping[str, Collection]) -> str:
-    found = suggest.hint(name, known)
-    return found or f"define it: schema {{ define collection {name} {{ … }} }}"
-
-
 class _Resolver:
     """Resolves the definitions of one text, one at a time."""
 
@@ -235,7 +216,7 @@ class _Resolver:
         explain = directives.of_operation(self._scope, node.directives)
         if node.kind == "query":
             fields = directives.fields_of(self._scope, node.roots, "Query")
-            roots: tuple[plan.Part, ...] = tuple(self._query(one) for one in fields)
+            roots: tuple[plan.Part, ...] = tuple([self._query(one) for one in fields])
         elif node.kind == "mutation":
             roots = Mutations(self._scope, self._collection, self._schema).parts(node.roots)
         else:
@@ -264,7 +245,7 @@ class _Resolver:
                 UnknownCollection,
                 f"no collection named '{name}'",
                 span,
-                _define_hint(name, self._catalog.collections),
+                elsewhere.root(name) or system.define_hint(name, self._catalog.collections),
             )
         return found
 
@@ -298,4 +279,4 @@ def _bare(kind: str, root: plan.Part) -> plan.Operation:
     return plan.Operation(name=None, kind=kind, variables=(), roots=(root,), writes=True, bare=True)
 
 
-__all__ = ["bind_variables", "collection_named", "resolve", "resolve_where", "value_of"]
+__all__ = ["resolve", "resolve_one", "resolve_where"]

@@ -16,7 +16,7 @@ from aurora_db.aql import plan, suggest, syntax
 from aurora_db.aql.catalog import Catalog, Collection, Rules
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.values import Scope, literal, syntax_of
-from aurora_db.base.errors import AccessDenied, AqlError, UnknownCollection
+from aurora_db.base.errors import AccessDenied, RulesInvalid, UnknownCollection
 
 #: The one text that is a rule.
 AUTHENTICATED: Final = "authenticated"
@@ -25,12 +25,6 @@ AUTH: Final = "auth"
 #: What may be allowed.
 VERBS: Final = ("read", "insert", "update", "delete")
 _VALUE: Final = re.compile(r"\$auth((?:\.[A-Za-z_][A-Za-z0-9_]*)+)")
-
-
-class RuleSyntax(AqlError):
-    """A rule cannot be understood."""
-
-    code = "rules_invalid"
 
 
 def define(node: syntax.RulesDefinition, text: str, catalog: Catalog) -> plan.DefineRules:
@@ -76,7 +70,7 @@ def condition(collection: Collection, scope: Scope, rule: syntax.Value) -> plan.
         case syntax.StringLiteral(value=value):
             if value != AUTHENTICATED:
                 raise scope.fail(
-                    RuleSyntax,
+                    RulesInvalid,
                     f"'{value}' is no rule",
                     rule.span,
                     suggest.hint(value, (AUTHENTICATED,), f'the one text is "{AUTHENTICATED}"'),

@@ -10,8 +10,8 @@ from aurora_db.aql.catalog import Catalog, Collection, Schedule
 from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.values import Scope, literal
 from aurora_db.base.errors import (
-    AqlError,
     MissingArgument,
+    ScheduleInvalid,
     Span,
     TypeMismatch,
     UnknownCollection,
@@ -25,12 +25,6 @@ OVERLAP: Final = ("ALLOW", "SKIP")
 _FIELDS: Final = {"catchUp": "catch_up"}
 
 
-class ScheduleSyntax(AqlError):
-    """A part of a schedule cannot be understood."""
-
-    code = "schedule_invalid"
-
-
 def define(node: syntax.ScheduleDefinition, text: str, catalog: Catalog) -> plan.DefineSchedule:
     """The schedule that a definition means.
 
@@ -40,19 +34,19 @@ def define(node: syntax.ScheduleDefinition, text: str, catalog: Catalog) -> plan
     scope = Scope(text, {}, catalog=catalog)
     if not node.name.value or len(node.name.value) > 200:
         raise scope.fail(
-            ScheduleSyntax, "the name of a schedule has 1 to 200 characters", node.name.span
+            ScheduleInvalid, "the name of a schedule has 1 to 200 characters", node.name.span
         )
     given = {entry.key.text: entry for entry in node.parts}
     if ("cron" in given) == ("every" in given):
         raise scope.fail(
-            MissingArgument if "cron" not in given else ScheduleSyntax,
+            MissingArgument if "cron" not in given else ScheduleInvalid,
             f"the schedule '{node.name.value}' has either 'cron' or 'every'",
             node.name.span,
             'write cron: "0 3 * * *", or every: "5m"',
         )
     if "timezone" in given and "every" in given:
         raise scope.fail(
-            ScheduleSyntax, "'timezone' belongs to 'cron'", given["timezone"].span, "leave it out"
+            ScheduleInvalid, "'timezone' belongs to 'cron'", given["timezone"].span, "leave it out"
         )
     values = {
         _FIELDS.get(name, name): _part(scope, name, entry.value) for name, entry in given.items()
@@ -82,7 +76,7 @@ def actions(node: syntax.ScheduleDefinition, text: str, catalog: Catalog) -> tup
 
     def no_schema(block: syntax.SchemaBlock, _key: str) -> plan.DefineSchema:
         raise scope.fail(
-            ScheduleSyntax, "a schedule changes documents and jobs, no schema", block.span
+            ScheduleInvalid, "a schedule changes documents and jobs, no schema", block.span
         )
 
     return Mutations(scope, found, no_schema).parts(node.action)
@@ -109,7 +103,7 @@ def _part(scope: Scope, name: str, node: syntax.Value) -> Any:
             problem = check(node.value)
             if problem is not None:
                 hint = None if name == "cron" else 'names are such as "Europe/Paris" and "UTC"'
-                raise scope.fail(ScheduleSyntax, problem, node.span, hint)
+                raise scope.fail(ScheduleInvalid, problem, node.span, hint)
             return node.value
 
 
@@ -133,7 +127,7 @@ def _duration(scope: Scope, name: str, node: syntax.Value) -> float:
     if seconds is None or seconds < least:
         raise scope.fail(
             TypeMismatch,
-            f"'{name}' is a duration such as \"5m\", {least:g} seconds at least",
+            f"'{name}' is a duration such as \"5m\", {least:g} s at least",
             node.span,
         )
     return seconds

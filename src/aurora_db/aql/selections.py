@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 from aurora_db.aql import plan, relations, suggest, syntax, types
-from aurora_db.aql.catalog import Catalog, Collection
+from aurora_db.aql.catalog import Catalog, Collection, Type
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.directives import fields_of
+from aurora_db.aql.names import LATER, OF_QUERIES, names_of
 from aurora_db.aql.operators import name_of
 from aurora_db.aql.orders import Orders, amount
 from aurora_db.aql.values import Scope
@@ -18,14 +19,6 @@ from aurora_db.base.errors import (
     UnknownField,
 )
 
-#: Words of queries that this version does not have, in a selection.
-LATER: Final = frozenset({
-    "_explain", "_created",
-})  # fmt: skip
-#: Words that stand in the selection of a query, not among the fields of a document.
-OF_QUERIES: Final = frozenset({
-    "aggregate", "groupBy", "downsample", "windowFunc", "edges", "nodes", "pageInfo", "totalCount",
-})  # fmt: skip
 #: Arguments of the documents that refer here, every spelling.
 MANY: Final = {
     "where": "where", "filter": "where", "orderBy": "orderBy", "limit": "limit", "first": "limit",
@@ -40,6 +33,18 @@ LOOKUP: Final = {
 def key_of(selection: syntax.FieldSelection) -> str:
     """The key of a result: the alias, else the name."""
     return (selection.alias or selection.name).text
+
+
+def _is_bare(
+    selection: syntax.FieldSelection | syntax.Computed,
+) -> TypeGuard[syntax.FieldSelection]:
+    """Whether it is a name alone."""
+    return (
+        type(selection) is syntax.FieldSelection
+        and selection.selection is None
+        and selection.alias is None
+        and not selection.arguments
+    )
 
 
 def everything(
@@ -75,6 +80,13 @@ def _key(scope: Scope, conditions: Conditions, entry: syntax.Entry) -> plan.Path
     path = conditions.path(
         relations.word(scope, entry), syntax.Name(entry.key.text, span=entry.value.span)
     )
+    if path.field is not None and path.field.computed is not None:
+        raise scope.fail(
+            TypeMismatch,
+            f"'{name_of(path)}' is computed, by which nothing can be looked up",
+            entry.value.span,
+            "use a stored field",
+        )
     if path.type is not None and path.type.name in types.JSON_KINDS:
         raise scope.fail(
             TypeMismatch,
@@ -93,7 +105,9 @@ class Selections:
     ) -> None:
         self._collection = collection
         self._scope = scope
-        self._synonyms = dict(synonyms or {})
+        self._synonyms = synonyms or {}
+        #: What a bare name shows; where it may be a synonym, that is looked up before.
+        self._known = {} if synonyms else names_of(collection).outputs
         #: The search of the query, which `_score` and `_snippet` belong to.
         self.searched: plan.Search | None = None
         self._conditions = Conditions(collection, scope)
@@ -103,9 +117,13 @@ class Selections:
         if not selection:
             return _everything(self._collection, self._scope)
         fields = fields_of(self._scope, selection, self._collection.name)
-        return tuple(self._output(one) for one in fields)
+        return tuple([self._output(one) for one in fields])
 
     def _output(self, selection: syntax.FieldSelection | syntax.Computed) -> plan.Selected:
+        if _is_bare(selection):
+            known = self._known.get(selection.name.text)
+            if known is not None:
+                return known
         if isinstance(selection, syntax.Computed):
             made = self._conditions.expressions().of(selection.expression)
             return plan.Computed(selection.alias.text, made)
@@ -174,11 +192,13 @@ class Selections:
         local = _key(self._scope, self._conditions, named["localField"])
         foreign = _key(self._scope, theirs, named["foreignField"])
         if not relations.comparable(local, foreign):
-            assert local.type is not None
-            assert foreign.type is not None
+            mine, other = (
+                "untyped" if one.type is None else types.type_name(one.type)
+                for one in (local, foreign)
+            )
             raise self._scope.fail(
                 TypeMismatch,
-                f"'{name_of(local)}' is {types.type_name(local.type)}, but '{name}.{name_of(foreign)}' is {types.type_name(foreign.type)}",
+                f"'{name_of(local)}' is {mine}, but '{name}.{name_of(foreign)}' is {other}",
                 named["foreignField"].value.span,
             )  # fmt: skip
         return self._many(selection, plan.Link(collection, local, foreign), given)
@@ -225,26 +245,40 @@ class Selections:
     def _inside(
         self, path: plan.Path, selection: Sequence[syntax.Selection]
     ) -> tuple[plan.Output, ...]:
-        return tuple(self._inner(path, one) for one in fields_of(self._scope, selection, None))
+        type = path.type
+        if type is not None and type.name == "List" and type.item is not None:
+            type = type.item
+        known: dict[str, Type] = {}
+        if type is not None and type.name == "Inline":
+            known = {field.name: field.type for field in type.fields}
+        fields = fields_of(self._scope, selection, None)
+        return tuple([self._inner(path, type, known, one) for one in fields])
 
     def _inner(
-        self, path: plan.Path, selection: syntax.FieldSelection | syntax.Computed
+        self,
+        path: plan.Path,
+        type: Type | None,
+        known: Mapping[str, Type],
+        selection: syntax.FieldSelection | syntax.Computed,
     ) -> plan.Output:
-        """A part of an inline object, of each in a list of them, or of a JSON object."""
+        """A part of an inline object, of each in a list of them, or of a JSON object.
+
+        `type` is that of the object, `known` its fields.
+        """
         if isinstance(selection, syntax.Computed):
             raise self._scope.unsupported("computed parts of objects are", selection.span)
         if selection.arguments:
             self._scope.arguments(f"the field '{selection.name.text}'", selection.arguments, {})
-        type = path.type
-        if type is not None and type.name == "List" and type.item is not None:
-            type = type.item
-        if type is None or type.name not in types.JSON_KINDS:
-            found = "this value" if type is None else types.type_name(type)
-            raise self._scope.fail(UnknownField, f"{found} has no fields to select", selection.span)
+        # What is not declared, or lies in JSON, may be an object.
+        if type is not None and type.name not in types.JSON_KINDS:
+            found = types.type_name(type)
+            raise self._scope.fail(
+                UnknownField, f"{found} has no fields to select", selection.span,
+                f"leave out {{ {selection.name.text} … }}",
+            )  # fmt: skip
         name = selection.name.text
         below = None
-        if type.name == "Inline":
-            known = {field.name: field.type for field in type.fields}
+        if type is not None and type.name == "Inline":
             if name not in known:
                 raise self._scope.fail(
                     UnknownField, f"no field named '{name}' in '{types.type_name(type)}'", selection.name.span,
@@ -252,7 +286,7 @@ class Selections:
                 )  # fmt: skip
             below = known[name]
         here = plan.Path(path.field, (*path.keys, name), below, path.row)
-        parts = self._inside(here, selection.selection) if selection.selection else ()
+        parts = self._inside(here, selection.selection) if selection.selection else None
         return plan.Output(key_of(selection), here, parts)
 
     # --- conditions ---

@@ -10,7 +10,10 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     import difflib  # noqa: PLC0415 - for errors only
 
     by_fold = {one.casefold(): one for one in known}
-    found = difflib.get_close_matches(name.casefold(), by_fold, 1, 0.6)
+    folded = name.casefold().removeprefix("$")
+    # `inc` is the beginning of `increment`, though `min` has more of its letters.
+    longer = [one for one in by_fold if len(folded) > 2 and one.startswith(folded)]
+    found = longer[:1] if len(longer) == 1 else difflib.get_close_matches(folded, by_fold, 1, 0.6)
     return by_fold[found[0]] if found else None
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from aurora_db.aql.catalog import Collection, Field, Type
+from aurora_db.aql import suggest
+from aurora_db.aql.catalog import Catalog, Collection, Field, Type
+from aurora_db.base.errors import UnknownCollection
 
 _STATUSES: Final = (
     "SCHEDULED",
@@ -63,3 +65,22 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
         _collection("_changes", "seq:Int collection:String op:String id:ID before:JSON after:JSON at:DateTime"),
     )
 })  # fmt: skip
+
+
+def collection_named(name: str, catalog: Catalog | None) -> Collection:
+    """The collection of this name; without a catalog, of the system's.
+
+    Raises:
+        UnknownCollection: there is none.
+    """
+    known: Mapping[str, Collection] = SYSTEM if catalog is None else catalog.collections
+    found = known.get(name)
+    if found is None:
+        raise UnknownCollection(f"no collection named '{name}'", hint=define_hint(name, known))
+    return found
+
+
+def define_hint(name: str, known: Mapping[str, Collection]) -> str:
+    """What to type where no collection has this name."""
+    found = suggest.hint(name, known)
+    return found or f"define it: schema {{ define collection {name} {{ … }} }}"

@@ -94,6 +94,16 @@ def mismatch(where: str, wanted: Type | str, value: object) -> TypeMismatch:
     return TypeMismatch(f"{where} is {name}, got {kind_of(value)} {shown(value)}")
 
 
+def _below(where: str, part: str) -> str:
+    """The name of a place inside `where`: "field 'box'" and ".w" are "field 'box.w'"."""
+    return f"{where[:-1]}{part}'" if where.endswith("'") else f"{where}{part}"
+
+
+def _path(where: str) -> str:
+    """The path that a place names: of "field 'box.w'" it is "box.w"."""
+    return where.partition("'")[2].rpartition("'")[0] or where
+
+
 def kind_of(value: object) -> str:
     """The AQL name of a Python value's type."""
     match value:
@@ -134,6 +144,21 @@ def store(type: Type, value: Any, where: str = "the value") -> Any:
     return STORES[type.name](type)(value, where)
 
 
+def fits(type: Type, value: Any) -> bool:
+    """Whether `store` would certainly take a value, told at a glance; False leaves it to `store`."""
+    kind, name = value.__class__, type.name
+    if kind is str:
+        return value.isascii() and (name == "String" or (name == "ID" and 0 < len(value) < 256))
+    if kind is int:
+        return name in ("Int", "Float") and INT_MIN <= value <= INT_MAX
+    if kind is float:
+        return name == "Float" and math.isfinite(value)
+    if kind is list and type.item is not None:
+        item = type.item
+        return name == "List" and all(fits(item, one) for one in value)
+    return kind is bool and name == "Boolean"
+
+
 def _string(type: Type) -> Store:
     def check(value: Any, where: str) -> str:
         if not isinstance(value, str):
@@ -142,7 +167,10 @@ def _string(type: Type) -> Store:
             "\ud800" <= c <= "\udfff" for c in value
         ):
             raise ValidationError(
-                f"{where} holds half of a surrogate pair", field=where, rule="text", value=value
+                f"{where} holds half of a surrogate pair",
+                field=_path(where),
+                rule="text",
+                value=value,
             )
         return value
 
@@ -227,8 +255,13 @@ def _datetime(type: Type) -> Store:
                 value = dt.datetime.fromisoformat(value.upper())
             except ValueError:
                 raise mismatch(where, type, value) from None
-        if not isinstance(value, dt.datetime) or value.tzinfo is None:
+        if not isinstance(value, dt.datetime):
             raise mismatch(where, "DateTime with a time zone", value)
+        if value.tzinfo is None:
+            raise TypeMismatch(
+                f"{where} is DateTime with a time zone, got '{value.isoformat()}' without one",
+                hint=f'say which, such as "{value.isoformat()}Z", or datetime(…, tzinfo=UTC)',
+            )
         try:
             return timestamp(value)
         except OverflowError:
@@ -266,7 +299,7 @@ def _shaped(form: str, what: str) -> Callable[[Type], Store]:
             if not fits(value):
                 raise ValidationError(
                     f"{where} is not {what}: {shown(value)}",
-                    field=where,
+                    field=_path(where),
                     rule=type.name.lower(),
                     value=value,
                 )
@@ -350,7 +383,7 @@ def deep(type: Type, value: Any, where: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise mismatch(where, type, value)
         return [
-            _element(cast("Type", type.item), one, f"{where}[{n}]")
+            _element(cast("Type", type.item), one, _below(where, f"[{n}]"))
             for n, one in enumerate(cast("list[Any]", value))
         ]
     if type.name == "Inline":
@@ -363,7 +396,7 @@ def deep(type: Type, value: Any, where: str) -> Any:
 
 def _element(type: Type, value: Any, where: str) -> Any:
     if value is None and type.required:
-        raise ValidationError(f"{where} is required", field=where, rule="required")
+        raise ValidationError(f"{where} is required", field=_path(where), rule="required")
     return deep(type, value, where)
 
 
@@ -379,14 +412,14 @@ def _inline(type: Type, value: Any, where: str) -> dict[str, Any]:
             )
     result: dict[str, Any] = {}
     for name, field in known.items():
-        inner = f"{where}.{name}"
+        inner = _below(where, f".{name}")
         one = given.get(name, field.default if field.has_default else None)
         if one is None and field.required:
-            raise ValidationError(f"{inner} is required", field=inner, rule="required")
+            raise ValidationError(f"{inner} is required", field=_path(inner), rule="required")
         if name in given or one is not None:
             result[name] = deep(field.type, one, inner)
             if field.validate is not None and one is not None:
-                validate(field, inner, result[name])
+                validate(field, _path(inner), result[name])
     return result
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from aurora_db.aql import patterns
 from aurora_db.aql.catalog import Field, Validation
 from aurora_db.aql.formats import FORMATS
 from aurora_db.base.errors import ValidationError
@@ -45,10 +44,16 @@ def _rules(rules: Validation, where: str, value: Any) -> None:
         raise _broken(where, "maxLength", f"have at most {rules.max_length} characters", value)
     if rules.enum is not None and value not in rules.enum:
         raise _broken(where, "enum", f"be one of {', '.join(rules.enum)}", value)
-    if rules.pattern is not None and not patterns.search(rules.pattern, value):
+    if rules.pattern is not None and not _matches(rules.pattern, value):
         raise _broken(where, "pattern", f"match {rules.pattern}", value)
     if rules.format is not None and not FORMATS[rules.format](value):
         raise _broken(where, "format", f"be a valid {rules.format}", value)
+
+
+def _matches(pattern: str, value: str) -> bool:
+    from aurora_db.aql import patterns  # noqa: PLC0415 - few schemas need it
+
+    return patterns.search(pattern, value)
 
 
 def _broken(where: str, rule: str, wanted: str, value: object) -> ValidationError:

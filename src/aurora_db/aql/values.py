@@ -25,9 +25,9 @@ from aurora_db.base.errors import (
     UnusedVariable,
 )
 
-_PLAIN: Final = frozenset((
-    syntax.IntLiteral, syntax.StringLiteral, syntax.FloatLiteral, syntax.BooleanLiteral,
-))  # fmt: skip
+_PLAIN: Final = (
+    syntax.StringLiteral, syntax.IntLiteral, syntax.FloatLiteral, syntax.BooleanLiteral,
+)  # fmt: skip
 
 
 class Scope:
@@ -102,14 +102,14 @@ class Scope:
 
     def value(self, value: syntax.Value) -> plan.Value:
         """The plan's value; a variable counts as used."""
-        if type(value) in _PLAIN:
+        if isinstance(value, _PLAIN):
             # Most values are, and `match` would try everything else before.
-            return plan.Constant(literal(value))
+            return plan.Constant(value.value)
         match value:
             case syntax.VariableRef(name=name, path=path):
                 return self._variable(value, name, path)
             case syntax.ListLiteral(items=items):
-                parts = tuple(self.value(item) for item in items)
+                parts = tuple([self.value(item) for item in items])
                 if all(isinstance(part, plan.Constant) for part in parts):
                     return plan.Constant([cast("plan.Constant", part).value for part in parts])
                 return plan.ListValue(parts)
@@ -384,10 +384,11 @@ def bind(
         UnusedVariable: a given one is not declared.
         TypeMismatch: one has another type.
     """
-    values = dict(given or {})
+    given = given or {}
     bound: dict[str, Any] = {}
+    found = 0
     for one in operation.variables:
-        if one.name not in values:
+        if one.name not in given:
             if one.has_default:
                 bound[one.name] = one.default
             elif one.required:
@@ -398,19 +399,21 @@ def bind(
             else:
                 bound[one.name] = None
             continue
-        value = values.pop(one.name)
+        found += 1
+        value = given[one.name]
         if value is None and one.required:
             raise TypeMismatch(
                 f"the variable '${one.name}' is {one.written}, got null", source=text, span=one.span
             )
-        if one.checked and value is not None:
+        if one.checked and value is not None and not types.fits(one.type, value):
             _check(one, value, text)
         bound[one.name] = value
-    if values:
-        name = min(values)
+    if found < len(given):
         declared = [one.name for one in operation.variables]
+        name = min(given.keys() - declared)
         raise UnusedVariable(
-            f"the operation declares no variable '${name}'", hint=suggest.hint(name, declared)
+            f"the operation declares no variable '${name}'",
+            hint=suggest.hint(name, declared, _declared(name, declared)),
         )
     return bound
 
@@ -420,3 +423,10 @@ def _check(one: plan.VariableDeclaration, value: Any, text: str | None) -> None:
         types.store(one.type, value, f"the variable '${one.name}'")
     except AqlError as error:
         raise error.__class__(error.message, hint=error.hint, source=text, span=one.span) from None
+
+
+def _declared(given: str, names: list[str]) -> str:
+    """The hint that tells which variables there are."""
+    if not names:
+        return f"it declares none: query (${given}: String) {{ … }}"
+    return f"it declares {', '.join(f'${name}' for name in names)}"

@@ -8,7 +8,8 @@
     │   ├── UndefinedVariable UnusedVariable DuplicateArgument DuplicateAlias MissingArgument
     │   ├── TypeMismatch MissingWhere
     │   ├── SchemaError              a definition is refused
-    │   │   └── HandlerInvalid       … of an event handler
+    │   │   ├── HandlerInvalid       … of an event handler
+    │   │   └── RulesInvalid ScheduleInvalid
     │   ├── SecurityError            a pattern could run too long
     │   └── Unsupported              a known construct that this version does not have
     ├── ValidationError              (ValueError) a document breaks the schema
@@ -307,6 +308,18 @@ class HandlerInvalid(SchemaError):
     """The definition of an event handler is refused."""
 
     code = "handler_invalid"
+
+
+class RulesInvalid(SchemaError):
+    """The definition of rules is refused."""
+
+    code = "rules_invalid"
+
+
+class ScheduleInvalid(SchemaError):
+    """The definition of a schedule is refused."""
+
+    code = "schedule_invalid"
 
 
 class MigrationError(AuroraError):

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from aurora_db.aql.catalog import Catalog
-from aurora_db.aql.handlers import WORKER_TYPE
+from aurora_db.aql.catalog import WORKER_TYPE, Catalog
 from aurora_db.base.errors import NotFound
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Handler, Jobs

@@ -89,7 +89,7 @@ def lowered(query: plan.Query, parts: Sequence[plan.Aggregates]) -> Lowered:
     """The one statement of all aggregates over the documents that match."""
     row = operands.row_of(query.collection)
     columns = [[column(one, row) for one in part.functions] for part in parts]
-    texts = [one.text for each in columns for one in each]
+    texts = [one.text for each in columns for one in each] or ["NULL"]
     params = tuple(param for each in columns for one in each for param in one.params)
     source, more = operands.source(query)
     return Lowered(

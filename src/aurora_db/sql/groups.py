@@ -171,11 +171,12 @@ class _Lowering:
     def _nodes(self, key: str, nodes: plan.Query, groups: Statement) -> Nodes:
         """The documents of the groups in their order: those of all groups in one statement.
 
-        With a limit their places are numbered in each group, and only what is shown is read.
+        Without an order of their own they have the query's. With a limit their places are numbered in each
+        group, and only what is shown is read.
         """
         collection = self._query.collection
         each = shown(nodes.outputs, collection)
-        order = ordering.by(ordering.keys(nodes, nodes.order))
+        order = ordering.by(ordering.keys(nodes, nodes.order or self._query.order))
         ranked = nodes.limit is not None or nodes.offset is not None
         inner, given = self._ranks(nodes, order, ranked=ranked)
         keys = [f"_r._k{n}" for n in range(len(self._keys))]

@@ -13,8 +13,7 @@ from typing import Final, TypeVar, assert_never
 import msgspec
 
 from aurora_db.aql import plan
-from aurora_db.aql.catalog import Collection
-from aurora_db.aql.handlers import WORKER_TYPE
+from aurora_db.aql.catalog import WORKER_TYPE, Collection
 from aurora_db.base.codec import encode
 from aurora_db.base.records import MAX_RETRIES, Priority
 from aurora_db.sql import computed, expressions, forms

@@ -1,7 +1,8 @@
 """Nested selections → statements: related documents of all parents at once.
 
 Each nested selection is one statement, however many parents there are: it takes the distinct values
-that the parents are linked by, and gives the value of each row as its last column.
+that the parents are linked by, and gives the value of each row as its last column. For one value
+there is a simpler one, which reads no more than it shows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from aurora_db.sql import expressions, lower, reader
 from aurora_db.sql.statement import Bound, Statement, identifier
 from aurora_db.sql.where import where
 
-#: The name under which the values of the parents are bound, as JSON text.
+#: The name under which the values of the parents are bound: as JSON text, or the only one as it is.
 LINKS: Final = "\0links"
 
 
@@ -24,11 +25,12 @@ class Child(msgspec.Struct, frozen=True):
     """The documents of one nested selection.
 
     `place` is the column of the parents' rows with the value that links; `single`: it is an object
-    or null, not a list.
+    or null, not a list. `alone` is the statement for one value, `statement` that for several.
     """
 
     place: int
     single: bool
+    alone: Statement
     statement: Statement
     reader: reader.Reader
     children: tuple[Child, ...]
@@ -42,15 +44,40 @@ def children(outputs: Iterable[plan.Selected]) -> tuple[Child, ...]:
             case plan.One(hop=hop, outputs=inner):
                 key = plan.Path(hop.key, (), hop.key.type)
                 query = plan.Query(key=output.key, collection=hop.collection, outputs=inner)
-                statement = _statement(query, key, ordered=False)
-                made.append(Child(place, True, statement, reader.compiled(inner), children(inner)))
+                alone, statement = _alone(query, key), _statement(query, key, ordered=False)
+                made.append(
+                    Child(place, True, alone, statement, reader.compiled(inner), children(inner))
+                )
             case plan.Many(link=link, query=query):
                 inner = query.outputs
+                alone = _alone(query, link.foreign)
                 statement = _statement(query, link.foreign, ordered=True)
-                made.append(Child(place, False, statement, reader.compiled(inner), children(inner)))
+                made.append(
+                    Child(place, False, alone, statement, reader.compiled(inner), children(inner))
+                )
             case _:
                 continue
     return tuple(made)
+
+
+def _alone(query: plan.Query, foreign: plan.Path) -> Statement:
+    """The documents that belong to one value."""
+    collection = query.collection
+    row = identifier(collection.name) + "."
+    link = expressions.link(foreign, row)
+    columns, before = lower.columns_of(query.outputs, collection)
+    condition, params = where(query.where, row=row)
+    terms, ordering = lower.orders(query)
+    text = f"SELECT {columns}{', ' if columns else ''}{link} FROM {identifier(collection.name)} WHERE {link} = ?"
+    if condition != "1":
+        text += f" AND {condition}"
+    return Statement(
+        f"{text} ORDER BY {terms} LIMIT ? OFFSET ?",
+        (
+            *before, Bound(_links), *params, *ordering, lower.amount(query.limit, -1),
+            lower.amount(query.offset, 0),
+        ),
+    )  # fmt: skip
 
 
 def _statement(query: plan.Query, foreign: plan.Path, *, ordered: bool) -> Statement:

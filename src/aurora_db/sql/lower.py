@@ -14,7 +14,7 @@ from aurora_db.aql.values import value_of
 from aurora_db.base.errors import TypeMismatch, UnknownField
 from aurora_db.sql import changes as set_clause
 from aurora_db.sql import computed, expressions, reader, search
-from aurora_db.sql.statement import Batch, Bound, Statement, identifier
+from aurora_db.sql.statement import Bound, Statement, identifier
 from aurora_db.sql.where import has_variable, where
 
 #: Rows that an event loop may read inline.
@@ -43,7 +43,8 @@ def query(query: plan.Query) -> Lowered:
     source, joined = search.source(query)
     terms, ordering = orders(query)
     params = shown + joined + params + ordering
-    parts = [f"SELECT {columns} FROM {source}"]
+    # Of a selection whose fields are all skipped nothing is shown.
+    parts = [f"SELECT {columns or 'NULL'} FROM {source}"]
     if condition != "1":
         parts.append(f"WHERE {condition}")
     parts.append("ORDER BY " + terms)
@@ -250,26 +251,6 @@ def undeclared(collection: Collection) -> str:
         f"SELECT DISTINCT _k.key FROM {identifier(collection.name)}, "
         f"json_each({_row(collection)}_extra) AS _k ORDER BY 1"
     )
-
-
-def insert(collection: Collection, names: Sequence[str], on_conflict: str = "ERROR") -> Batch:
-    """The statement that inserts documents with these columns.
-
-    On a conflict of a unique value: ERROR, SKIP the new document, or REPLACE the old one, which keeps
-    its id and gets its next revision. With SKIP and REPLACE it returns the ids of what it wrote.
-    """
-    if on_conflict == "ERROR":
-        return Batch.insert(collection.name, names)
-    ending = " ON CONFLICT DO NOTHING RETURNING id"
-    if on_conflict == "REPLACE":
-        sets = [
-            f"{identifier(name)} = excluded.{identifier(name)}" for name in names if name != "id"
-        ]
-        row = _row(collection)
-        ending = (
-            f" ON CONFLICT DO UPDATE SET {', '.join([*sets, f'_rev = {row}_rev + 1'])} RETURNING id"
-        )
-    return Batch.insert(collection.name, names, ending)
 
 
 def update(

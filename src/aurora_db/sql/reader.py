@@ -64,7 +64,7 @@ def _computed(output: Computed) -> Callable[[Any], Any] | None:
 
 def _load(output: Output) -> Callable[[Any], Any] | None:
     path = output.path
-    if output.selection:
+    if output.selection is not None:
         shape = _shape(output.selection, len(path.keys))
         return lambda text: shape(decode(text))
     if path.keys:
@@ -92,7 +92,7 @@ def _shape(selection: Sequence[Output], depth: int) -> Callable[[Any], Any]:
 
 
 def _part(output: Output, depth: int) -> Callable[[Any], Any] | None:
-    if output.selection:
+    if output.selection is not None:
         return _shape(output.selection, depth + 1)
     return None if output.path.type is None else types.revive(output.path.type)
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, assert_never, cast
 
 from aurora_db.aql import plan
-from aurora_db.aql.operators import SIZE, TEXT_OPS, stored
+from aurora_db.aql.catalog import Type
+from aurora_db.aql.operators import SIZE, TEXT_OPS, same, stored
 from aurora_db.aql.types import JSON_KINDS
 from aurora_db.aql.values import value_of
 from aurora_db.base.codec import decode, encode
@@ -206,10 +207,11 @@ class _Lowering:
         if isinstance(value, plan.Constant):
             known = form(value.value)
             return (literal(known), ()) if self._trigger else ("?", (known,))
-        path, op = condition.path, condition.op
+        path, op, type = condition.path, condition.op, condition.path.type
 
         def read(variables: Mapping[str, Any]) -> Any:
-            return form(stored(path, op, value_of(value, variables, variables)))
+            given = value_of(value, variables, variables)
+            return form(given if same(type, op, given) else stored(path, op, given))
 
         return "?", (Bound(read),)
 
@@ -268,8 +270,7 @@ class _Lowering:
     def _in(self, condition: plan.Compare, left: str) -> Fragment:
         right, params = self._given(condition, encode)
         listed = f"{left} IN (SELECT value FROM json_each({right}))"
-        known = condition.value
-        if isinstance(known, plan.Constant) and None not in known.value:
+        if _is_without_null(condition.value):
             return listed, params
         null = f"{left} IS NULL AND EXISTS (SELECT 1 FROM json_each({right}) WHERE value IS NULL)"
         return f"({listed} OR ({null}))", params + params
@@ -354,6 +355,17 @@ def _joined(texts: Sequence[str], word: str) -> str:
     step = -(-len(texts) // FLAT)
     groups = [_joined(texts[n : n + step], word) for n in range(0, len(texts), step)]
     return "(" + word.join(groups) + ")"
+
+
+def _is_without_null(listed: plan.Value) -> bool:
+    """Whether no element of a list can be null."""
+    match listed:
+        case plan.Constant(value=value):
+            return None not in value
+        case plan.Variable(type=Type(item=Type(required=True))):
+            return True
+        case _:
+            return False
 
 
 def is_led(condition: plan.Where) -> bool:

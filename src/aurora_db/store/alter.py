@@ -17,12 +17,13 @@ from aurora_db.aql import alter, checks, plan, types, written
 from aurora_db.aql.catalog import Collection, Field
 from aurora_db.aql.schema import with_collections
 from aurora_db.base.codec import decode
-from aurora_db.base.errors import AuroraError, Busy, SchemaError
+from aurora_db.base.errors import AuroraError, SchemaError
 from aurora_db.sql import ddl, rebuild, search, triggers
 from aurora_db.sql.rebuild import CONVERTED, Rebuild
 from aurora_db.sql.statement import Batch, identifier
-from aurora_db.store import catalog as definitions
+from aurora_db.store import tables
 from aurora_db.store.port import Port
+from aurora_db.store.rebuilding import NeedsExclusive
 
 #: Ids that a refusal names, at most.
 NAMED = 20
@@ -36,10 +37,6 @@ MENTIONING = """
     SELECT tbl_name FROM sqlite_schema
      WHERE type = 'trigger' AND tbl_name <> ? AND instr(sql, ?) > 0
 """
-
-
-class NeedsExclusive(Busy):
-    """The operation must be begun again as one that runs alone, with foreign keys off."""
 
 
 class _Row(msgspec.Struct):
@@ -341,7 +338,7 @@ async def _keep(port: Port, collection: Collection, renewed: set[str]) -> None:
     text = msgspec.json.encode(collection).decode()
     await port.change(CHANGE_COLLECTION, (text, collection.name))
     port.catalog = with_collections(port.catalog, {collection.name: collection})
-    await definitions.renew_triggers(port, renewed)
+    await tables.renew_triggers(port, renewed)
 
 
 async def _follow(port: Port, follower: Collection) -> None:
@@ -370,5 +367,5 @@ async def drop_collection(port: Port, statement: plan.DropCollection) -> str:
         await port.script(text)
     await port.change(FORGET_COLLECTION, (collection.name,))
     port.catalog = with_collections(port.catalog, {collection.name: None})
-    await definitions.renew_triggers(port, ())
+    await tables.renew_triggers(port, ())
     return "dropped"

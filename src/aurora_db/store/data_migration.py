@@ -11,7 +11,7 @@ from aurora_db.aql.catalog import Collection
 from aurora_db.base.errors import AuroraError
 from aurora_db.sql import lower
 from aurora_db.sql.statement import identifier
-from aurora_db.store import documents, mutations
+from aurora_db.store import documents, matching, mutations
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Scope
 
@@ -41,7 +41,7 @@ async def _copy(port: Port, update: plan.Update, name: str, path: plan.Path) -> 
         # An undeclared field has no column: one statement each.
         for one in found:
             where = plan.Compare(id_path, "eq", plan.Constant(one["id"]))
-            await documents.update_where(port, collection, where, {name: one["value"]})
+            await matching.update_where(port, collection, where, {name: one["value"]})
         return
     changed = [
         (_stored(port, collection, name, one["id"], one["value"]), one["id"]) for one in found

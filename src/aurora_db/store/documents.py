@@ -1,7 +1,7 @@
-"""The verbs on documents, one transaction each.
+"""The verbs on whole documents, one transaction each: insert and get.
 
-Written once over a `Port`. What SQL cannot check (patterns, e-mail addresses, time zones) is
-checked here, by `checks.check_document`, before the statement; everything else is a constraint of
+Written once over a `Port`. What works on all documents that match a condition is in `matching.py`.
+What SQL cannot check (patterns, e-mail addresses, time zones) is checked here, by `checks.check_document`, before the statement; everything else is a constraint of
 the table, so that another program obeys it too.
 """
 
@@ -10,34 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from aurora_db.aql import checks, plan, resolve, suggest
+from aurora_db.aql import checks, suggest, system
 from aurora_db.aql.catalog import Catalog, Collection
-from aurora_db.aql.changes import Change, resolve_changes, stamped
-from aurora_db.aql.changes import written as path_written
-from aurora_db.base.errors import (
-    AccessDenied,
-    Conflict,
-    MissingWhere,
-    TypeMismatch,
-    UnknownCollection,
-    UnknownEnum,
-    ValidationError,
-)
-from aurora_db.sql import lower
+from aurora_db.base.errors import AccessDenied, UnknownEnum
+from aurora_db.sql import inserting as statements
 from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port
 from aurora_db.store.waiting import Single
 
-Document = dict[str, Any]
+if TYPE_CHECKING:
+    from aurora_db.sql.lower import Lowered
 
-#: What an insert does where a unique value exists already.
-CONFLICTS: Final = ("ERROR", "SKIP", "REPLACE")
+Document = dict[str, Any]
 
 #: Which documents a verb means: an id, or a where-object of AQL.
 Target = str | Mapping[str, Any]
+
+#: What an insert does where a unique value exists already.
+CONFLICTS: Final = ("ERROR", "SKIP", "REPLACE")
 
 
 @lru_cache(maxsize=512)
@@ -50,11 +42,13 @@ def columns(collection: Collection) -> tuple[str, ...]:
 @lru_cache(maxsize=512)
 def inserting(collection: Collection, on_conflict: str = "ERROR") -> Batch:
     """The statement that inserts documents of a collection."""
-    return lower.insert(collection, columns(collection), on_conflict)
+    return statements.insert(collection, columns(collection), on_conflict)
 
 
 @lru_cache(maxsize=512)
-def _get(collection: Collection, catalog: Catalog) -> lower.Lowered:
+def _get(collection: Collection, catalog: Catalog) -> Lowered:
+    from aurora_db.sql import lower  # noqa: PLC0415 - who only inserts or enqueues does without
+
     return lower.get(collection, catalog)
 
 
@@ -78,7 +72,7 @@ def readable(catalog: Catalog, name: str) -> Collection:
     Raises:
         UnknownCollection: no collection has this name.
     """
-    return resolve.collection_named(name, catalog)
+    return system.collection_named(name, catalog)
 
 
 def _stored(collection: Collection, document: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -187,176 +181,3 @@ async def get(port: Port, name: str, id: str) -> Document | None:
     ready = _get(collection, port.catalog)
     row = await port.row(ready.statement.text, (*ready.statement.params, id))
     return None if row is None else ready.reader(row)
-
-
-async def count(port: Port, name: str, where: Mapping[str, Any] | None) -> int:
-    """How many documents match; all of them without `where`."""
-    collection = readable(port.catalog, name)
-    condition = (
-        plan.ALWAYS if where is None else resolve.resolve_where(collection, where, port.catalog)
-    )
-    text, params = lower.count(collection, condition)
-    row = await port.row(text, params)
-    return 0 if row is None else row[0]
-
-
-async def update(
-    port: Port,
-    name: str,
-    target: Target,
-    changes: Mapping[str, Any],
-    *,
-    all: bool = False,
-    if_rev: int | None = None,
-) -> int:
-    """Merge `changes` into every document that `target` means; how many those were."""
-    collection = writable(port.catalog, name)
-    condition = _condition(collection, target, port.catalog, all=all)
-    return len(await update_where(port, collection, condition, changes, if_rev=if_rev))
-
-
-async def update_where(
-    port: Port,
-    collection: Collection,
-    where: plan.Where,
-    changes: Mapping[str, Any],
-    variables: Mapping[str, Any] = MappingProxyType({}),
-    *,
-    if_rev: Any = None,
-) -> list[str]:
-    """Merge `changes` into every document that matches; their ids.
-
-    Raises:
-        Conflict: one of them has another revision than `if_rev`; nothing was written.
-    """
-    resolved = resolve_changes(collection, changes, port.now(), port.catalog)
-    await _demand_rev(port, collection, where, variables, if_rev)
-    wanted = tuple(change for change in resolved if change.op != "setOnInsert")
-    if not wanted:
-        statement = lower.ids(collection, where)
-    else:
-        wanted = stamped(collection, wanted, port.now())
-        statement = lower.update(collection, where, wanted)
-    try:
-        rows = await port.rows(statement.text, statement.bind(variables))
-    except ValidationError as error:
-        raise _explained(error, wanted) from error
-    if rows and wanted:
-        touch_handlers(port, collection)
-    return [row[0] for row in rows]
-
-
-async def _demand_rev(
-    port: Port,
-    collection: Collection,
-    where: plan.Where,
-    variables: Mapping[str, Any],
-    if_rev: Any,
-) -> None:
-    """Refuse documents of another revision; the writer is ours until the commit."""
-    if if_rev is None:
-        return
-    statement = lower.another_rev(collection, where, revision(if_rev))
-    row = await port.row(statement.text, statement.bind(variables))
-    if row is not None:
-        raise conflict(collection, row[0], if_rev, row[1])
-
-
-def revision(if_rev: Any) -> int:
-    """`if_rev` as the number of a revision.
-
-    Raises:
-        TypeMismatch: it is none.
-    """
-    if isinstance(if_rev, bool) or not isinstance(if_rev, int):
-        raise TypeMismatch(f"ifRev is the number of a revision, got {if_rev!r}")
-    return if_rev
-
-
-def conflict(collection: Collection, id: str, wanted: int, current: int) -> Conflict:
-    """The error of a document that has another revision than was demanded."""
-    return Conflict(
-        f"document '{id}' of '{collection.name}' has revision {current}, not {wanted}",
-        hint="read it again and decide anew",
-        current=current,
-    )
-
-
-def _explained(error: ValidationError, changes: Sequence[Change]) -> ValidationError:
-    """What the database refused, in the words of the change that caused it."""
-    mine = [change for change in changes if change.column == error.field]
-    deep = [change for change in mine if not change.whole]
-    if deep and error.rule in ("object", "JSON"):
-        paths = ", ".join(f"'{path_written(change.path)}'" for change in deep)
-        return ValidationError(
-            f"{paths} cannot be changed: the way there is no object, a required field beside it would be "
-            "empty, or the result would break its type or rule",
-            field=path_written(deep[0].path),
-            rule="path",
-        )
-    if error.rule == "type" and mine and mine[0].op in ("increment", "decrement", "multiply"):
-        return ValidationError(
-            f"field '{error.field}' would leave the range of Int", field=error.field, rule="range"
-        )
-    return error
-
-
-async def delete(
-    port: Port, name: str, target: Target, *, all: bool = False, if_rev: int | None = None
-) -> int:
-    """Remove every document that `target` means; how many those were."""
-    collection = writable(port.catalog, name)
-    condition = _condition(collection, target, port.catalog, all=all)
-    return len(await delete_where(port, collection, condition, if_rev=if_rev))
-
-
-async def delete_where(
-    port: Port,
-    collection: Collection,
-    where: plan.Where,
-    variables: Mapping[str, Any] = MappingProxyType({}),
-    *,
-    if_rev: Any = None,
-) -> list[str]:
-    """Remove every document that matches; their ids.
-
-    Raises:
-        Conflict: one of them has another revision than `if_rev`; nothing was removed.
-    """
-    await _demand_rev(port, collection, where, variables, if_rev)
-    statement = lower.delete(collection, where)
-    rows = await port.rows(statement.text, statement.bind(variables))
-    if rows:
-        touch_handlers(port, collection, deleted=True)
-    return [row[0] for row in rows]
-
-
-def _condition(
-    collection: Collection, target: Target, catalog: Catalog, *, all: bool
-) -> plan.Where:
-    if isinstance(target, str):
-        target = {"id": {"eq": target}}
-    if not target and not all:
-        raise MissingWhere(
-            f"this would change every document of '{collection.name}'",
-            hint="pass all=True if that is meant",
-        )
-    return resolve.resolve_where(collection, target, catalog)
-
-
-__all__ = [
-    "Document",
-    "Target",
-    "UnknownCollection",
-    "columns",
-    "count",
-    "delete",
-    "get",
-    "insert_many",
-    "insert_single",
-    "readable",
-    "touch_handlers",
-    "update",
-    "update_where",
-    "writable",
-]

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from aurora_db.aql import plan
-from aurora_db.aql.catalog import Handler
-from aurora_db.aql.handlers import WORKER_TYPE
+from aurora_db.aql.catalog import WORKER_TYPE, Handler
 from aurora_db.base.codec import timestamp
 from aurora_db.base.errors import HandlerInvalid, NotFound
 from aurora_db.sql import handler_jobs
-from aurora_db.store.catalog import become, renew_triggers
+from aurora_db.store.catalog import become
 from aurora_db.store.port import Port
+from aurora_db.store.tables import renew_triggers
 
 KEEP_HANDLER = """
     INSERT INTO _handlers (name, definition, created_at) VALUES (?, ?, ?)
@@ -97,7 +97,7 @@ def known(port: Port, name: str) -> Handler:
     existing = port.catalog.handlers.get(name)
     if existing is None:
         raise NotFound(
-            f"no event handler named '{name}'", hint="write `if exists`, or look into _handlers"
+            f"no event handler named '{name}'", hint="look into _handlers: { _handlers { name } }"
         )
     return existing
 

@@ -53,7 +53,7 @@ def format_of(path: str, format: str | None) -> str:
         if found is None:
             raise ValidationError(
                 f"the name of '{path}' does not tell its format", rule="format",
-                hint=f"give format=: {', '.join(FORMATS)}",
+                hint=f"give the format: {', '.join(FORMATS)}",
             )  # fmt: skip
         return found
     word = str(format).lower()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aurora_db.aql import plan, system
+from aurora_db.aql import job_options, plan, system
 from aurora_db.aql.expand import expand_for_write
 from aurora_db.base.errors import TypeMismatch
 from aurora_db.sql import lower
@@ -38,7 +38,13 @@ async def enqueue_jobs(
 
 
 def _options(part: plan.EnqueueJob | plan.EnqueueJobs, scope: Scope) -> Mapping[str, Any]:
-    return {name: scope.value(value) for name, value in part.options}
+    values = ((name, scope.value(value)) for name, value in part.options)
+    # An option that an absent variable leaves empty is not given.
+    return {
+        name: job_options.given(name, value)
+        for name, value in values
+        if value is not None or name in ("type", "payload")
+    }
 
 
 async def change_jobs(

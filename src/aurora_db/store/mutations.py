@@ -8,8 +8,9 @@ from typing import Any, cast
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.expand import expand_for_write, expand_query
+from aurora_db.aql.validation import shown
 from aurora_db.base.errors import TypeMismatch
-from aurora_db.store import documents, queries, upserts
+from aurora_db.store import documents, matching, queries, upserts
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Scope
@@ -17,7 +18,8 @@ from aurora_db.store.scope import Scope
 
 def _as_document(value: Any, what: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise TypeMismatch(f"{what} is an object, got {value!r}")
+        hint = "insertMany takes a list" if isinstance(value, list) else None
+        raise TypeMismatch(f"{what} is an object, got {shown(value)}", hint=hint)
     return cast("Mapping[str, Any]", value)
 
 
@@ -32,7 +34,9 @@ async def insert_many(part: plan.InsertMany | plan.Import, port: Port, scope: Sc
     """Insert several documents; the result of the bulk verb."""
     given = scope.value(part.data)
     if not isinstance(given, (list, tuple)):
-        raise TypeMismatch(f"'data' is a list of objects, got {given!r}")
+        raise TypeMismatch(
+            f"'data' is a list of objects, got {shown(given)}", hint="write data: [{…}]"
+        )
     rows = [_as_document(one, "each element of 'data'") for one in cast("list[Any]", given)]
     mode = "ERROR" if part.on_conflict is None else scope.value(part.on_conflict)
     ids = await documents.insert_many(port, part.collection.name, rows, mode)
@@ -45,7 +49,7 @@ async def update(part: plan.Update, port: Port, scope: Scope) -> Document:
     changes = _as_document(scope.value(part.data), "'data'")
     where = expand_for_write(part.where, port.catalog, scope.bindings)
     rev = None if part.if_rev is None else scope.value(part.if_rev)
-    ids = await documents.update_where(
+    ids = await matching.update_where(
         port, part.collection, where, changes, scope.bindings, if_rev=rev
     )
     nodes = await _nodes(port, part.collection, part.result, ids, scope)
@@ -72,22 +76,26 @@ async def delete(part: plan.Delete, port: Port, scope: Scope) -> Document:
     where = expand_for_write(part.where, port.catalog, scope.bindings)
     rev = None if part.if_rev is None else scope.value(part.if_rev)
     nodes: list[Document] = []
-    if part.result.nodes:
+    if _shows_nodes(part.result):
         before = plan.Query(
             key="", collection=part.collection, outputs=part.result.nodes, where=where
         )
         known = expand_query(before, port.catalog, scope.bindings)
         nodes = await queries.documents_of(known, port, scope)
-    ids = await documents.delete_where(port, part.collection, where, scope.bindings, if_rev=rev)
+    ids = await matching.delete_where(port, part.collection, where, scope.bindings, if_rev=rev)
     return affected(part.result, ids, nodes)
 
 
 async def _nodes(
     port: Port, collection: Collection, result: plan.Affected, ids: Sequence[str], scope: Scope
 ) -> list[Document]:
-    if not result.nodes:
+    if not _shows_nodes(result):
         return []
     return await queries.by_ids(port, collection, result.nodes, ids, scope.bindings)
+
+
+def _shows_nodes(result: plan.Affected) -> bool:
+    return any(what == "nodes" for _, what in result.keys)
 
 
 def affected(result: plan.Affected, ids: list[str], nodes: list[Document]) -> Document:

@@ -21,7 +21,10 @@ async def reader(
     """What makes a document of each of `rows`, its related documents read: one statement for each nest."""
     if not children:
         return read
-    related = tuple([await _related(child, rows, port, variables) for child in children])
+    if len(children) == 1:
+        related = (await _related(children[0], rows, port, variables),)
+    else:
+        related = tuple([await _related(child, rows, port, variables) for child in children])
     return lambda row: read(row, related)
 
 
@@ -33,7 +36,10 @@ async def _related(
     values = {row[place] for row in parents}
     values.discard(None)
     rows: Sequence[Row] = ()
-    if values:
+    if len(values) == 1:
+        (value,) = values
+        rows = await port.rows(child.alone.text, child.alone.bind({**variables, LINKS: value}))
+    elif values:
         params = child.statement.bind({**variables, LINKS: encode(list(values))})
         rows = await port.rows(child.statement.text, params)
     read = await reader(child.reader, child.children, rows, port, variables)

@@ -1,43 +1,29 @@
-"""Running plans: each root of an operation becomes a runner, made once and kept with the text.
+"""Texts and what they mean: resolved and made ready to run once, then kept.
 
-A runner is a core verb over a `Port` that gives the root's own result. What a plan means for
-jobs is not known on this floor: the verbs on jobs are handed in by the façade.
+What understands and runs them is loaded with the first text: programs without AQL do without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, TypeVar, assert_never
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aurora_db.aql import plan, resolve, syntax
 from aurora_db.aql.catalog import Catalog
+from aurora_db.aql.values import bind
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import NotFound, UnusedVariable
-from aurora_db.sql import lower
-from aurora_db.store import (
-    event_handlers,
-    exclusive,
-    explain,
-    job_mutations,
-    migrations,
-    mutations,
-    queries,
-    rules,
-    schedules,
-    schema,
-    transfer,
-)
-from aurora_db.store.backfill import Backfill
-from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
 from aurora_db.store.recent import Recent
 from aurora_db.store.scope import JobVerbs, Runner, Scope
 from aurora_db.store.stages import Stages
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from aurora_db.aql import plan
+    from aurora_db.store.documents import Document
+    from aurora_db.store.migrations import Migration
+    from aurora_db.store.runners import Runners
 
 #: Texts whose plans are kept, and their characters together: a plan is some ten times its text.
 KEPT = 1_000
@@ -63,6 +49,8 @@ class Prepared(msgspec.Struct, frozen=True):
         """The result of the operation, with `_explain` where it asks for that."""
         if not self.operation.explain:
             return await self.run(port, variables)
+        from aurora_db.store import explain  # noqa: PLC0415 - operations seldom ask for it
+
         result, how = await explain.noted(self, port, variables)
         return {**result, "_explain": explain.shown(how)}
 
@@ -85,6 +73,7 @@ class Plans:
 
     def __init__(self, jobs: JobVerbs) -> None:
         self._jobs = jobs
+        self._runners: Runners | None = None
         self._kept: Recent[str, tuple[int, tuple[Prepared, ...]]] = Recent(KEPT, KEPT_SIZE)
         self._shaped: Recent[tuple[str, int, str], tuple[int, Prepared]] = Recent(KEPT, KEPT_SIZE)
 
@@ -97,10 +86,10 @@ class Plans:
         kept = self._kept.get(text)
         if kept is not None and kept[0] == catalog.version:
             return kept[1]
-        from aurora_db.aql import parser  # noqa: PLC0415 - programs without AQL texts do without
+        from aurora_db.aql import parser, resolve  # noqa: PLC0415 - see the head of this room
 
         meant = resolve.resolve(parser.parse(text), text, catalog)
-        prepared = tuple(self._operation(operation) for operation in meant.operations)
+        prepared = tuple(map(self.runners.operation, meant.operations))
         self._kept.put(text, (catalog.version, prepared), len(text))
         return prepared
 
@@ -123,10 +112,11 @@ class Plans:
         shaped = self._shaped.get(key)
         if shaped is not None and shaped[0] == catalog.version:
             return shaped[1]
-        from aurora_db.aql import parser  # noqa: PLC0415 - as above
+        from aurora_db.aql import parser, resolve  # noqa: PLC0415 - as above
 
         known = variables if operation.shaped else None
-        made = self._operation(resolve.resolve_one(parser.parse(text), text, catalog, index, known))
+        one = resolve.resolve_one(parser.parse(text), text, catalog, index, known)
+        made = self.runners.operation(one)
         self._shaped.put(key, (catalog.version, made), len(text) + len(key[2]))
         return made
 
@@ -138,101 +128,30 @@ class Plans:
         Raises:
             AqlError: a value does not fit its place.
         """
+        from aurora_db.aql import plan  # noqa: PLC0415 - as above
+
         for (index, one), values in zip(wanted, bound, strict=True):
             roots = one.operation.roots
             if one.operation.bare or any(isinstance(root, plan.DefineSchema) for root in roots):
                 return
             self.ready(text, index, catalog, values)
 
-    def _operation(self, operation: plan.Operation) -> Prepared:
-        stages = self._stages(operation.roots[0]) if operation.roots else None
-        if stages is not None:
-            return Prepared(operation, (), bounded=False, single=False, stages=stages)
-        lowered: list[lower.Lowered] = []
-        runners = tuple((root.key, self._runner(root, lowered)) for root in operation.roots)
-        simple = not operation.writes and len(lowered) == len(operation.roots)
-        return Prepared(
-            operation=operation,
-            runners=runners,
-            bounded=simple and all(one.bounded for one in lowered),
-            single=simple and len(lowered) == 1 and lowered[0].alone,
-            exclusive=exclusive.is_exclusive(operation),
-        )
+    @property
+    def runners(self) -> Runners:
+        """What makes plans ready to run."""
+        if self._runners is None:
+            from aurora_db.store.runners import Runners  # noqa: PLC0415 - as above
 
-    def _stages(self, part: plan.Part) -> Callable[[], Stages] | None:
-        """What makes the stages of an operation that is several transactions."""
-        match part:
-            case plan.Migrate():
-                return partial(self.migration, part)
-            case plan.BackfillHandler():
-                return partial(Backfill, part)
-            case _:
-                return None
-
-    def migration(self, block: plan.Migrate) -> migrations.Migration:
-        """The stages of a migration."""
-        return migrations.Migration(block.versions, self._definition, dry_run=block.dry_run)
-
-    async def _definition(self, port: Port, text: str, node: syntax.Definition) -> Any:
-        """Resolve one definition against what the transaction sees, and run it."""
-        (operation,) = resolve.resolve(syntax.Document((node,)), text, port.catalog).operations
-        return await self._operation(operation).run(port, {})
+            self._runners = Runners(self._jobs)
+        return self._runners
 
     def runner(self, part: plan.Part) -> Runner:
         """What runs one part of a mutation."""
-        return self._runner(part, [])
+        return self.runners.runner(part)
 
-    def _runner(self, part: plan.Part, lowered: list[lower.Lowered]) -> Runner:
-        match part:
-            case plan.Query():
-                return queries.query_runner(part, lowered)
-            case plan.Insert():
-                return partial(mutations.insert, part)
-            case plan.InsertMany():
-                return partial(mutations.insert_many, part)
-            case plan.Update():
-                return partial(mutations.update, part)
-            case plan.Delete():
-                return partial(mutations.delete, part)
-            case plan.Upsert():
-                return partial(mutations.upsert, part)
-            case plan.Import():
-                return partial(mutations.insert_many, part)
-            case plan.Export():
-                return partial(transfer.export, part)
-            case plan.EnqueueJob():
-                return partial(job_mutations.enqueue_job, part, self._jobs)
-            case plan.EnqueueJobs():
-                return partial(job_mutations.enqueue_jobs, part, self._jobs)
-            case plan.CancelJobs() | plan.RetryJobs():
-                return partial(job_mutations.change_jobs, part, self._jobs)
-            case plan.Transaction():
-                parts = tuple((inner.key, self._runner(inner, [])) for inner in part.parts)
-                return partial(_transaction, parts)
-            case plan.DefineSchema():
-                return partial(schema.run, part)
-            case plan.Introspection():
-                return partial(schema.introspection, part)
-            case plan.DefineHandler():
-                return partial(_defined, event_handlers.define_handler, part)
-            case plan.DropHandler():
-                return partial(_defined, event_handlers.drop_handler, part)
-            case plan.ControlHandler():
-                return partial(_defined, event_handlers.control_handler, part)
-            case plan.DefineSchedule():
-                return partial(_defined, schedules.define_schedule, part)
-            case plan.DropSchedule():
-                return partial(_defined, schedules.drop_schedule, part)
-            case plan.ControlSchedule():
-                return partial(schedules.control_schedule, part, self.runner)
-            case plan.DefineRules():
-                return partial(_defined, rules.define_rules, part)
-            case plan.DropRules():
-                return partial(_defined, rules.drop_rules, part)
-            case plan.Migrate() | plan.BackfillHandler():
-                raise AssertionError("what is several transactions is alone, and has stages")
-            case _:
-                assert_never(part)
+    def migration(self, block: plan.Migrate) -> Migration:
+        """The stages of a migration."""
+        return self.runners.migration(block)
 
 
 async def _at_once(stages: Stages, port: Port) -> Any:
@@ -242,23 +161,6 @@ async def _at_once(stages: Stages, port: Port) -> Any:
         stages.take(await verb(port))
         verb = stages.next()
     return stages.result()
-
-
-async def _transaction(parts: tuple[tuple[str, Runner], ...], port: Port, scope: Scope) -> Document:
-    results: Document = {}
-    inner = scope.inner()
-    for key, runner in parts:
-        results[key] = inner.results[key] = await runner(port, inner)
-    return results
-
-
-# --- definitions ----------------------------------------------------------------------------
-
-
-async def _defined(
-    verb: Callable[[Port, T], Awaitable[Document]], part: T, port: Port, _scope: Scope
-) -> Document:
-    return await verb(port, part)
 
 
 # --- texts ----------------------------------------------------------------------------------
@@ -308,7 +210,7 @@ def variables_of(
     """
     given = given or {}
     if len(operations) == 1:
-        return [resolve.bind_variables(operations[0].operation, given, text)]
+        return [bind(operations[0].operation, given, text)]
     known = {one.name for each in operations for one in each.operation.variables}
     unused = sorted(set(given) - known)
     if unused:
@@ -317,7 +219,7 @@ def variables_of(
     for each in operations:
         own = {one.name for one in each.operation.variables}
         mine = {name: value for name, value in given.items() if name in own}
-        bound.append(resolve.bind_variables(each.operation, mine, text))
+        bound.append(bind(each.operation, mine, text))
     return bound
 
 

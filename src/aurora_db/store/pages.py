@@ -51,7 +51,7 @@ class PageRunner:
         self._query = query
         self._page = page
         self._pages = pages.Pages(query)
-        self._digest = page_cursors.digest(query)
+        self._digest = page_cursors.digest(query.collection, query.order, query.search)
         source, params = operands.source(query)
         self._count = Statement(f"SELECT count(*) {source}", params)
         words = {what for key in page.keys for what in (key.what, *(one for _, one in key.parts))}

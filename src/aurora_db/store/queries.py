@@ -89,6 +89,8 @@ async def read(
 ) -> list[Document]:
     """The documents that a statement gives now, with their related ones."""
     rows = await port.rows(ready.statement.text, ready.statement.bind(scope.bindings))
+    if not children:
+        return list(map(ready.reader, rows))
     reader = await nested.reader(ready.reader, children, rows, port, scope.bindings)
     return list(map(reader, rows))
 
@@ -138,6 +140,9 @@ async def by_ids(
     variables: Mapping[str, Any] = NOTHING,
 ) -> list[Document]:
     """The documents of these ids in the order of the ids."""
+    if ids and all(map(_is_id, outputs)):
+        # They were written in this transaction: nothing more is to be read.
+        return [{output.key: id for output in outputs} for id in ids]
     id_path = plan.Path(field=collection.fields[0], type=collection.fields[0].type)
     marker = plan.Output(key="\0id", path=id_path)
     query = plan.Query(
@@ -152,3 +157,12 @@ async def by_ids(
         for document in await documents_of(known, port, Scope(variables))
     }
     return [found[id] for id in ids if id in found]
+
+
+def _is_id(output: plan.Selected) -> bool:
+    if not isinstance(output, plan.Output) or output.extra:
+        return False
+    field = output.path.field
+    return (
+        field is not None and field.name == "id" and not output.path.keys and not output.path.hops
+    )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aurora_db.aql import handlers, plan
 from aurora_db.aql.catalog import Catalog, Handler
 from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import NotFound
-from aurora_db.sql import handler_jobs
 from aurora_db.sql.statement import Statement
 from aurora_db.store import causes
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Runner, Scope
+
+if TYPE_CHECKING:
+    from aurora_db.aql import plan
 
 #: Events of handlers whose reactions are kept.
 KEPT = 256
@@ -69,6 +70,9 @@ class Reactions:
         key = (catalog.version, handler.name, op, collection)
         kept = self._kept.get(key)
         if kept is None:
+            from aurora_db.aql import handlers  # noqa: PLC0415 - few handlers need a worker
+            from aurora_db.sql import handler_jobs  # noqa: PLC0415 - the same
+
             reaction = handlers.reaction_of(handler, op, collection, catalog)
             kept = _Ready(
                 names=tuple(name for name, _ in reaction.values),

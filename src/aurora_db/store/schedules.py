@@ -97,6 +97,6 @@ def _known(port: Port, name: str) -> Schedule:
     found = port.catalog.schedules.get(name)
     if found is None:
         raise NotFound(
-            f"no schedule named '{name}'", hint="write `if exists`, or look into _schedules"
+            f"no schedule named '{name}'", hint="look into _schedules: { _schedules { name } }"
         )
     return found

@@ -6,8 +6,7 @@ from typing import Any, assert_never
 
 from aurora_db.aql import introspect, plan
 from aurora_db.sql import lower
-from aurora_db.store import alter
-from aurora_db.store import catalog as definitions
+from aurora_db.store import alter, tables
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Scope
 
@@ -31,7 +30,7 @@ async def run(part: plan.DefineSchema, port: Port, _scope: Scope) -> dict[str, A
 async def _step(port: Port, statement: plan.SchemaStatement) -> tuple[str, str]:
     match statement:
         case plan.DefineCollection(collection=collection):
-            return collection.name, await definitions.define_collection(port, statement)
+            return collection.name, await tables.define_collection(port, statement)
         case plan.AlterCollection(name=name):
             return name, await alter.alter_collection(port, statement)
         case plan.DropCollection(name=name):

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from aurora_db.aql import plan, resolve
+from aurora_db.aql import plan
+from aurora_db.aql.values import value_of
 from aurora_db.store.port import Port
 
 
@@ -28,7 +29,7 @@ class Scope(msgspec.Struct):
 
     def value(self, value: plan.Value) -> Any:
         """The Python value that a plan's value has now."""
-        return resolve.value_of(value, self.variables, self.results)
+        return value_of(value, self.variables, self.results)
 
 
 Runner = Callable[[Port, Scope], Awaitable[Any]]

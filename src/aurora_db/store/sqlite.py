@@ -29,11 +29,10 @@ from aurora_db.base.errors import (
     UniqueViolation,
     ValidationError,
 )
-from aurora_db.sql.buckets import FUNCTION
 from aurora_db.sql.statement import Batch
 from aurora_db.store import foreign_keys, functions
 from aurora_db.store.port import Params, Row
-from aurora_db.store.timezones import Buckets
+from aurora_db.store.timezones import BUCKET, Buckets
 
 #: How long a statement waits for another process's transaction, in milliseconds.
 BUSY_TIMEOUT_MS = 15_000
@@ -105,7 +104,7 @@ def connect(path: str, *, durability: str, read_only: bool) -> Connection:
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
         functions.register(connection)
         buckets: Any = Buckets()
-        connection.create_scalar_function(FUNCTION, buckets, 4, deterministic=True)
+        connection.create_scalar_function(BUCKET, buckets, 4, deterministic=True)
         execute: Execute = connection.execute
         execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         execute("PRAGMA foreign_keys = ON")

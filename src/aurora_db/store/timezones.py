@@ -6,10 +6,13 @@ Only queries use it: a trigger with it would fail in another program.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, Final
 
 from aurora_db.aql import intervals
 from aurora_db.base.codec import instant, timestamp
+
+#: Its name, as `sql/buckets.py` says it, which is loaded when a query needs it.
+BUCKET: Final = "aurora_bucket"
 
 
 class Buckets:

@@ -10,9 +10,10 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from aurora_db.aql import cells, plan, resolve, selections
+from aurora_db.aql import cells, plan, selections
 from aurora_db.aql.catalog import Collection, Type
 from aurora_db.aql.checks import check_document
+from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.expand import expand
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import AuroraError, UnknownField, ValidationError
@@ -201,9 +202,7 @@ async def export_file(
 ) -> int:
     """Write the documents that match into a file; how many those were."""
     collection = documents.readable(port.catalog, name)
-    condition = (
-        plan.ALWAYS if where is None else resolve.resolve_where(collection, where, port.catalog)
-    )
+    condition = plan.ALWAYS if where is None else resolve_where(collection, where, port.catalog)
     return _export(port, collection, condition, {}, path, formats.format_of(path, format), progress)
 
 

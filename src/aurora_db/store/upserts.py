@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from aurora_db.aql import resolve
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.changes import resolve_changes
+from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.upserts import equalities, inserted
 from aurora_db.sql import lower
-from aurora_db.store import documents
+from aurora_db.store import documents, matching
 from aurora_db.store.port import Port
 
 
@@ -38,19 +38,19 @@ async def upsert_one(
         del given["id"]
     id = given.pop("id", None) if not isinstance(given.get("id"), Mapping) else None
     changes = resolve_changes(collection, given, port.now(), port.catalog)
-    condition = resolve.resolve_where(collection, key, port.catalog)
+    condition = resolve_where(collection, key, port.catalog)
     statement = lower.another_rev(collection, condition, -1)
     row = await port.row(statement.text, statement.bind({}))
     current = 0 if row is None else row[1]
-    if if_rev is not None and documents.revision(if_rev) != current:
-        raise documents.conflict(collection, str(next(iter(key.values()))), if_rev, current)
+    if if_rev is not None and matching.revision(if_rev) != current:
+        raise matching.conflict(collection, str(next(iter(key.values()))), if_rev, current)
     if row is None:
         begun = key if id is None else {**key, "id": id}
         document = inserted(changes, begun, variables, port.now())
         return (await documents.insert_many(port, collection.name, [document]))[0], True
     if id is not None and id != row[0]:
         resolve_changes(collection, {"id": id}, port.now())
-    await documents.update_where(port, collection, condition, given, variables)
+    await matching.update_where(port, collection, condition, given, variables)
     return row[0], False
 
 

@@ -25,13 +25,13 @@ class Output(msgspec.Struct, frozen=True):
     """One key of a result and the stored value that it shows.
 
     `_rev` is a Path over the pseudo field `types.REV`. `extra=True` merges all undeclared fields
-    of a flexible document here. `selection` shapes an inline object (or list of them); empty means
+    of a flexible document here. `selection` shapes an inline object (or list of them); None means
     all of it.
     """
 
     key: str
     path: Path
-    selection: tuple[Output, ...] = ()
+    selection: tuple[Output, ...] | None = None
     extra: bool = False
 
 
