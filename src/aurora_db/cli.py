@@ -70,7 +70,7 @@ def _command(name: str, example: str) -> Callable[[Callable[P, None]], Callable[
 
 
 def _complain(error: AuroraError, *, machine: bool) -> None:
-    if isinstance(error, UndefinedVariable) and error.line is None:
+    if isinstance(error, UndefinedVariable) and error.declared:
         error.hint = "give it: --var NAME=VALUE"
     if not machine:
         sys.stderr.write(f"error: {error}\n")

@@ -89,7 +89,7 @@ def test_a_variable_that_is_missing_is_told_as_an_option(aurora):
     aurora("run", "shop.db", SCHEMA)
     code, _, error = aurora("run", "shop.db", "query ($n: Int!) { p(limit: $n) { name } }")
     assert code == 1
-    assert error == (
+    assert error.startswith(
         "error: the variable '$n: Int!' was not given\n  hint: give it: --var NAME=VALUE\n"
     )
 

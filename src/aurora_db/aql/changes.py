@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from aurora_db.aql import checks, plan, suggest, syntax, types
+from aurora_db.aql import checks, plan, specials, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.validation import shown
@@ -142,16 +142,16 @@ def _begun_with(path: plan.Path, now: dt.datetime) -> tuple[str, ...]:
 
 
 def _default(field: Field, now: dt.datetime) -> Any:
-    if types.is_special(field.type, field.default):
+    if specials.is_special(field.type, field.default):
         return checks.special_default(field, now)
     return types.deep(field.type, _filled(field.type, field.default, now), field.name)
 
 
 def _filled(type: Type | None, value: Any, now: dt.datetime) -> Any:
     """A value with the defaults "now" and "uuid" of the objects in it."""
-    if value is None or type is None or not types.has_special(type):
+    if value is None or type is None or not specials.has_special(type):
         return value
-    return types.filled(type, value, lambda field: checks.special_default(field, now))
+    return specials.filled(type, value, lambda field: checks.special_default(field, now))
 
 
 def path_of(collection: Collection, name: str) -> plan.Path:

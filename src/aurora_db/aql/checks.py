@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from aurora_db.aql import suggest, types
+from aurora_db.aql import specials, suggest, types
 from aurora_db.aql.catalog import Collection, Field
 from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import (
@@ -42,7 +42,7 @@ class _Checker:
         }
         self._slow = {f.name: types.STORES[f.type.name](f.type) for f in collection.stored}
         #: Types with objects inside that have the present or a new UUID as a default.
-        self._special = {f.name: f.type for f in collection.stored if types.has_special(f.type)}
+        self._special = {f.name: f.type for f in collection.stored if specials.has_special(f.type)}
         self._updated = tuple(f for f in collection.fields if f.updated)
         self._required = tuple(f.name for f in collection.fields if f.required and f.name != "id")
         self._defaults = tuple(f for f in collection.fields if f.has_default)
@@ -88,7 +88,7 @@ class _Checker:
             stored[field.name] = None
             return
         if name in self._special:
-            value = types.filled(field.type, value, lambda inner: special_default(inner, now))
+            value = specials.filled(field.type, value, lambda inner: special_default(inner, now))
         held = stored[field.name] = self._slow[field.name](value, f"field '{name}'")
         if field.validate is not None:
             _validate(field, held)
@@ -142,8 +142,8 @@ def column_value(field: Field, value: Any, now: dt.datetime) -> Any:
     Raises:
         TypeMismatch, UnknownField, UnknownEnum, ValidationError: the value is refused.
     """
-    if types.has_special(field.type):
-        value = types.filled(field.type, value, lambda inner: special_default(inner, now))
+    if specials.has_special(field.type):
+        value = specials.filled(field.type, value, lambda inner: special_default(inner, now))
     held = types.store(field.type, value, f"field '{field.name}'")
     if field.validate is not None:
         _validate(field, held)
@@ -163,11 +163,11 @@ def special_default(field: Field, now: dt.datetime) -> Any:
 
 def default_of(field: Field, now: dt.datetime) -> Any:
     """What the column holds where a document says nothing of a field with a default."""
-    if types.is_special(field.type, field.default):
+    if specials.is_special(field.type, field.default):
         return special_default(field, now)
     value = field.default
-    if types.has_special(field.type):
-        value = types.filled(field.type, value, lambda inner: special_default(inner, now))
+    if specials.has_special(field.type):
+        value = specials.filled(field.type, value, lambda inner: special_default(inner, now))
     return types.store(field.type, value, f"the default of field '{field.name}'")
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aurora_db.aql import relations, search, suggest, syntax, types
+from aurora_db.aql import relations, search, specials, suggest, syntax, types
 from aurora_db.aql.catalog import Catalog, Collection, Field, Index, Type, Validation
 from aurora_db.aql.formats import FORMATS
 from aurora_db.aql.patterns import pattern_problem
@@ -251,9 +251,9 @@ class Definitions:
             )
         if field.name == "id":
             return field
-        if not types.is_special(field.type, value) and value is not None:
+        if not specials.is_special(field.type, value) and value is not None:
             try:
-                sample = types.filled(field.type, value, lambda inner: SAMPLES[inner.type.name])
+                sample = specials.filled(field.type, value, lambda inner: SAMPLES[inner.type.name])
                 plain = types.deep(field.type, sample, where)
                 if field.validate is not None:
                     types.validate(field, field.name, plain)

@@ -21,7 +21,7 @@ def document(scope: Scope, collection: Collection, entry: syntax.Entry, verb: st
     if isinstance(entry.value, syntax.ListLiteral):
         raise scope.fail(
             TypeMismatch, f"'{entry.key.text}' of {verb} is one object, got a list", entry.value.span,
-            "write insertMany for several documents",
+            "insertMany takes a list",
         )  # fmt: skip
     return _one(scope, collection, entry.value, verb)
 
@@ -34,7 +34,7 @@ def documents(scope: Scope, collection: Collection, entry: syntax.Entry, verb: s
     if not isinstance(value, syntax.ListLiteral):
         raise scope.fail(
             TypeMismatch, f"'{entry.key.text}' of {verb} is a list of objects", value.span,
-            "write [{…}]",
+            "write data: [{…}]",
         )  # fmt: skip
     parts = tuple(_one(scope, collection, item, verb) for item in value.items)
     if all(isinstance(part, plan.Constant) for part in parts):

@@ -58,13 +58,6 @@ def named(word: str) -> Type | None:
     return None if name is None else Type(name=name)
 
 
-def is_special(type: Type, default: Any) -> bool:
-    """Whether a default is the word for the present, or for a new UUID."""
-    if default == "now":
-        return type.name in DATES
-    return default == "uuid" and type.name in ("ID", "Uuid")
-
-
 def type_name(type: Type) -> str:
     """The type as it is written in AQL."""
     match type.name:
@@ -420,32 +413,6 @@ def _inline(type: Type, value: Any, where: str) -> dict[str, Any]:
             result[name] = deep(field.type, one, inner)
             if field.validate is not None and one is not None:
                 validate(field, _path(inner), result[name])
-    return result
-
-
-def has_special(type: Type) -> bool:
-    """Whether an inline object in it has "now" or "uuid" as a default."""
-    if type.name == "List":
-        return has_special(cast("Type", type.item))
-    return any(
-        (field.has_default and is_special(field.type, field.default)) or has_special(field.type)
-        for field in type.fields
-    )
-
-
-def filled(type: Type, value: Any, special: Callable[[Field], Any]) -> Any:
-    """`value` with these defaults in its inline objects, made by `special`."""
-    if type.name == "List" and isinstance(value, (list, tuple)):
-        item = cast("Type", type.item)
-        return [filled(item, one, special) for one in cast("list[Any]", value)]
-    if type.name != "Inline" or not isinstance(value, Mapping):
-        return value
-    result = dict(cast("Mapping[str, Any]", value))
-    for field in type.fields:
-        if field.name in result:
-            result[field.name] = filled(field.type, result[field.name], special)
-        elif field.has_default and is_special(field.type, field.default):
-            result[field.name] = special(field)
     return result
 
 

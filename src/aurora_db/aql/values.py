@@ -431,10 +431,7 @@ def bind(
             if one.has_default:
                 bound[one.name] = one.default
             elif one.required:
-                raise UndefinedVariable(
-                    f"the variable '${one.name}: {one.written}' was not given",
-                    hint=f'pass {{"{one.name}": …}}', source=text, span=one.span,
-                )  # fmt: skip
+                raise _missing(one, text)
             else:
                 bound[one.name] = None
             continue
@@ -455,6 +452,15 @@ def bind(
             hint=suggest.hint(name, declared, _declared(name, declared)),
         )
     return bound
+
+
+def _missing(one: plan.VariableDeclaration, text: str | None) -> UndefinedVariable:
+    error = UndefinedVariable(
+        f"the variable '${one.name}: {one.written}' was not given",
+        hint=f'pass {{"{one.name}": …}}', source=text, span=one.span,
+    )  # fmt: skip
+    error.declared = True
+    return error
 
 
 def _check(one: plan.VariableDeclaration, value: Any, text: str | None) -> None:

@@ -169,9 +169,10 @@ class UnknownEnum(AqlError):
 
 
 class UndefinedVariable(AqlError):
-    """A variable is used or required and was not given."""
+    """A variable is not declared, or has no value. `declared` tells that only its value is missing."""
 
     code = "undefined_variable"
+    declared: bool = False
 
 
 class UnusedVariable(AqlError):

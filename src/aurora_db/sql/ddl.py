@@ -7,7 +7,8 @@ would fail. Patterns and addresses are checked before the write, by `aql/types.p
 from __future__ import annotations
 
 from aurora_db.aql.catalog import Collection, Field, Index, Relation, Type
-from aurora_db.aql.types import DATES, has_special, is_special, store
+from aurora_db.aql import specials
+from aurora_db.aql.types import DATES, store
 from aurora_db.sql.expressions import NOW, UUID7
 from aurora_db.sql.statement import identifier, literal
 
@@ -93,10 +94,10 @@ def _references(relation: Relation) -> str:
 
 
 def _default(field: Field) -> str:
-    if is_special(field.type, field.default):
+    if specials.is_special(field.type, field.default):
         return f"({present(field.type) if field.type.name in DATES else UUID7})"
     # What an inline object has for "now" inside is known to our own writes only.
-    return "NULL" if has_special(field.type) else literal(store(field.type, field.default))
+    return "NULL" if specials.has_special(field.type) else literal(store(field.type, field.default))
 
 
 def present(type: Type) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from aurora_db.aql import types
+from aurora_db.aql import specials, types
 from aurora_db.aql.catalog import Collection, Field
 from aurora_db.sql import ddl, triggers
 from aurora_db.sql.expressions import NOW, UUID7
@@ -110,7 +110,7 @@ def _value(work: Rebuild, field: Field, name: str, params: dict[str, Any]) -> st
     if field.name not in work.defaults:
         return found or "NULL"
     otherwise = f":{name}"
-    if types.is_special(field.type, field.default) and field.default == "uuid":
+    if specials.is_special(field.type, field.default) and field.default == "uuid":
         otherwise = UUID7
     else:
         params[name] = work.defaults[field.name]
