@@ -311,11 +311,13 @@ db.workers.run()
 def test_sigterm_stops_gracefully(path):
     """run() lets the running job finish, and the process ends with success."""
     program = """
-import sys, time
+import signal, sys, time
 from aurora_db import Aurora
 db = Aurora(sys.argv[1], workers_enabled=True)
 @db.job("short")
 def short(payload):
+    while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        time.sleep(0.001)  # workers start with the first handler, before run()
     print("began", flush=True)
     time.sleep(0.5)
     return "finished"

@@ -6,8 +6,8 @@ would fail. Patterns and addresses are checked before the write, by `aql/types.p
 
 from __future__ import annotations
 
-from aurora_db.aql.catalog import Collection, Field, Index, Relation, Type
 from aurora_db.aql import specials
+from aurora_db.aql.catalog import Collection, Field, Index, Relation, Type
 from aurora_db.aql.types import DATES, store
 from aurora_db.sql.expressions import NOW, UUID7
 from aurora_db.sql.statement import identifier, literal
