@@ -93,7 +93,7 @@ def figures() -> list[Figure]:
     return [
         Figure(f"packages: {', '.join(sorted(brought))}", "", None, len(brought)),
         Figure("import aurora_db (floor: asyncio, sqlite3)", "ms", floor, package),
-        Figure("… (floor: its three packages alone)", "ms", drivers, package),
+        Figure("… (floor: the packages that it loads)", "ms", drivers, package),
         Figure("from aurora_db import Aurora", "ms", floor, blocking),
         Figure("asyncio and AsyncAurora", "ms", floor, tasks),
         Figure("memory, open and idle", "MiB", None, memory),

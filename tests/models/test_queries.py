@@ -196,7 +196,7 @@ def test_a_write_and_an_event_handler_mean_the_same_documents(
 
 
 def affected(db: Aurora, text: str) -> list[str]:
-    # A condition may hold for everything, which has to be meant.
+    """The ids that a verb says it changed; a condition that says nothing is meant."""
     return sorted(db.execute(f"mutation {{ m: {text}, all: true) {{ ids }} }}")["m"]["ids"])
 
 
