@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypeVar, overload
 
 from aurora_db.base.codec import convert
-from aurora_db.base.errors import AuroraError
+from aurora_db.base.errors import AuroraError, UniqueViolation
 from aurora_db.store import documents, operations
 from aurora_db.store.documents import Document, Target
 from aurora_db.store.gate import AsyncGate, AsyncHeldGate
@@ -44,7 +44,11 @@ class AsyncCollection:
             if self._gate.catalog is before:
                 raise
             single = documents.insert_single(self._gate.catalog, self.name, document, self._now())
-        return await self._gate.write(single)
+        try:
+            return await self._gate.write(single)
+        except UniqueViolation as error:
+            documents.tell(error, single)
+            raise
 
     async def insert_many(
         self, items: Iterable[Mapping[str, Any]], *, on_conflict: str = "error"

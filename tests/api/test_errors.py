@@ -18,6 +18,7 @@ from aurora_db import (
     DatabaseClosed,
     DatabaseCorrupt,
     TransactionError,
+    UniqueViolation,
     ValidationError,
     VersionTooNew,
     WorkersDisabled,
@@ -239,3 +240,25 @@ def test_field_is_the_path_of_what_is_wrong(document, field, rule, message):
             db["t"].insert(document)
         error = caught.value
         assert (error.field, error.rule, error.message) == (field, rule, message)
+
+
+def test_a_unique_violation_tells_fields_and_value(db):
+    """Whatever verb was refused, the error says which value exists already."""
+    db.execute(
+        "schema { define collection u { mail: String @unique a: Int b: Int @@unique(fields: [a, b]) } }"
+    )
+    db["u"].insert_many([{"id": "1", "mail": "x@y", "a": 1, "b": 2}, {"id": "2", "mail": "z@y"}])
+    insert = (
+        'mutation { insertMany(collection: "u", data: [{mail: "n@y"}, {mail: "x@y"}]) { count } }'
+    )
+    for verb, fields, value in (
+        (lambda: db["u"].insert({"mail": "x@y"}), ("mail",), "x@y"),
+        (lambda: db["u"].insert_many([{"mail": "n@y"}, {"mail": "n@y"}]), ("mail",), "n@y"),
+        (lambda: db["u"].insert({"a": 1, "b": 2}), ("a", "b"), (1, 2)),
+        (lambda: db["u"].update("2", {"mail": "x@y"}), ("mail",), "x@y"),
+        (lambda: db.execute(insert), ("mail",), "x@y"),
+    ):
+        with pytest.raises(UniqueViolation) as refused:
+            verb()
+        assert (refused.value.fields, refused.value.value) == (fields, value)
+    assert db["u"].count() == 2

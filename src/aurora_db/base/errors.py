@@ -31,6 +31,7 @@ Three questions need no string matching: who fixes it (the class), may I retry
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from aurora_db.base.span import Span
@@ -244,7 +245,11 @@ class ValidationError(AuroraError, ValueError):
 
 
 class UniqueViolation(AuroraError):
-    """A document with this value of a unique field exists already."""
+    """A document with this value of a unique field exists already.
+
+    `fields` are the field, or the fields that are unique together; `value` is what was to be written
+    there, a tuple for several, None where that is not known.
+    """
 
     code = "unique_violation"
 
@@ -253,6 +258,11 @@ class UniqueViolation(AuroraError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.fields = fields
+        self.value: object = None
+
+    def tell(self, values: Sequence[object]) -> None:
+        """Say the values of its fields."""
+        self.value = values[0] if len(values) == 1 else tuple(values)
 
 
 class Conflict(AuroraError):

@@ -26,3 +26,9 @@ def insert(collection: Collection, names: Sequence[str], on_conflict: str = "ERR
             f" ON CONFLICT DO UPDATE SET {', '.join([*sets, f'_rev = {row}_rev + 1'])} RETURNING id"
         )
     return Batch.insert(collection.name, names, ending)
+
+
+def exists(collection: Collection, fields: Sequence[str]) -> str:
+    """The text that asks whether a document has these values of some fields."""
+    same = " AND ".join(f"{identifier(field)} = ?" for field in fields)
+    return f"SELECT 1 FROM {identifier(collection.name)} WHERE {same} LIMIT 1"

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aurora_db.aql import checks, suggest, system
 from aurora_db.aql.catalog import Catalog, Collection
-from aurora_db.base.errors import AccessDenied, UnknownEnum
+from aurora_db.base.errors import AccessDenied, UniqueViolation, UnknownEnum
 from aurora_db.sql import inserting as statements
-from aurora_db.sql.statement import Batch
+from aurora_db.sql.statement import MOST_ROWS, Batch
 from aurora_db.store.port import Port
 from aurora_db.store.waiting import Single
 
@@ -99,6 +99,14 @@ def insert_single(
     )  # fmt: skip
 
 
+def tell(error: UniqueViolation, single: Single[str]) -> None:
+    """Say in the error of an insert the value that was to be written."""
+    assert single.collection is not None
+    held = dict(zip(columns(single.collection), single.params, strict=True))
+    if error.value is None and set(error.fields) <= held.keys():
+        error.tell([held[field] for field in error.fields])
+
+
 async def _insert_again(port: Port, single: Single[str]) -> str:
     """The same for a collection that was changed in the meantime."""
     assert single.collection is not None
@@ -129,12 +137,33 @@ async def insert_many(
         ids.append(stored["id"])
         rows.append(tuple([stored.get(name) for name in names]))
     if rows and mode == "ERROR":
-        await port.batch(inserting(collection), rows)
+        try:
+            await port.batch(inserting(collection), rows)
+        except UniqueViolation as error:
+            await _tell(port, collection, error, rows)
+            raise
     elif rows:
         ids = await written(port, collection, rows, mode)
     if ids:
         touch_handlers(port, collection)
     return ids
+
+
+async def _tell(
+    port: Port, collection: Collection, error: UniqueViolation, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Say the value that exists already, or stands twice in one statement's rows."""
+    if len(rows) > MOST_ROWS or not set(error.fields) <= set(columns(collection)):
+        return
+    places = [columns(collection).index(field) for field in error.fields]
+    exists = statements.exists(collection, error.fields)
+    seen: set[tuple[Any, ...]] = set()
+    for row in rows:
+        values = tuple(row[place] for place in places)
+        if values in seen or await port.row(exists, values) is not None:
+            error.tell(values)
+            return
+        seen.add(values)
 
 
 async def written(

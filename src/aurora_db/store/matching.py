@@ -15,7 +15,13 @@ from aurora_db.aql.changes import Change, resolve_changes, stamped
 from aurora_db.aql.changes import written as path_written
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.validation import shown
-from aurora_db.base.errors import Conflict, MissingWhere, TypeMismatch, ValidationError
+from aurora_db.base.errors import (
+    Conflict,
+    MissingWhere,
+    TypeMismatch,
+    UniqueViolation,
+    ValidationError,
+)
 from aurora_db.sql import lower
 from aurora_db.store.documents import Target, readable, touch_handlers, writable
 from aurora_db.store.port import Port
@@ -71,6 +77,11 @@ async def update_where(
         rows = await port.rows(statement.text, statement.bind(variables))
     except ValidationError as error:
         raise _explained(error, wanted) from error
+    except UniqueViolation as error:
+        given = {change.column: change.given for change in wanted if change.op == "set"}
+        if set(error.fields) <= given.keys():
+            error.tell([given[field] for field in error.fields])
+        raise
     if rows and wanted:
         touch_handlers(port, collection)
     return [row[0] for row in rows]
