@@ -161,8 +161,17 @@ class AsyncQuery:
         """The documents in lists of `size`, each read when it is wanted, none twice.
 
         Pages follow the order by the keys of the last document, so that what is written meanwhile
-        neither repeats nor hides others. `limit` and `offset` do not apply.
+        neither repeats nor hides others.
+
+        Raises:
+            ValidationError: the query has a limit or an offset, or `size` is below 1.
         """
+        if self._chain.limit is not None or self._chain.offset is not None or size == 0:
+            raise ValidationError(
+                "pages have a size from 1, and no limit or offset",
+                hint="leave them out",
+                rule="size",
+            )
         after: str | None = None
         inner = self._chain.selection()
         shown = f" {{ edges {{ node{inner} }} pageInfo {{ hasNextPage endCursor }} }}"

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import pytest
 
-from aurora_db import F, MissingWhere, NotFound, UnknownCollection, UnknownField, ValidationError
+from aurora_db import (
+    F,
+    MissingDependency,
+    MissingWhere,
+    NotFound,
+    UnknownCollection,
+    UnknownField,
+    ValidationError,
+)
 
 PEOPLE = [
-    {"id": "ada", "name": "Ada", "age": 36, "tags": ["math", "code"], "address": {"city": "Paris"}},
+    {
+        "id": "ada",
+        "name": "Ada",
+        "age": 36,
+        "tags": ["math", "code"],
+        "address": {"city": "Paris"},
+        "pets": [{"kind": "cat"}],
+    },
     {"id": "bob", "name": "Bob", "age": 17, "tags": ["code"], "address": {"city": "Oslo"}},
     {"id": "cyd", "name": "Cyd", "age": 25, "tags": [], "address": {"city": "Oslo"}},
     {"id": "dan", "name": None, "age": None, "tags": None, "address": None},
@@ -20,7 +36,7 @@ PEOPLE = [
 def people(db):
     db.execute(
         "schema { define collection people {"
-        " name: String age: Int tags: [String!] address: { city: String } } }"
+        " name: String age: Int tags: [String!] address: { city: String } pets: [{ kind: String }] } }"
     )
     db["people"].insert_many(PEOPLE)
     return db
@@ -44,6 +60,19 @@ def ids(query):
         (F.name.starts_with("B"), ["bob"]),
         (F.name.ends_with("d"), ["cyd"]),
         (F.tags.contains("code"), ["ada", "bob"]),
+        (F.age.not_in([17, 25]), ["ada", "dan"]),
+        (F.age.between(17, 25), ["bob", "cyd"]),
+        (F.tags.contains_any(["math", "art"]), ["ada"]),
+        (F.tags.contains_all(["code", "math"]), ["ada"]),
+        (F.tags.size(gte=1), ["ada", "bob"]),
+        (F.name.icontains("A"), ["ada"]),
+        (F.name.equals("aDA", ignore_case=True), ["ada"]),
+        (F.name.starts_with("b", ignore_case=True), ["bob"]),
+        (F.name.ends_with("D", ignore_case=True), ["cyd"]),
+        (F.name.matches("^[AB]"), ["ada", "bob"]),
+        (F.pets.any(F.kind == "cat"), ["ada"]),
+        (F.pets.every(F.kind == "dog"), ["bob", "cyd", "dan"]),
+        (F.pets.none({"kind": "cat"}), ["bob", "cyd", "dan"]),
         (F.name.is_null(), ["dan"]),
         (F.name.is_not_null(), ["ada", "bob", "cyd"]),
         (F["address.city"] == "Oslo", ["bob", "cyd"]),
@@ -156,6 +185,42 @@ def test_what_is_wrong_is_refused(people):
         bool(F.age > 1)
 
 
+def test_pages(people):
+    """Lists of a size in order, each document once; a limit beside them is refused."""
+    query = people.query("people").order_by("-age").select("id")
+    found = [[one["id"] for one in page] for page in query.pages(3)]
+    assert found == [["ada", "cyd", "bob"], ["dan"]]
+    assert list(query.filter(F.age > 99).pages(3)) == []
+    for refused in (lambda: query.limit(2).pages(3), lambda: query.pages(0)):
+        with pytest.raises(ValidationError, match="pages have a size"):
+            list(refused())
+
+
+def test_aggregates(people):
+    """Numbers over all that match, under the names asked for."""
+    query = people.query("people").filter(F.age > 17)
+    found = query.aggregate("count", total=("sum", "age"), oldest=("max", "age"))
+    assert found == {"count": 2, "total": 61, "oldest": 36}
+
+
+def test_as_a_table_of_pandas(people):
+    """A frame with a column for each field."""
+    frame = (
+        people.query("people").filter(F.age > 17).order_by("age").select("id", "age").to_pandas()
+    )
+    assert frame.to_dict("records") == [{"id": "cyd", "age": 25}, {"id": "ada", "age": 36}]
+
+
+def test_a_table_needs_its_package(people, monkeypatch):
+    """What is not installed is named with the line that installs it."""
+    monkeypatch.setitem(sys.modules, "polars", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for verb, name in (("to_polars", "polars"), ("to_arrow", "pyarrow")):
+        with pytest.raises(MissingDependency) as refused:
+            getattr(people.query("people"), verb)()
+        assert refused.value.hint == f"pip install {name}"
+
+
 async def test_asynchronous(tmp_path):
     """The same chain, awaited."""
     from aurora_db import AsyncAurora
@@ -165,3 +230,5 @@ async def test_asynchronous(tmp_path):
         await db["t"].insert_many([{"n": n} for n in range(3)])
         found = await db.query("t").filter(F.n > 0).order_by("-n").select("n").all()
         assert found == [{"n": 2}, {"n": 1}]
+        pages = [len(page) async for page in db.query("t").pages(2)]
+        assert pages == [2, 1]

@@ -20,8 +20,6 @@ from aurora_db.base.codec import decode, encode, instant, timestamp
 from aurora_db.base.errors import TypeMismatch, UnknownEnum, UnknownField, ValidationError
 from aurora_db.base.records import Priority
 
-#: What a column holds.
-Stored = str | int | float | None
 Store = Callable[[Any, str], Any]
 
 NAMES: Final = (
