@@ -95,6 +95,7 @@ from aurora_db.database import Aurora, Transaction
 from aurora_db.database_query import Query
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
+from aurora_db.jobs.unique import Unique
 
 __version__ = "0.1.0"
 
@@ -163,6 +164,7 @@ __all__ = [
     "TypeMismatch",
     "Unauthenticated",
     "UndefinedVariable",
+    "Unique",
     "UniqueViolation",
     "UnknownArgument",
     "UnknownCollection",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
@@ -20,18 +19,17 @@ from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError, UnknownCollection
 from aurora_db.base.records import (
     Explanation,
-    Job,
     MigrationResult,
-    Priority,
     Problem,
 )
 from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig, Duration, Options
+from aurora_db.database_jobs import JobCalls
 from aurora_db.database_query import Query
 from aurora_db.files import Files
-from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
+from aurora_db.jobs.unique import Unique
 from aurora_db.jobs.worker import Workers
 from aurora_db.store import check as checking
 from aurora_db.store import documents, operations
@@ -49,7 +47,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Verbs(Files):
+class _Verbs(Files, JobCalls):
     """The verbs that a database and an open transaction share."""
 
     def __init__(self, engine: Engine, gate: Gate | HeldGate, plans: Plans, jobs: Jobs) -> None:
@@ -242,88 +240,6 @@ class _Verbs(Files):
         """Insert one document into the collection `name`; returns its id."""
         return self.collection(name).insert(document)
 
-    def enqueue_job(
-        self,
-        type: str,
-        payload: object = None,
-        priority: Priority | int | str = Priority.NORMAL,
-        *,
-        retries: int | None = None,
-        delay: Duration | None = None,
-        run_at: datetime | None = None,
-        queue: str | None = None,
-        timeout: Duration | None = None,  # noqa: ASYNC109 - of the job's attempts, not of this call
-        tags: Sequence[str] = (),
-        backoff: object = None,
-    ) -> Job:
-        """Put a job into the queue; when this returns, the job survives a power cut.
-
-        Args:
-            type: what kind of work; some process registers a job handler for it.
-            payload: anything with a JSON form; keep it small, a path or an id.
-            priority: CRITICAL, HIGH, NORMAL or LOW, as `Priority`, word or number.
-            retries: attempts in all, from 1; the type's own, else 3.
-            delay: seconds to wait before the first attempt.
-            run_at: the instant of the first attempt, aware; instead of `delay`.
-            queue: the named lane; the type's own, else "default".
-            timeout: seconds that one attempt may take; the type's own, else 300.
-            tags: words to find the job by.
-            backoff: what to wait after a failure: seconds, a list of them, or a policy.
-
-        Raises:
-            PayloadInvalid: the payload is not what the registered handler declares.
-            ValidationError: an option is outside its range.
-        """
-        clock = self._engine.clock
-        request = self._jobs.request(
-            clock, type, payload, priority, retries, delay, run_at, queue, timeout, tags, backoff
-        )
-        return self._gate.write(job_queue.single(request, clock))
-
-    def enqueue_jobs(
-        self,
-        type: str,
-        payloads: Iterable[object],
-        priority: Priority | int | str = Priority.NORMAL,
-        *,
-        retries: int | None = None,
-        delay: Duration | None = None,
-        run_at: datetime | None = None,
-        queue: str | None = None,
-        timeout: Duration | None = None,  # noqa: ASYNC109 - of the job's attempts, not of this call
-        tags: Sequence[str] = (),
-        backoff: object = None,
-    ) -> list[Job]:
-        """Put one job for each payload into the queue, all or none, in one transaction."""
-        clock, make = self._engine.clock, self._jobs.request
-        options = (priority, retries, delay, run_at, queue, timeout, tags, backoff)
-        requests = [make(clock, type, payload, *options) for payload in payloads]
-        return self._gate.write(lambda port: job_queue.enqueue_many(port, requests))
-
-    def get_job(self, id: str) -> Job | None:
-        """The job of this id as it is now, or None."""
-        return self._gate.read(lambda port: job_queue.get(port, id), bounded=True, single=True)
-
-    def cancel_job(self, id: str) -> bool:
-        """Cancel a job, also one that runs: its attempt has lost it then.
-
-        Returns False when it had ended already.
-
-        Raises:
-            NotFound: there is no such job.
-        """
-        return self._gate.write(lambda port: job_verbs.cancel_one(port, id))
-
-    def retry_job(self, id: str) -> bool:
-        """Let a job that has ended run once more, with all its attempts.
-
-        Returns False when it has not ended yet.
-
-        Raises:
-            NotFound: there is no such job.
-        """
-        return self._gate.write(lambda port: job_verbs.retry_one(port, id))
-
 
 class Transaction(_Verbs):
     """An open transaction: the verbs of the database, committed together at its end."""
@@ -410,13 +326,21 @@ class Aurora(_Verbs):
         queue: str | None = None,
         timeout: Duration | None = None,
         backoff: object = None,
+        concurrency: int | None = None,
+        rate: str | None = None,
+        key: str | None = None,
+        process: bool = False,
+        unique: Unique | str | bool | None = None,
     ) -> Callable[[Callable[P, R]], RegisteredJob[P, R]]:
         """Decorator: register a function as the job handler of `type`.
 
         With workers enabled, the first one registered starts them; otherwise this process only
         enqueues. See `Jobs.job` for the arguments.
         """
-        return self._jobs.job(type, retries=retries, queue=queue, timeout=timeout, backoff=backoff)
+        return self._jobs.job(
+            type, retries=retries, queue=queue, timeout=timeout, backoff=backoff,
+            concurrency=concurrency, rate=rate, key=key, process=process, unique=unique,
+        )  # fmt: skip
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

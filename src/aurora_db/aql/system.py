@@ -61,6 +61,18 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
         _collection("_workers", """
             id:ID host:String pid:Int threads:Int types:JSON started_at:DateTime heartbeat_at:DateTime
         """),
+        _collection("_job_steps", "job_id:ID name:String result:JSON attempt:Int at:DateTime"),
+        _collection("_batches", """
+            id:ID name:String total:Int completed:Int failed:Int cancelled:Int callbacks:JSON closed:Boolean
+            created_at:DateTime finished_at:DateTime
+        """),
+        _collection("_queues", "name:String paused_at:DateTime aging:Float"),
+        _collection("_limits", """
+            scope:String name:String concurrency:Int rate_count:Int rate_period:Float key:String
+        """),
+        _collection("_schedule_runs", """
+            schedule:String due_at:DateTime fired_at:DateTime outcome:String jobs:JSON error:String
+        """),
         _collection("_consumers", "name:String position:Int lost:Boolean created_at:DateTime seen_at:DateTime"),
         _collection("_changes", "seq:Int collection:String op:String id:ID before:JSON after:JSON at:DateTime"),
     )

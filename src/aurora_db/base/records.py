@@ -48,7 +48,11 @@ class Status(StrEnum):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as it was when it was read. `retries` counts failures, `attempt` counts claims."""
+    """A job as it was when it was read.
+
+    `retries` counts failures, `attempt` counts claims, `progress` goes from 0 to 1. `after` are the
+    jobs that it was to wait for, `depends_on` how many of them it still waits for.
+    """
 
     id: str
     type: str
@@ -69,9 +73,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     worker: str | None = None
     lease_until: datetime | None = None
     timeout: float | None = None
+    progress: float | None = None
+    progress_note: str | None = None
     result: Any = None
+    unique_key: str | None = None
     tags: tuple[str, ...] = ()
     cause: dict[str, Any] | None = None
+    after: tuple[str, ...] = ()
+    depends_on: int | None = None
+    backoff: Any = None
 
 
 class MigrationResult(msgspec.Struct, frozen=True, kw_only=True):

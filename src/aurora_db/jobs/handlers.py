@@ -16,9 +16,11 @@ from aurora_db.base.clock import Clock
 from aurora_db.base.codec import plain
 from aurora_db.base.errors import JobError, PayloadInvalid
 from aurora_db.base.records import Priority
+from aurora_db.jobs import limits, timing
 from aurora_db.jobs import request as requests
-from aurora_db.jobs import timing
+from aurora_db.jobs.limits import Limit
 from aurora_db.jobs.request import Request
+from aurora_db.jobs.unique import Unique
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,6 +87,10 @@ class Handler(msgspec.Struct, frozen=True):
     backoff: timing.Backoff | None = None
     policy: timing.Policy | None = None
     timeout: float | None = None
+    #: In a child process, for work that needs a processor of its own.
+    process: bool = False
+    limit: Limit | None = None
+    unique: Unique | str | bool | None = None
 
 
 class Enqueues(Protocol):
@@ -144,6 +150,11 @@ class Jobs:
         queue: str | None = None,
         timeout: float | timedelta | None = None,
         backoff: object = None,
+        concurrency: int | None = None,
+        rate: str | None = None,
+        key: str | None = None,
+        process: bool = False,
+        unique: Unique | str | bool | None = None,
     ) -> Callable[[Callable[P, R]], RegisteredJob[P, R]]:
         """Decorator: register a function as the handler of `type`.
 
@@ -156,16 +167,24 @@ class Jobs:
                 what it still does is fenced off.
             backoff: seconds, a list of them, a policy, or a function from the number of
                 failures to seconds.
+            concurrency: how many jobs of this type may run at once, in all processes together.
+            rate: how many may begin in a time, such as "100/1m", in all processes together.
+            key: makes both limits count for each value by itself: "${customer}" of the payload.
+            process: run it in a child process: for work that needs a processor of its own, or
+                may have to be ended by force. The function must be importable.
+            unique: what `unique` of `enqueue_job` is for jobs enqueued by this process.
 
         Raises:
             JobError: the type has a handler, or the function cannot be one.
+            ValidationError: an option is outside its range.
         """
         from aurora_db.jobs import signature  # noqa: PLC0415 - who only enqueues does without
 
         def register(function: Callable[P, R]) -> RegisteredJob[P, R]:
             handler = signature.look_at(
-                type, function, retries=retries, queue=queue, timeout=timeout, backoff=backoff
-            )
+                type, function, retries=retries, queue=queue, timeout=timeout, backoff=backoff,
+                process=process, limit=limits.limit(concurrency, rate, key), unique=unique,
+            )  # fmt: skip
             self._add(handler)
             return RegisteredJob(self, handler, function)
 
@@ -234,6 +253,9 @@ class Jobs:
         timeout: float | timedelta | None = None,
         tags: Sequence[str] = (),
         backoff: object = None,
+        unique: Unique | str | bool | None = None,
+        after: Sequence[str] = (),
+        on_failure: str = "cancel",
     ) -> Request:
         """The checked request for a job; what is not said comes from the registered type.
 
@@ -250,9 +272,11 @@ class Jobs:
             retries = handler.retries if retries is None else retries
             queue = handler.queue if queue is None else queue
             backoff = handler.backoff if backoff is None else backoff
+            unique = handler.unique if unique is None else unique
         return requests.request(
-            clock, type, payload, priority, retries, delay, run_at, queue, timeout, tags, backoff
-        )
+            clock, type, payload, priority, retries, delay, run_at, queue, timeout, tags, backoff,
+            unique, after, on_failure,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"Jobs({sorted(self._handlers)})"

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
@@ -66,6 +67,20 @@ class Bell:
         return self._silent.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
 
 
+class Chore:
+    """What the pump does once in a while; `running` ones only while something runs."""
+
+    __slots__ = ("do", "every", "next", "running")
+
+    def __init__(
+        self, every: float, first: float, do: Callable[[], object], *, running: bool = False
+    ) -> None:
+        self.every = every
+        self.next = first
+        self.do = do
+        self.running = running
+
+
 class Pump:
     """The thread that claims and settles for the slots of this process."""
 
@@ -93,14 +108,16 @@ class Pump:
         self._seen = -1
         self._wait = SHORTEST
         now = self._clock.monotonic()
-        self._next_beat = now + BEAT
-        self._next_look = now
-        self._next_limits = now
         self._next_complaint = now
         self._lock = WorkerLock(engine.folder, self.id, threads)
         engine.write(partial(upkeep.register, worker=self.id, threads=threads, types=self._types()))
         find = reactions.finder(registry, react)
         self.slots = Slots(threads, bench, find, self._lock, self._bell.ring)
+        self._chores = (
+            Chore(BEAT, now + BEAT, self._beat),
+            Chore(LOOK, now, self._rescue),
+            Chore(LIMITS, now, self.slots.overdue, running=True),
+        )
         self._ears = [
             engine.listen("jobs", self._enqueued),
             engine.listen("handlers", lambda _urgency: self.look_again()),
@@ -163,7 +180,7 @@ class Pump:
     def _stirs(self) -> bool:
         """Whether a round would find anything to do, though no bell rang."""
         now = self._clock.monotonic()
-        if now >= self._next_look or (self.slots.running and now >= self._next_limits):
+        if any(now >= one.next and (self.slots.running or not one.running) for one in self._chores):
             return True
         if self._due is not None and self._due <= self._clock.now():
             return True
@@ -254,16 +271,14 @@ class Pump:
 
     def _care(self) -> None:
         now = self._clock.monotonic()
-        if now >= self._next_beat:
-            self._next_beat = now + BEAT
-            beat = partial(upkeep.beat, worker=self.id, types=self._types())
-            self._engine.write(beat, durable=False)
-        if now >= self._next_limits:
-            self._next_limits = now + LIMITS
-            self.slots.overdue()
-        if now >= self._next_look:
-            self._next_look = now + LOOK
-            self._rescue()
+        for chore in self._chores:
+            if now >= chore.next:
+                chore.next = now + chore.every
+                chore.do()
+
+    def _beat(self) -> None:
+        beat = partial(upkeep.beat, worker=self.id, types=self._types())
+        self._engine.write(beat, durable=False)
 
     def _rescue(self) -> None:
         engine = self._engine

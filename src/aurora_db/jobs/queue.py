@@ -28,10 +28,16 @@ ENQUEUE = Batch.insert("_jobs", (
     "id", "type", "queue", "payload", "priority", "status", "max_retries", "run_at", "created_at",
     "tags", "backoff", "timeout",
 ))  # fmt: skip
+#: For jobs that are tied to others; most are not, and each column costs.
+ENQUEUE_LINKED = Batch.insert("_jobs", (
+    "id", "type", "queue", "payload", "priority", "status", "max_retries", "run_at", "created_at",
+    "tags", "backoff", "timeout", "unique_key", "after", "depends_on",
+))  # fmt: skip
 
 COLUMNS = (
     "id, type, queue, payload, priority, status, retries, max_retries, error, last_retry, run_at, created_at, "
-    "started_at, finished_at, attempt, crashes, worker, lease_until, result, tags, cause, timeout"
+    "started_at, finished_at, attempt, crashes, worker, lease_until, result, tags, cause, timeout, "
+    "progress, progress_note, unique_key, after, depends_on, backoff"
 )
 GET = f"SELECT {COLUMNS} FROM _jobs WHERE id = ?"
 
@@ -177,6 +183,11 @@ async def enqueue(port: Port, wanted: Request) -> Job:
 
 async def enqueue_many(port: Port, requests: Iterable[Request]) -> list[Job]:
     """Put several jobs into the queue; their records in order."""
+    requests = list(requests)
+    if any(one.links is not None for one in requests):
+        from aurora_db.jobs import linking  # noqa: PLC0415 - most jobs stand alone
+
+        return await linking.enqueue(port, requests)
     now = port.now()
     text = timestamp(now)
     made = [_row(wanted, now, text) for wanted in requests]
@@ -184,6 +195,30 @@ async def enqueue_many(port: Port, requests: Iterable[Request]) -> list[Job]:
         await port.batch(ENQUEUE, [row for row, _ in made])
         port.touch("jobs", max(record.priority for _, record in made))
     return [record for _, record in made]
+
+
+async def insert(port: Port, requests: Sequence[Request], waits: Sequence[int]) -> list[Job]:
+    """Insert jobs that are tied to others; `waits` says for how many others each waits."""
+    now = port.now()
+    text = timestamp(now)
+    rows: list[tuple[Any, ...]] = []
+    records: list[Job] = []
+    for wanted, count in zip(requests, waits, strict=True):
+        row, record = _row(wanted, now, text)
+        links = wanted.links
+        key = None if links is None or links.unique is None else links.unique.key
+        after = () if links is None else links.after
+        status = Status.BLOCKED if count else record.status
+        rows.append((
+            *row[:5], status, *row[6:], key, encode(after) if after else None, encode(count) if after else None,
+        ))  # fmt: skip
+        records.append(msgspec.structs.replace(
+            record, status=status, unique_key=key, after=after, depends_on=count if after else None,
+        ))  # fmt: skip
+    if rows:
+        await port.batch(ENQUEUE_LINKED, rows)
+        port.touch("jobs", max(record.priority for record in records))
+    return records
 
 
 async def get(port: Port, id: str) -> Job | None:
@@ -205,7 +240,8 @@ def _job(row: Row) -> Job:
         run_at=when(row[10]), created_at=instant(row[11]), started_at=when(row[12]),
         finished_at=when(row[13]), attempt=row[14], crashes=row[15], worker=row[16],
         lease_until=when(row[17]), result=json(row[18]), tags=tuple(json(row[19]) or ()), cause=json(row[20]),
-        timeout=row[21],
+        timeout=row[21], progress=row[22], progress_note=row[23], unique_key=row[24],
+        after=tuple(json(row[25]) or ()), depends_on=json(row[26]), backoff=json(row[27]),
     )  # fmt: skip
 
 

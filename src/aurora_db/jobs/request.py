@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import msgspec
 
@@ -14,6 +14,19 @@ from aurora_db.base.codec import encode, seconds, timestamp
 from aurora_db.base.errors import ValidationError
 from aurora_db.base.records import MAX_RETRIES, Priority
 from aurora_db.jobs import timing
+from aurora_db.jobs.unique import Rule, Unique, rule_of
+
+#: What becomes of a job when one that it waits for fails or is cancelled.
+OnFailure = Literal["cancel", "run"]
+
+
+class Links(msgspec.Struct, frozen=True, gc=False):
+    """What ties a job to others: a key that it has alone, jobs that it waits for, its batch."""
+
+    unique: Rule | None = None
+    after: tuple[str, ...] = ()
+    on_failure: OnFailure = "cancel"
+    batch: str | None = None
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -28,6 +41,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     tags: tuple[str, ...] = ()
     backoff: str | None = None
     timeout: float | None = None
+    links: Links | None = None
 
 
 def request(
@@ -42,6 +56,9 @@ def request(
     timeout: float | timedelta | None = None,
     tags: Sequence[str] = (),
     backoff: object = None,
+    unique: Unique | str | bool | None = None,
+    after: Sequence[str] = (),
+    on_failure: str = "cancel",
 ) -> Request:
     """Check the options of a job.
 
@@ -50,8 +67,11 @@ def request(
     """
     if not isinstance(type, str) or not type:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise _refused("type", type, "a text that is not empty")
+    linked = unique is not None or after != () or on_failure != "cancel"
     if isinstance(priority, Priority) and (
-        retries is delay is run_at is queue is timeout is backoff is None and tags == ()
+        retries is delay is run_at is queue is timeout is backoff is None
+        and tags == ()
+        and not linked
     ):
         # As most are.
         return Request(type, encode(payload), priority)
@@ -68,7 +88,35 @@ def request(
         _tags(tags) if tags or tags == "" else (),
         None if backoff is None else encode(timing.stored(timing.backoff(backoff))),
         None if timeout is None else limit(timeout),
+        links(type, payload, unique, after, on_failure) if linked else None,
     )
+
+
+def links(
+    type: str,
+    payload: object,
+    unique: Unique | str | bool | None,
+    after: Sequence[str],
+    on_failure: str,
+    batch: str | None = None,
+) -> Links | None:
+    """What ties a job to others, checked; None when nothing does.
+
+    Raises:
+        ValidationError: an option is outside its range.
+    """
+    if on_failure not in get_args(OnFailure):
+        raise _refused("on_dependency_failure", on_failure, 'one of "cancel" and "run"')
+    if not isinstance(after, (list, tuple, set, frozenset)) or not all(
+        isinstance(id, str) and id for id in cast("Iterable[object]", after)
+    ):
+        raise _refused("after", after, "a list of ids of jobs")
+    if on_failure != "cancel" and not after:
+        raise _refused("on_dependency_failure", on_failure, "given together with 'after' only")
+    rule = rule_of(type, payload, unique)
+    if rule is None and not after and batch is None:
+        return None
+    return Links(rule, tuple(dict.fromkeys(after)), cast("OnFailure", on_failure), batch)
 
 
 def _priority(value: int | str) -> Priority:

@@ -17,6 +17,8 @@ from aurora_db.base.errors import JobError
 from aurora_db.jobs import request as requests
 from aurora_db.jobs import timing
 from aurora_db.jobs.handlers import Handler, JobHandler
+from aurora_db.jobs.limits import Limit
+from aurora_db.jobs.unique import Unique
 
 
 def look_at_object(type: str, handler: JobHandler | Callable[..., Any]) -> Handler:
@@ -50,6 +52,9 @@ def look_at(
     queue: str | None = None,
     timeout: float | timedelta | None = None,
     backoff: object = None,
+    process: bool = False,
+    limit: Limit | None = None,
+    unique: Unique | str | bool | None = None,
 ) -> Handler:
     """What a worker must know of `function`.
 
@@ -84,6 +89,9 @@ def look_at(
         backoff=None if backoff is None or policy is not None else timing.backoff(backoff),
         policy=policy,
         timeout=None if timeout is None else requests.limit(timeout),
+        process=process,
+        limit=limit,
+        unique=unique,
     )
 
 

@@ -128,7 +128,7 @@ CREATE TABLE _jobs (
 ) STRICT;
 
 -- Enqueueing pays for each index: three, all partial, each small at any time.
-CREATE INDEX _jobs_pending ON _jobs (type, priority DESC) WHERE status = 'PENDING';
+CREATE INDEX _jobs_pending ON _jobs (type, queue, priority DESC) WHERE status = 'PENDING';
 CREATE INDEX _jobs_scheduled ON _jobs (run_at) WHERE status = 'SCHEDULED';
 CREATE INDEX _jobs_running ON _jobs (worker) WHERE status = 'RUNNING';
 
@@ -175,3 +175,89 @@ CREATE TABLE _job_errors (
 ) STRICT;
 
 CREATE INDEX _job_errors_job ON _job_errors (job_id);
+
+-- Who has a key of unique jobs. A job keeps its row after its end: whether it still counts is asked of
+-- its status and of `until`.
+CREATE TABLE _job_keys (
+    key      TEXT NOT NULL PRIMARY KEY,
+    job_id   TEXT NOT NULL UNIQUE REFERENCES _jobs (id) ON DELETE CASCADE,
+    statuses TEXT NOT NULL CHECK (json_valid(statuses)),
+    until    TEXT
+) STRICT, WITHOUT ROWID;
+
+-- Which job waits for the end of which: one row while it is not known to have ended, and until what
+-- follows from its end is done. `outcome` is set by a trigger, whoever ends the job. `waiting` is the
+-- id of a job, or of a batch, which counts the ends of its jobs.
+CREATE TABLE _job_dependencies (
+    job_id     TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
+    waiting    TEXT    NOT NULL,
+    batch      INTEGER NOT NULL DEFAULT 0 CHECK (batch IN (0, 1)),
+    on_failure TEXT    NOT NULL DEFAULT 'cancel' CHECK (on_failure IN ('cancel', 'run')),
+    outcome    TEXT    CHECK (outcome IN ('COMPLETED', 'FAILED', 'CANCELLED')),
+    PRIMARY KEY (job_id, waiting)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX _job_dependencies_ended ON _job_dependencies (waiting) WHERE outcome IS NOT NULL;
+
+CREATE TRIGGER _jobs_ended AFTER UPDATE OF status ON _jobs
+    WHEN NEW.finished_at IS NOT NULL AND OLD.finished_at IS NULL
+         AND EXISTS (SELECT 1 FROM _job_dependencies WHERE job_id = NEW.id) BEGIN
+    UPDATE _job_dependencies SET outcome = NEW.status WHERE job_id = NEW.id;
+END;
+
+CREATE TABLE _batches (
+    id          TEXT    NOT NULL PRIMARY KEY,
+    name        TEXT,
+    total       INTEGER NOT NULL DEFAULT 0 CHECK (total >= 0),
+    completed   INTEGER NOT NULL DEFAULT 0 CHECK (completed >= 0),
+    failed      INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
+    cancelled   INTEGER NOT NULL DEFAULT 0 CHECK (cancelled >= 0),
+    callbacks   TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(callbacks)),
+    -- No more jobs come.
+    closed      INTEGER NOT NULL DEFAULT 0 CHECK (closed IN (0, 1)),
+    created_at  TEXT    NOT NULL,
+    finished_at TEXT,
+    CHECK (completed + failed + cancelled <= total)
+) STRICT;
+
+-- What a job has done already: a retry leaves these steps out.
+CREATE TABLE _job_steps (
+    job_id  TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
+    name    TEXT    NOT NULL CHECK (name <> ''),
+    result  TEXT    CHECK (result IS NULL OR json_valid(result)),
+    attempt INTEGER NOT NULL,
+    at      TEXT    NOT NULL,
+    PRIMARY KEY (job_id, name)
+) STRICT, WITHOUT ROWID;
+
+-- A queue stands here when somebody has said something of it; `aging` in seconds.
+CREATE TABLE _queues (
+    name      TEXT NOT NULL PRIMARY KEY,
+    paused_at TEXT,
+    aging     REAL CHECK (aging > 0)
+) STRICT, WITHOUT ROWID;
+
+-- How many jobs of a queue or of a type may run at once, and begin in `rate_period` seconds; with a
+-- `key`, for each of its values.
+CREATE TABLE _limits (
+    scope       TEXT    NOT NULL CHECK (scope IN ('queue', 'type')),
+    name        TEXT    NOT NULL,
+    concurrency INTEGER CHECK (concurrency >= 1),
+    rate_count  INTEGER CHECK (rate_count >= 1),
+    rate_period REAL    CHECK (rate_period > 0),
+    key         TEXT,
+    PRIMARY KEY (scope, name),
+    CHECK ((rate_count IS NULL) = (rate_period IS NULL)),
+    CHECK (concurrency IS NOT NULL OR rate_count IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+
+-- Each due time of a schedule that was seen, once: what it enqueued, or why it was left out.
+CREATE TABLE _schedule_runs (
+    schedule TEXT NOT NULL,
+    due_at   TEXT NOT NULL,
+    fired_at TEXT NOT NULL,
+    outcome  TEXT NOT NULL CHECK (outcome IN ('FIRED', 'SKIPPED', 'FAILED')),
+    jobs     TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(jobs)),
+    error    TEXT,
+    PRIMARY KEY (schedule, due_at)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,132 @@
+"""The verbs on jobs. Written by hand.
+
+`database_jobs.py` is generated from this file by `tools/unasync.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from aurora_db.base.records import Job, Priority
+from aurora_db.config import Duration
+from aurora_db.jobs import queue as job_queue
+from aurora_db.jobs import verbs as job_verbs
+from aurora_db.jobs.handlers import Jobs
+from aurora_db.jobs.request import OnFailure, Request
+from aurora_db.jobs.unique import Unique
+from aurora_db.store.engine import Engine
+from aurora_db.store.gate import AsyncGate, AsyncHeldGate
+
+
+class AsyncJobCalls:
+    """What a database and an open transaction do with jobs."""
+
+    _engine: Engine
+    _gate: AsyncGate | AsyncHeldGate
+    _jobs: Jobs
+
+    async def enqueue_job(
+        self,
+        type: str,
+        payload: object = None,
+        priority: Priority | int | str = Priority.NORMAL,
+        *,
+        retries: int | None = None,
+        delay: Duration | None = None,
+        run_at: datetime | None = None,
+        queue: str | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - of the job's attempts, not of this call
+        tags: Sequence[str] = (),
+        backoff: object = None,
+        unique: Unique | str | bool | None = None,
+        after: Sequence[str] = (),
+        on_dependency_failure: OnFailure = "cancel",
+    ) -> Job:
+        """Put a job into the queue; when this returns, the job survives a power cut.
+
+        Args:
+            type: what kind of work; some process registers a job handler for it.
+            payload: anything with a JSON form; keep it small, a path or an id.
+            priority: CRITICAL, HIGH, NORMAL or LOW, as `Priority`, word or number.
+            retries: attempts in all, from 1; the type's own, else 3.
+            delay: seconds to wait before the first attempt.
+            run_at: the instant of the first attempt, aware; instead of `delay`.
+            queue: the named lane; the type's own, else "default".
+            timeout: seconds that one attempt may take; the type's own, else 300.
+            tags: words to find the job by.
+            backoff: what to wait after a failure: seconds, a list of them, or a policy.
+            unique: True for one job of this type and payload at a time, a text for one of this
+                key, or a `Unique` with more to say; what is returned may be the job that was there.
+            after: ids of jobs that must end first.
+            on_dependency_failure: what becomes of this job when one of them fails or is
+                cancelled: "cancel", or "run".
+
+        Raises:
+            PayloadInvalid: the payload is not what the registered handler declares.
+            ValidationError: an option is outside its range.
+            NotFound: a job named in `after` does not exist.
+        """
+        clock = self._engine.clock
+        request = self._jobs.request(
+            clock, type, payload, priority, retries, delay, run_at, queue, timeout, tags, backoff,
+            unique, after, on_dependency_failure,
+        )  # fmt: skip
+        if request.links is not None:
+            return await self._gate.write(lambda port: job_queue.enqueue(port, request))
+        return await self._gate.write(job_queue.single(request, clock))
+
+    async def enqueue_jobs(
+        self,
+        type: str,
+        payloads: Iterable[object],
+        priority: Priority | int | str = Priority.NORMAL,
+        *,
+        retries: int | None = None,
+        delay: Duration | None = None,
+        run_at: datetime | None = None,
+        queue: str | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - of the job's attempts, not of this call
+        tags: Sequence[str] = (),
+        backoff: object = None,
+        unique: Unique | str | bool | None = None,
+        after: Sequence[str] = (),
+        on_dependency_failure: OnFailure = "cancel",
+    ) -> list[Job]:
+        """Put one job for each payload into the queue, all or none, in one transaction.
+
+        Returns their records in order; options as of `enqueue_job`.
+        """
+        clock, make = self._engine.clock, self._jobs.request
+        options = (
+            priority, retries, delay, run_at, queue, timeout, tags, backoff, unique, after,
+            on_dependency_failure,
+        )  # fmt: skip
+        requests: list[Request] = [make(clock, type, payload, *options) for payload in payloads]
+        return await self._gate.write(lambda port: job_queue.enqueue_many(port, requests))
+
+    async def get_job(self, id: str) -> Job | None:
+        """The job of this id as it is now, or None."""
+        return await self._gate.read(
+            lambda port: job_queue.get(port, id), bounded=True, single=True
+        )
+
+    async def cancel_job(self, id: str) -> bool:
+        """Cancel a job, also one that runs: its attempt has lost it then.
+
+        Returns False when it had ended already.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        return await self._gate.write(lambda port: job_verbs.cancel_one(port, id))
+
+    async def retry_job(self, id: str) -> bool:
+        """Let a job that has ended run once more, with all its attempts.
+
+        Returns False when it has not ended yet.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        return await self._gate.write(lambda port: job_verbs.retry_one(port, id))
