@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 from aurora_db.aql.functions import TABLE
+from aurora_db.jobs.status import HAPPENS, MEANING, TRANSITIONS
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = ROOT / "docs" / "aql" / "functions.md"
+LIFE = ROOT / "docs" / "jobs" / "life.md"
 
 HEAD = """# Functions
 
@@ -53,16 +55,57 @@ def _synonyms(names: tuple[str, ...]) -> str:
     return "".join(f"≡ `{name}`: " for name in names)
 
 
+LIFE_HEAD = """# The life of a job
+
+Every job is in one of seven statuses, and goes from one to another only by the events below: each is one
+guarded statement, in one transaction with everything else that it changes. This page is drawn from the
+table in `jobs/status.py` by `tools/docs.py`; the CHECKs of the table `_jobs` know the same statuses, and
+a state machine in the tests holds every change against it.
+"""
+
+
+def life() -> str:
+    """The page of the life of a job: diagram, statuses, events."""
+    ways = [
+        (source, event, target)
+        for source, events in TRANSITIONS.items()
+        for event, target in events.items()
+    ]
+    arrows = "\n".join(f"    {source} --> {target}: {event}" for source, event, target in ways)
+    born = "\n".join(
+        f"    [*] --> {status}: enqueue" for status in ("PENDING", "SCHEDULED", "BLOCKED")
+    )
+    statuses = "\n".join(f"| `{one}` | {MEANING[one]} |" for one in TRANSITIONS)
+    events = "\n".join(
+        f"| {event} | {HAPPENS[event]} | {_ways(ways, event)} |" for event in HAPPENS
+    )
+    return "\n".join((
+        LIFE_HEAD,
+        f"```mermaid\nstateDiagram-v2\n{born}\n{arrows}\n```\n",
+        f"## Statuses\n\n| status | means |\n|---|---|\n{statuses}\n",
+        f"## Events\n\n| event | when | from → to |\n|---|---|---|\n{events}\n",
+    ))  # fmt: skip
+
+
+def _ways(ways: list[tuple[str, str, str]], event: str) -> str:
+    targets = {target: None for _, one, target in ways if one == event}
+    return "; ".join(
+        f"{', '.join(source for source, one, to in ways if one == event and to == target)} → {target}"
+        for target in targets
+    )
+
+
 def main() -> int:
     """Write the pages, or check them."""
-    made = functions()
-    if "--check" not in sys.argv[1:]:
-        FUNCTIONS.write_text(made, "utf-8")
-        return 0
-    if FUNCTIONS.is_file() and FUNCTIONS.read_text("utf-8") == made:
-        return 0
-    sys.stdout.write("docs/aql/functions.md differs: run python tools/docs.py\n")
-    return 1
+    stale = False
+    for path, made in ((FUNCTIONS, functions()), (LIFE, life())):
+        if "--check" not in sys.argv[1:]:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(made, "utf-8")
+        elif not path.is_file() or path.read_text("utf-8") != made:
+            sys.stdout.write(f"{path.relative_to(ROOT)} differs: run python tools/docs.py\n")
+            stale = True
+    return int(stale)
 
 
 if __name__ == "__main__":

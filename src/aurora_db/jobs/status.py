@@ -1,4 +1,8 @@
-"""The life of a job as one table. The CHECKs of `store/system.sql` know the same statuses."""
+"""The life of a job as one table: which event leads from which status to which.
+
+The CHECKs of `store/system.sql` know the same statuses, `docs/jobs/life.md` is drawn from here by
+`tools/docs.py`, and the state machine of the tests holds every change of status against it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ class Event(StrEnum):
 
     STAGE = "stage"
     FREE = "free"
+    DEFER = "defer"
+    BLOCK = "block"
     CLAIM = "claim"
     COMPLETE = "complete"
     RETRY = "retry"
@@ -23,12 +29,23 @@ class Event(StrEnum):
     RESCUE = "rescue"
     RELEASE = "release"
     REVIVE = "revive"
+    WAIT = "wait"
+    RESCHEDULE = "reschedule"
 
 
 TRANSITIONS: Final[Mapping[Status, Mapping[Event, Status]]] = {
     Status.SCHEDULED: {Event.STAGE: Status.PENDING, Event.CANCEL: Status.CANCELLED},
-    Status.BLOCKED: {Event.FREE: Status.PENDING, Event.CANCEL: Status.CANCELLED},
-    Status.PENDING: {Event.CLAIM: Status.RUNNING, Event.CANCEL: Status.CANCELLED},
+    Status.BLOCKED: {
+        Event.FREE: Status.PENDING,
+        Event.DEFER: Status.SCHEDULED,
+        Event.CANCEL: Status.CANCELLED,
+    },
+    Status.PENDING: {
+        Event.CLAIM: Status.RUNNING,
+        Event.BLOCK: Status.BLOCKED,
+        Event.RESCHEDULE: Status.SCHEDULED,
+        Event.CANCEL: Status.CANCELLED,
+    },
     Status.RUNNING: {
         Event.COMPLETE: Status.COMPLETED,
         Event.RETRY: Status.SCHEDULED,
@@ -38,7 +55,37 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Event, Status]]] = {
         Event.RESCUE: Status.PENDING,
         Event.RELEASE: Status.PENDING,
     },
-    Status.COMPLETED: {Event.REVIVE: Status.PENDING},
-    Status.FAILED: {Event.REVIVE: Status.PENDING},
-    Status.CANCELLED: {Event.REVIVE: Status.PENDING},
+    Status.COMPLETED: {Event.REVIVE: Status.PENDING, Event.WAIT: Status.BLOCKED},
+    Status.FAILED: {Event.REVIVE: Status.PENDING, Event.WAIT: Status.BLOCKED},
+    Status.CANCELLED: {Event.REVIVE: Status.PENDING, Event.WAIT: Status.BLOCKED},
+}
+
+#: What each status means.
+MEANING: Final[Mapping[Status, str]] = {
+    Status.SCHEDULED: "waits for its time: a delay, a snooze, or the back-off after a failed attempt",
+    Status.BLOCKED: "waits for other jobs, or for a limit of its key",
+    Status.PENDING: "may be claimed",
+    Status.RUNNING: "claimed: attempt n, held by a worker until its lease ends",
+    Status.COMPLETED: "the handler returned",
+    Status.FAILED: "its attempts are used up, or it failed for good, or its worker died too often",
+    Status.CANCELLED: "a person, its handler or a policy stopped it",
+}
+
+#: What happens to a job, in words.
+HAPPENS: Final[Mapping[Event, str]] = {
+    Event.STAGE: "its time has come",
+    Event.FREE: "what it waited for has ended, or the limit has room",
+    Event.DEFER: "the same, but its own time lies ahead",
+    Event.BLOCK: "the limit of its key has no room",
+    Event.CLAIM: "a worker takes it",
+    Event.COMPLETE: "the handler returns, or `job.completing()` commits",
+    Event.RETRY: "the attempt fails, and others are left",
+    Event.FAIL: "the last attempt fails, `Fail`, or the third death of its worker",
+    Event.SNOOZE: "`Snooze`, `job.sleep`",
+    Event.CANCEL: "`cancel_job`, `Cancel`, or a job that it waits for failed",
+    Event.RESCUE: "its worker died or lost the lease",
+    Event.RELEASE: "its worker stops gracefully; counts nothing",
+    Event.REVIVE: "`retry_job`: a new run",
+    Event.WAIT: "`retry_job` while jobs that it waits for have not ended",
+    Event.RESCHEDULE: "a unique job is given another time",
 }
