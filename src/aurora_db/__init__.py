@@ -95,6 +95,7 @@ from aurora_db.database import Aurora, Transaction
 from aurora_db.database_query import Query
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
+from aurora_db.jobs.schedule import Schedule
 from aurora_db.jobs.unique import Unique
 
 __version__ = "0.1.0"
@@ -151,6 +152,7 @@ __all__ = [
     "ReadOnly",
     "Retry",
     "RulesInvalid",
+    "Schedule",
     "ScheduleInvalid",
     "SchemaError",
     "SecurityError",

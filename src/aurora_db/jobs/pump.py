@@ -22,9 +22,9 @@ from aurora_db.jobs import queue, reactions, upkeep
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
-from aurora_db.jobs.reactions import React
+from aurora_db.jobs.reactions import Fire, React
 from aurora_db.jobs.slots import Slots
-from aurora_db.store import process
+from aurora_db.store import firing, process
 from aurora_db.store.engine import Engine
 from aurora_db.store.port import Port
 from aurora_db.store.process import WorkerLock
@@ -92,6 +92,7 @@ class Pump:
         bench: Bench,
         threads: int,
         poll_interval: float,
+        fire: Fire,
     ) -> None:
         self.id = new_id()
         self.rescued = 0
@@ -99,6 +100,7 @@ class Pump:
         self._registry = registry
         self._clock = engine.clock
         self._poll_interval = poll_interval
+        self._fire_due = fire
         self._bell = Bell()
         self._stopping = False
         self._drained = threading.Event()
@@ -116,11 +118,12 @@ class Pump:
         self._chores = (
             Chore(BEAT, now + BEAT, self._beat),
             Chore(LOOK, now, self._rescue),
+            Chore(LOOK, now, self._look_for_due),
             Chore(LIMITS, now, self.slots.overdue, running=True),
         )
         self._ears = [
             engine.listen("jobs", self._enqueued),
-            engine.listen("handlers", lambda _urgency: self.look_again()),
+            engine.listen("handlers", self._defined),
             engine.hear("jobs", self._rung),
             self._clock.on_jump(self._bell.ring),
         ]
@@ -145,6 +148,11 @@ class Pump:
         """There may be something to claim."""
         self._maybe = True
         self._bell.ring()
+
+    def _defined(self, _urgency: int) -> None:
+        """An event handler or a schedule was defined; when that is due is asked anew."""
+        self._due = self._clock.now()
+        self.look_again()
 
     def _types(self) -> tuple[str, ...]:
         """The job types that this process can run."""
@@ -275,6 +283,22 @@ class Pump:
             if now >= chore.next:
                 chore.next = now + chore.every
                 chore.do()
+        if self._due is not None and self._due <= self._clock.now() and not self._stopping:
+            self._fire()
+
+    def _fire(self) -> None:
+        """Fire the schedules that are due; where there are none, it costs nothing."""
+        engine = self._engine
+        if not engine.catalog.schedules:
+            return
+        if engine.read(firing.any_due, single=True) and engine.write(self._fire_due):
+            self._bell.ring()
+        self._due = engine.read(upkeep.next_due, single=True)
+
+    def _look_for_due(self) -> None:
+        """While every claim is full, nothing else asks when a schedule is due."""
+        if self._engine.catalog.schedules:
+            self._due = self._engine.read(upkeep.next_due, single=True)
 
     def _beat(self) -> None:
         beat = partial(upkeep.beat, worker=self.id, types=self._types())

@@ -23,7 +23,12 @@ STAGE = """
      WHERE _n IN (SELECT _n FROM _jobs WHERE status = 'SCHEDULED' AND run_at <= :now ORDER BY run_at LIMIT 1000)
     RETURNING priority
 """
-NEXT_DUE = "SELECT min(run_at) FROM _jobs WHERE status = 'SCHEDULED'"
+#: Of jobs and of schedules.
+NEXT_DUE = """
+    SELECT min(at) FROM (SELECT min(run_at) AS at FROM _jobs WHERE status = 'SCHEDULED'
+                         UNION ALL
+                         SELECT min(next_at) FROM _schedules WHERE next_at IS NOT NULL)
+"""
 
 LOOK = f"""
     SELECT EXISTS (SELECT 1 FROM json_each(:types) AS t
@@ -87,13 +92,13 @@ async def stage(port: Port) -> int:
 
 
 async def next_due(port: Port) -> datetime | None:
-    """When the next scheduled job is due, or None."""
+    """When the next scheduled job or the next schedule is due, or None."""
     row = await port.row(NEXT_DUE)
     return None if row is None or row[0] is None else instant(row[0])
 
 
 async def look(port: Port, types: Sequence[str]) -> tuple[bool, datetime | None]:
-    """Whether a job of these types is pending, and when the next scheduled one is due."""
+    """Whether a job of these types is pending, and when the next scheduled one, or schedule, is due."""
     row = await port.row(LOOK, {"types": json.dumps(types)})
     assert row is not None
     return bool(row[0]), None if row[1] is None else instant(row[1])
