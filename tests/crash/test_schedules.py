@@ -24,7 +24,7 @@ PROCESSES = 4
 KILLS = 8
 #: Schedules, and the minutes that each was not fired for when the processes start.
 SCHEDULES = 4
-MISSED = 2_500
+MISSED = 1_200
 
 SCHEMA = """schema {
   define collection fired { schedule: String! }
