@@ -87,10 +87,6 @@ WAITED = """
     SELECT 1 FROM _jobs
      WHERE id IN (SELECT value FROM json_each(:ids)) AND after IS NOT NULL AND finished_at IS NOT NULL LIMIT 1
 """
-FORGET = """
-    UPDATE _jobs SET depends_on = 0
-     WHERE id IN (SELECT value FROM json_each(:ids)) AND after IS NOT NULL AND finished_at IS NOT NULL
-"""
 COUNT = f"""
     UPDATE _jobs SET depends_on = waits.count
       FROM (SELECT job.id AS id, count(*) AS count {AGAIN} GROUP BY job.id) AS waits WHERE _jobs.id = waits.id
@@ -230,7 +226,6 @@ async def wait_again(port: Port, ids: Sequence[str]) -> None:
         return
     # What ended before counts for the run before.
     await resolve(port)
-    await port.change(FORGET, given)
     await port.change(COUNT, given)
     await port.change(RECONNECT, given)
 
