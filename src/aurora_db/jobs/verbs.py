@@ -8,7 +8,7 @@ from typing import Any
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import encode, timestamp
 from aurora_db.base.errors import NotFound
-from aurora_db.jobs import queue
+from aurora_db.jobs import meters, queue
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.status import TRANSITIONS, Event
 from aurora_db.sql.statement import literal
@@ -25,7 +25,7 @@ def _from(event: Event) -> str:
 CANCEL = f"""
     UPDATE _jobs SET status = 'CANCELLED', finished_at = :now, lease_until = NULL
      WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.CANCEL)})
-    RETURNING id, priority
+    RETURNING id, priority, _n
 """
 #: A new run from the first attempt on, without the traces of the one before but its errors.
 REVIVE = f"""
@@ -44,6 +44,8 @@ async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
     is kept.
     """
     rows = await port.rows(CANCEL, {"ids": encode(list(ids)), "now": timestamp(port.now())})
+    if rows and await meters.end(port, [row[2] for row in rows]):
+        port.touch("jobs")
     if rows and port.catalog.handlers_of("_jobs"):
         # Their end may have enqueued others.
         port.touch("jobs")
