@@ -75,10 +75,12 @@ _CHANGEABLE: Final = frozenset((Status.SCHEDULED, Status.BLOCKED, Status.PENDING
 class Holder:
     """The job that has a key, and what it shall become."""
 
-    __slots__ = ("job", "moved", "replaced", "run_at", "statuses", "until")
+    __slots__ = ("job", "moved", "replaced", "run_at", "status", "statuses", "until")
 
     def __init__(self, job: Job, statuses: str, until: str | None) -> None:
         self.job = job
+        #: What it will be when all that was noted is done.
+        self.status = job.status
         self.statuses: tuple[str, ...] = tuple(decode(statuses))
         self.until = until
         self.replaced: Request | None = None
@@ -87,16 +89,18 @@ class Holder:
 
     def counts(self, now: str) -> bool:
         """Whether the job is in the way of others."""
-        return self.job.status in self.statuses and (self.until is None or self.until > now)
+        return self.status in self.statuses and (self.until is None or self.until > now)
 
-    def meet(self, wanted: Request, rule: Rule) -> None:
+    def meet(self, wanted: Request, rule: Rule, now: datetime) -> None:
         """Note what one more job of the key changes. One that runs or has ended stays as it is."""
-        if self.job.status not in _CHANGEABLE or rule.on_conflict == "keep":
+        if self.status not in _CHANGEABLE or rule.on_conflict == "keep":
             return
         if rule.on_conflict == "replace":
             self.replaced = wanted
         if rule.on_conflict == "reschedule" or wanted.run_at is not None:
             self.moved, self.run_at = True, wanted.run_at
+            blocked = self.status is Status.BLOCKED
+            self.status = queue.begins(wanted, int(blocked), now)
 
 
 class Decided(msgspec.Struct):
@@ -157,7 +161,7 @@ async def decide(port: Port, requests: Sequence[Request], waits: Sequence[int]) 
             decided.places.append(first)
             continue
         if rule is not None and first is None and holder and holder.counts(text):
-            holder.meet(wanted, rule)
+            holder.meet(wanted, rule, now)
             met.append((len(decided.places), name))
             decided.places.append(holder.job)
             continue
