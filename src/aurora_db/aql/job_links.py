@@ -52,8 +52,10 @@ def option(scope: Scope, name: str, entry: syntax.Entry) -> plan.Value:
             return plan.ObjectValue(pairs)
         case syntax.StringLiteral():
             return plan.Constant(_template(scope, value))
-        case _:
+        case syntax.BooleanLiteral() | syntax.NullLiteral() | syntax.VariableRef():
             return _checked(scope, name, entry.key.text, value)
+        case _:
+            raise scope.fail(TypeMismatch, f"'unique' is {UNIQUE}", value.span)
 
 
 def _part(scope: Scope, name: str, entry: syntax.Entry) -> plan.Value:
@@ -61,6 +63,8 @@ def _part(scope: Scope, name: str, entry: syntax.Entry) -> plan.Value:
     match name, value:
         case "key", syntax.StringLiteral():
             return plan.Constant(_template(scope, value))
+        case "key", syntax.Word():
+            raise scope.fail(TypeMismatch, "'key' is a text in quotes", value.span)
         case "onConflict", _:
             return _word(scope, value, name, CONFLICTS)
         case "statuses", syntax.ListLiteral(items=items):
