@@ -51,7 +51,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it was when it was read.
 
     `retries` counts failures, `attempt` counts claims, `progress` goes from 0 to 1. `after` are the
-    jobs that it was to wait for, `depends_on` how many of them it still waits for.
+    jobs that it was to wait for, `depends_on` how many of them it still waits for. `conflict` tells in
+    what enqueueing returns that the job was there already and has the key of the one asked for.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     after: tuple[str, ...] = ()
     depends_on: int | None = None
     backoff: Any = None
+    conflict: bool = False
 
 
 class MigrationResult(msgspec.Struct, frozen=True, kw_only=True):

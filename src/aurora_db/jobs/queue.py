@@ -147,6 +147,14 @@ def _row(wanted: Request, now: datetime, text: str) -> tuple[tuple[Any, ...], Jo
     return row, record
 
 
+def begins(wanted: Request, waits: int, now: datetime) -> Status:
+    """The status that a new job begins with, which has to wait for so many others."""
+    if waits:
+        return Status.BLOCKED
+    late = wanted.run_at is not None and wanted.run_at > now
+    return Status.SCHEDULED if late else Status.PENDING
+
+
 def single(wanted: Request, clock: Clock) -> Single[Job]:
     """The enqueueing of one job as one statement; its result is the record."""
     now = clock.now()
@@ -186,7 +194,7 @@ async def insert(port: Port, requests: Sequence[Request], waits: Sequence[int]) 
         links = wanted.links
         key = None if links is None or links.unique is None else links.unique.key
         after = () if links is None else links.after
-        status = Status.BLOCKED if count else record.status
+        status = begins(wanted, count, now)
         rows.append((
             *row[:5], status, *row[6:], key, encode(after) if after else None, encode(count) if after else None,
         ))  # fmt: skip
@@ -202,10 +210,12 @@ async def insert(port: Port, requests: Sequence[Request], waits: Sequence[int]) 
 async def get(port: Port, id: str) -> Job | None:
     """The job of this id, or None."""
     row = await port.row(GET, (id,))
-    return None if row is None else _job(row)
+    return None if row is None else of_row(row)
 
 
-def _job(row: Row) -> Job:
+def of_row(row: Row) -> Job:
+    """The job that a row of `COLUMNS` tells."""
+
     def when(text: str | None) -> datetime | None:
         return None if text is None else instant(text)
 
