@@ -295,7 +295,7 @@ def test_a_circle_is_refused_and_spelled_out(db, edges, said):
 
 def test_an_unknown_name_is_refused_with_the_nearest(db):
     """At the end of the block, for names may come later."""
-    with pytest.raises(ValidationError) as caught:  # noqa: PT012, SIM117
+    with pytest.raises(ValidationError) as caught:  # noqa: SIM117
         with db.flow() as flow:
             flow.job("fetch", "fetch")
             flow.job("parse", "parse", after=["fetsh"])
@@ -326,7 +326,7 @@ def test_what_the_block_refuses(db):
 
 def test_a_block_that_raises_writes_nothing(db):
     """Nor does one inside a transaction that is rolled back."""
-    with pytest.raises(RuntimeError), db.flow() as flow:  # noqa: PT012
+    with pytest.raises(RuntimeError), db.flow() as flow:
         flow.job("a", "work")
         raise RuntimeError
     with db.transaction() as tx:
@@ -334,9 +334,8 @@ def test_a_block_that_raises_writes_nothing(db):
             flow.job("a", "work")
         assert tx.get_batch(flow.id).total == 1
         tx.rollback()
-    with db.transaction() as tx:
-        with pytest.raises(NotFound), tx.flow() as flow:  # noqa: PT012
-            flow.job("a", "work", after=["01900000-0000-7000-8000-000000000000"])
+    with db.transaction() as tx, pytest.raises(NotFound), tx.flow() as flow:
+        flow.job("a", "work", after=["01900000-0000-7000-8000-000000000000"])
     assert db.execute("{ _jobs { id } _batches { id } }") == {"_jobs": [], "_batches": []}
 
 

@@ -7,13 +7,14 @@ pump for the ends that other programs wrote.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from aurora_db.base.codec import encode, timestamp
-from aurora_db.base.errors import NotFound
+from aurora_db.base.errors import NotFound, ValidationError
 from aurora_db.base.records import Job, Status
+from aurora_db.jobs import circles
 from aurora_db.jobs.request import Request
 from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port
@@ -106,18 +107,46 @@ NAMES = """
 # --- enqueue --------------------------------------------------------------------------------
 
 
-def redirected(requests: Sequence[Request], decided: Sequence[Request | Job]) -> list[Request]:
-    """Those that are new; what waits for one that is not waits for the job that has its key."""
-    instead = {
-        wanted.links.id: one.id
-        for wanted, one in zip(requests, decided, strict=True)
-        if isinstance(one, Job) and wanted.links is not None and wanted.links.id is not None
-    }
-    new = [one for one in decided if isinstance(one, Request)]
-    return [_waiting_for(one, instead) for one in new] if instead else new
+def instead(
+    requests: Sequence[Request], places: Sequence[int | Job], new: Sequence[Request]
+) -> dict[str, str]:
+    """Which job stands for a job of a block that is not new: the one that has its unique key.
+
+    Args:
+        requests: the jobs asked for.
+        places: for each of them its number among the new ones, or the job that was there.
+        new: those that will be.
+    """
+    found: dict[str, str] = {}
+    for wanted, place in zip(requests, places, strict=True):
+        mine = None if wanted.links is None else wanted.links.id
+        if mine is None:
+            continue
+        if isinstance(place, Job):
+            found[mine] = place.id
+        elif (links := new[place].links) is not None and links.id not in (None, mine):
+            found[mine] = links.id
+    return found
 
 
-def _waiting_for(wanted: Request, instead: dict[str, str]) -> Request:
+def redirected(requests: Sequence[Request], instead: Mapping[str, str]) -> list[Request]:
+    """These jobs, each waiting for the jobs that stand for those that it named.
+
+    Raises:
+        ValidationError: they would wait for each other.
+    """
+    made = [_waiting_for(one, instead) for one in requests]
+    ties = [one.links for one in made if one.links is not None and one.links.after]
+    circle = circles.first({one.id: one.after for one in ties if one.id is not None})
+    if circle is not None:
+        raise ValidationError(
+            "jobs with one unique key are one job, and so they wait for each other",
+            hint="give them keys of their own", field="after", rule="cycle",
+        )  # fmt: skip
+    return made
+
+
+def _waiting_for(wanted: Request, instead: Mapping[str, str]) -> Request:
     links = wanted.links
     if links is None or instead.keys().isdisjoint(links.after):
         return wanted
