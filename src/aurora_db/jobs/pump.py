@@ -18,7 +18,7 @@ from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import queue, reactions, upkeep
+from aurora_db.jobs import progress, queue, reactions, upkeep
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
@@ -117,6 +117,7 @@ class Pump:
             Chore(BEAT, now + BEAT, self._beat),
             Chore(LOOK, now, self._rescue),
             Chore(LIMITS, now, self.slots.overdue, running=True),
+            Chore(progress.EVERY, now, self._report, running=True),
         )
         self._ears = [
             engine.listen("jobs", self._enqueued),
@@ -279,6 +280,17 @@ class Pump:
     def _beat(self) -> None:
         beat = partial(upkeep.beat, worker=self.id, types=self._types())
         self._engine.write(beat, durable=False)
+
+    def _report(self) -> None:
+        """Write what the running attempts said since the last time."""
+        reports = {attempt: attempt.report for attempt in self.slots.reporting()}
+        told = [one for one in reports.values() if one is not None]
+        if not told:
+            return
+        lost = self._engine.write(partial(progress.write, reports=told), durable=False)
+        for attempt, report in reports.items():
+            attempt.told = report
+            attempt.lost = attempt.lost or report in lost
 
     def _rescue(self) -> None:
         engine = self._engine

@@ -304,6 +304,11 @@ class Engine:
             raise
         await asyncio.to_thread(held.finish, None)
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the calling thread or task has an interactive transaction open."""
+        return self._writer.is_held_by_caller
+
     def listen(self, topic: str, callback: Callable[[int], None]) -> Callable[[], None]:
         """Call back after each commit of this process that touched `topic`, with its urgency."""
         self._listeners[topic] = (*self._listeners.get(topic, ()), callback)
