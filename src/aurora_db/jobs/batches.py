@@ -175,14 +175,22 @@ def _called(row: Row) -> list[Request]:
     id, total, completed, failed, cancelled, stored, *happened = row
     counts = {"total": total, "completed": completed, "failed": failed, "cancelled": cancelled}
     known: dict[str, dict[str, Any]] = decode(stored)
-    return [
-        Request(**{
-            **known[kind], "priority": Priority(known[kind]["priority"]), "tags": tuple(known[kind]["tags"]),
-            "payload": encode({**known[kind]["payload"], "batch": id, "counts": counts}),
-        })
-        for kind, now in zip(KINDS, happened, strict=True)
-        if now and kind in known
-    ]  # fmt: skip
+    due = [kind for kind, now in zip(KINDS, happened, strict=True) if now and kind in known]
+    return [_request(known[kind], {"batch": id, "counts": counts}) for kind in due]
+
+
+def _request(kept: Mapping[str, Any], news: Mapping[str, Any]) -> Request:
+    """The callback that is enqueued now."""
+    return Request(
+        kept["type"],
+        encode({**kept["payload"], **news}),
+        Priority(kept["priority"]),
+        max_retries=kept["max_retries"],
+        queue=kept["queue"],
+        tags=tuple(kept["tags"]),
+        backoff=kept["backoff"],
+        timeout=kept["timeout"],
+    )
 
 
 async def get(port: Port, id: str) -> Batch | None:
