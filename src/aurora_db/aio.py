@@ -30,6 +30,7 @@ from aurora_db.base.records import (
 )
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.jobs import verbs as job_verbs
+from aurora_db.jobs.endings import Endings
 from aurora_db.jobs.handlers import CatchUp, Jobs, Overlap, RegisteredJob
 from aurora_db.jobs.unique import Unique
 from aurora_db.jobs.worker import Workers
@@ -309,6 +310,7 @@ class AsyncAurora(_AsyncVerbs):
             engine,
             registry,
             threads=config.worker_threads,
+            queues=config.worker_queues,
             enabled=config.workers_enabled,
             poll_interval=seconds(config.poll_interval),
             shutdown_timeout=seconds(config.shutdown_timeout),
@@ -317,6 +319,7 @@ class AsyncAurora(_AsyncVerbs):
             react=Reactions(plans.runner).run,
             fire=Firing(plans.runner).step,
         )
+        self._endings = Endings(engine, seconds(config.poll_interval))
         registry.attach(self)
 
     @property
@@ -377,6 +380,21 @@ class AsyncAurora(_AsyncVerbs):
             queue=queue, timeout=timeout, backoff=backoff, process=process,
         )  # fmt: skip
 
+    async def wait_job(self, id: str, timeout: Duration | None = None) -> Any:  # noqa: ASYNC109
+        """The result of a job when it has completed, in this process or in another one.
+
+        Args:
+            id: what `enqueue_job` returned as `job.id`.
+            timeout: seconds to wait at most; without it, as long as it takes.
+
+        Raises:
+            JobFailed, JobCancelled: it ended so; `error.job` is its record.
+            Timeout: (a `TimeoutError`) it has not ended yet; it is not touched.
+            NotFound: there is no such job, or it was deleted meanwhile.
+            TransactionError: this thread or task has a transaction open, whose end nobody would see.
+        """
+        return await self._endings.wait_async(id, timeout)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncTransaction]:
         """A block whose writes commit together, or not at all when it ends by an exception.
@@ -427,6 +445,7 @@ class AsyncAurora(_AsyncVerbs):
 
     def _close(self, wait: float) -> None:
         self._workers.close(wait)
+        self._endings.close()
         self._engine.close()
 
     async def __aenter__(self) -> Self:
