@@ -128,6 +128,8 @@ class Claimer:
         """
         self.more, self.held, self.due = False, None, None
         if not types or limit < 1:
+            # A schedule may be due, which needs no job handler.
+            self.due = await upkeep.next_due(port)
             return []
         view = await self._look(port, types, () if self._among_limits else self._known, limit)
         self.paused = view.paused
