@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
@@ -15,21 +14,24 @@ from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import JobError, LeaseLost
 from aurora_db.base.records import Priority
 from aurora_db.jobs import queue
-from aurora_db.jobs.handlers import Handler
+from aurora_db.jobs.attempt import Attempt
+from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
 from aurora_db.store.port import Port, finish
 
 if TYPE_CHECKING:
-    import asyncio
-
     # The façades are above this floor; they are only named here, for type checkers.
     from aurora_db.aio import AsyncTransaction
     from aurora_db.database import Transaction
 
 #: Makes the face of an open transaction: takes it and where to put the result of the job.
 MakeTransaction = Callable[[Held, Callable[[object], None]], Any]
+
+#: Makes the bench of a child process, from the path of the database, its durability, the seconds
+#: that its feed is kept and the registry of the handler; with it comes how to close.
+Elsewhere = Callable[[str, str, float, Jobs], "tuple[Bench, Callable[[], None]]"]
 
 
 class Bench(msgspec.Struct, frozen=True):
@@ -38,27 +40,8 @@ class Bench(msgspec.Struct, frozen=True):
     engine: Engine
     make_transaction: MakeTransaction
     make_async_transaction: MakeTransaction
-
-
-class Attempt:
-    """One attempt in its slot.
-
-    `late` since its time is over; `gone` since its slot was given to others: what it still does
-    does not count any more.
-    """
-
-    __slots__ = ("deadline", "gone", "handler", "job", "late", "slot", "task", "thread")
-
-    def __init__(self, job: Claimed, handler: Handler, slot: int, deadline: float) -> None:
-        self.job = job
-        self.handler = handler
-        self.slot = slot
-        self.deadline = deadline
-        self.late = False
-        self.gone = False
-        #: The thread in which the handler runs; the task of an async one.
-        self.thread = threading.current_thread()
-        self.task: asyncio.Task[None] | None = None
+    #: Opens the database in a child process; by its name it is found there.
+    elsewhere: Elsewhere | None = None
 
 
 class JobContext:
@@ -88,11 +71,20 @@ class JobContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the time of this attempt is over, so that a handler in a thread should end.
+        """Whether this attempt shall end: its time is over, the job was cancelled or is lost, or
+        the worker stops.
 
-        What it returns now does not count, and `completing()` raises `LeaseLost`.
+        A handler in a thread should look from time to time: nobody can end it. What it returns
+        does not count then, and `completing()` raises `LeaseLost`.
         """
-        return self._attempt.late
+        return self._attempt.fate is not None
+
+    def wait_cancelled(self, timeout: float | None = None) -> bool:
+        """Wait up to `timeout` seconds for `cancelled`; whether it is so.
+
+        Instead of `time.sleep` in a handler in a thread, which ends at once then.
+        """
+        return self._attempt.wait(timeout)
 
     @property
     def completed(self) -> bool:

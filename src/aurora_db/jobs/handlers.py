@@ -8,7 +8,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ from aurora_db.jobs import request as requests
 from aurora_db.jobs.limits import Limit
 from aurora_db.jobs.request import Request
 from aurora_db.jobs.unique import Unique
+
+if TYPE_CHECKING:
+    from aurora_db.jobs.importing import Reference
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,8 +90,9 @@ class Handler(msgspec.Struct, frozen=True):
     backoff: timing.Backoff | None = None
     policy: timing.Policy | None = None
     timeout: float | None = None
-    #: In a child process, for work that needs a processor of its own.
+    #: In a child process, for work that needs a processor of its own; where it is found there.
     process: bool = False
+    reference: Reference | None = None
     limit: Limit | None = None
     unique: Unique | str | bool | None = None
 
@@ -126,6 +130,11 @@ class RegisteredJob(Generic[P, R]):
             JobError: no database, or several, use this registry.
         """
         return self._registry.database().enqueue_job(self.type, payload, **options)
+
+    @property
+    def registry(self) -> Jobs:
+        """The registry that it is in."""
+        return self._registry
 
     def __repr__(self) -> str:
         return f"RegisteredJob({self.type!r})"
@@ -225,13 +234,17 @@ class Jobs:
         """Remember a database for `RegisteredJob.enqueue`."""
         self._databases.add(database)
 
+    def databases(self) -> list[Enqueues]:
+        """The open databases that use this registry."""
+        return list(self._databases)
+
     def database(self) -> Enqueues:
         """The one database that uses this registry.
 
         Raises:
             JobError: none does, or several do.
         """
-        known: list[Enqueues] = list(self._databases)
+        known = self.databases()
         if len(known) != 1:
             found = "no database uses" if not known else f"{len(known)} databases use"
             raise JobError(

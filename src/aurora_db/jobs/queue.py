@@ -82,6 +82,11 @@ FAIL = _settle(f"status = 'FAILED', finished_at = ended.now, {FAILED}")
 SNOOZE = _settle("status = 'SCHEDULED', run_at = ended.run_at")
 CANCEL = _settle("status = 'CANCELLED', finished_at = ended.now, error = ended.error")
 RELEASE = _settle("status = 'PENDING', started_at = NULL")
+#: The process of the handler died: that counts, and is no failure of the attempt.
+CRASHED = _settle("status = 'PENDING', crashes = crashes + 1")
+POISONED = _settle(
+    "status = 'FAILED', crashes = crashes + 1, finished_at = ended.now, error = ended.error"
+)
 
 #: What each of them leaves behind.
 LEAVES: Final[Mapping[Batch, Status]] = {
@@ -91,6 +96,8 @@ LEAVES: Final[Mapping[Batch, Status]] = {
     SNOOZE: Status.SCHEDULED,
     CANCEL: Status.CANCELLED,
     RELEASE: Status.PENDING,
+    CRASHED: Status.PENDING,
+    POISONED: Status.FAILED,
 }
 SETTLED = """
     SELECT _n, attempt, worker FROM _jobs
@@ -289,8 +296,8 @@ async def settle(port: Port, settlements: Sequence[Settlement]) -> list[Settleme
         changed = await port.batch(statement, [_ended(one, now) for one in group])
         if changed < len(group):
             lost += await _lost(port, group, LEAVES[statement])
-    if port.catalog.handlers_of("_jobs"):
-        # The end of a job may have enqueued others.
+    if CRASHED in groups or port.catalog.handlers_of("_jobs"):
+        # Another process may take it; and the end of a job may have enqueued others.
         port.touch("jobs")
     missing = {one.job.n for one in lost}
     errors = [one for one in settlements if one.traceback is not None and one.job.n not in missing]
