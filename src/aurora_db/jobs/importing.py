@@ -58,11 +58,12 @@ def _of_main(type: str, plain: FunctionType, main: ModuleType) -> Reference:
     """A function of the program itself: of `python -m name`, or of a script."""
     spec = getattr(main, "__spec__", None)
     file: str | None = getattr(main, "__file__", None)
-    if file is None or os.path.realpath(plain.__code__.co_filename) != os.path.realpath(file):
+    here = "" if file is None else os.path.realpath(file)
+    if not os.path.isfile(here) or os.path.realpath(plain.__code__.co_filename) != here:
         raise _refused(type, "was typed in, and stands in no file")
     if spec is not None:
         return Reference(spec.name, plain.__qualname__, file)
-    return Reference(MAIN, plain.__qualname__, os.path.realpath(file))
+    return Reference(MAIN, plain.__qualname__, here)
 
 
 def _refused(type: str, what: str) -> JobError:
