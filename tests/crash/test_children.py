@@ -82,8 +82,10 @@ def all_began(folder: Path) -> list[int]:
 
 @pytest.mark.crash
 def test_a_worker_is_killed_while_its_children_are_busy(db, path, folder, worker):
-    """They are gone at once, also one inside a C function and a program that one had started; the
-    jobs are rescued and have their effects once."""
+    """They are gone at once, also one inside a C function and the program that one had started.
+
+    The jobs are rescued and have their effects once.
+    """
     jobs = [db.enqueue_job("busy", {"how": how, "folder": str(folder)}) for how in HOW]
     pids = all_began(folder)
     worker.kill()
@@ -112,7 +114,9 @@ def test_a_child_is_killed_from_outside(db, folder, worker):
     done, running = db.get_job(job.id), db.get_job(beside.id)
     assert (done.attempt, done.crashes, done.retries) == (2, 1, 0)
     assert (running.status, running.attempt, running.crashes) == ("RUNNING", 1, 0)
-    assert db.execute("{ effects { how attempt } }") == {"effects": [{"how": "python", "attempt": 2}]}
+    assert db.execute("{ effects { how attempt } }") == {
+        "effects": [{"how": "python", "attempt": 2}]
+    }
 
 
 @pytest.mark.crash
@@ -148,7 +152,9 @@ def test_a_second_signal_ends_a_worker_and_its_children_at_once(db, path, folder
     with Aurora(path, workers_enabled=True, jobs=children.jobs) as other:
         for job in [*jobs, waits]:
             until(
-                lambda job=job: other.get_job(job.id).finished_at or other.get_job(job.id).attempt > 1,
+                lambda job=job: (
+                    other.get_job(job.id).finished_at or other.get_job(job.id).attempt > 1
+                ),
                 str(job),
             )
 

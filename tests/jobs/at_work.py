@@ -66,12 +66,13 @@ def enqueue():
 def say(payload: dict[str, Any], job: JobContext) -> str:
     if job.attempt > 1:
         return "again"
-    raise {
+    instruction = {
         "retry": lambda: Retry(0.01),
         "snooze": lambda: Snooze(0.01),
         "cancel": lambda: Cancel("no need"),
         "fail": lambda: Fail("never"),
     }[payload["do"]]()
+    raise instruction
 
 
 class Odd(Exception):

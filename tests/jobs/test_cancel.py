@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
@@ -328,5 +327,3 @@ def test_a_cancel_of_what_does_not_run_rings_nobody(one):
     assert one.cancel_job(job.id)
     assert one.enqueue_job("unknown").id
     assert rung == []
-
-

@@ -349,8 +349,7 @@ if __name__ == "__main__":
 
 
 def test_a_handler_in_a_script(tmp_path):
-    """The script is imported by the child under another name, so only the parent runs its main
-    part; the database that it opens there starts no workers."""
+    """The child imports it under another name: only the parent runs its main part, or workers."""
     script = tmp_path / "worker"
     script.write_text(SCRIPT)
     assert run("worker", "shop.db", cwd=tmp_path) == "['__mp_main__', 42, 1] None\n"
@@ -383,7 +382,7 @@ def test_a_script_that_runs_its_workers_without_a_guard_is_told(tmp_path):
         SCRIPT.replace('if __name__ == "__main__":', "if True:").replace(
             "    job = db.enqueue_job",
             "    if __name__ != '__main__': db.workers.run()\n    job = db.enqueue_job",
-        ).replace('process=True)', 'process=True, retries=1)')
+        ).replace("process=True)", "process=True, retries=1)")
     )  # fmt: skip
     said = run("worker.py", "shop.db", cwd=tmp_path)
     assert "a child process that imports a job handler cannot run workers itself" in said

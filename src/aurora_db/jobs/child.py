@@ -163,7 +163,7 @@ def main() -> Never:
         os._exit(0)
     hello = msgspec.msgpack.decode(frame, type=Hello)
     sys.argv[:] = hello.argv
-    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison] - none where it is closed
+    if sys.stderr is not None:
         # Where a crash happened is what its owner wants to know.
         faulthandler.enable()
     runner = Runner(parent, hello)
@@ -175,6 +175,7 @@ def main() -> Never:
     finally:
         for stream in (sys.stdout, sys.stderr):
             # Nobody may read any more.
-            with contextlib.suppress(AttributeError, OSError):
-                stream.flush()
+            with contextlib.suppress(OSError):
+                if stream is not None:
+                    stream.flush()
     sys.exit(0)

@@ -140,8 +140,7 @@ class Pool:
     def run(self, attempt: Attempt, begun: Callable[[], None]) -> Outcome:
         """Run an attempt in a child, and wait for its end.
 
-        Args:
-            begun: called when a handler begins whose import came first.
+        `begun` is called when the handler begins and its import came first.
         """
         reference = attempt.handler.reference
         assert reference is not None

@@ -87,9 +87,9 @@ class Child:
         self.work = Wire(ours)
         self.control = Wire(control)
         self._lock = threading.Lock()
-        flags = subprocess._args_from_interpreter_flags()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType] - multiprocessing uses it, too
+        flags = subprocess._args_from_interpreter_flags()  # pyright: ignore[reportAttributeAccessIssue] - multiprocessing uses it, too
         try:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 [sys.executable, *flags, "-c", code, *map(str, passed), *arguments],
                 stdin=subprocess.DEVNULL,
                 pass_fds=passed,
