@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from aurora_db.jobs.handlers import Handler
-from aurora_db.jobs.queue import Claimed
+from aurora_db.jobs.queue import Claimed, Report
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,12 +44,13 @@ _making = threading.Lock()
 class Attempt:
     """One attempt in its slot.
 
-    `gone` since its slot was given to others: what it still does does not count any more.
+    `gone` since its slot was given to others: what it still does does not count any more. `report` is
+    what it said last, `told` what of that is written.
     """
 
     __slots__ = (
-        "_told", "child", "completed", "deadline", "fate", "gone", "handler", "job", "killed", "slot", "task",
-        "thread",
+        "_event", "child", "completed", "deadline", "fate", "gone", "handler", "heard", "job", "killed", "report",
+        "slot", "task", "thread", "told",
     )  # fmt: skip
 
     def __init__(self, job: Claimed, handler: Handler, slot: int, deadline: float) -> None:
@@ -66,17 +68,32 @@ class Attempt:
         self.thread = threading.current_thread()
         self.task: asyncio.Task[None] | None = None
         self.child: Killable | None = None
-        self._told: threading.Event | None = None
+        self._event: threading.Event | None = None
+        self.report: Report | None = None
+        self.told: Report | None = None
+        #: Called for each report, where nobody looks for them.
+        self.heard: Callable[[], object] | None = None
 
     def tell(self, fate: Fate) -> None:
         """It shall end; whoever waits for that wakes."""
         self.fate = fate
-        if self._told is not None:
-            self._told.set()
+        if self._event is not None:
+            self._event.set()
 
     def wait(self, timeout: float | None) -> bool:
         """Whether it was told to end, within `timeout` seconds."""
         with _making:
-            told = self._told = self._told or threading.Event()
+            event = self._event = self._event or threading.Event()
         # Told before the event was there, it has not been set.
-        return self.fate is not None or told.wait(timeout) or self.fate is not None
+        return self.fate is not None or event.wait(timeout) or self.fate is not None
+
+    def say(self, report: Report) -> None:
+        """How far it is, or that it lives; written with those of others in a moment."""
+        self.report = report
+        if self.heard is not None:
+            self.heard()
+
+    @property
+    def unwritten(self) -> Report | None:
+        """What it said last, if that is not written yet."""
+        return None if self.report is self.told else self.report

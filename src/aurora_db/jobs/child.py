@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Never
@@ -21,14 +22,14 @@ from typing import Any, Never
 import msgspec
 
 from aurora_db.base.errors import JobError
-from aurora_db.jobs import executor, importing, signature
-from aurora_db.jobs import outcome as outcomes
+from aurora_db.jobs import executor, importing, progress, signature
 from aurora_db.jobs.attempt import Attempt, Fate
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Handler, Jobs, RegisteredJob
 from aurora_db.jobs.importing import Reference
 from aurora_db.jobs.outcome import Outcome
-from aurora_db.jobs.processes import SIGNAL, End, Hello, Run
+from aurora_db.jobs.processes import SIGNAL, Begun, End, Hello, Run, Said
+from aurora_db.jobs.queue import Report
 from aurora_db.jobs.worker import Workers
 from aurora_db.store.children import Parent
 
@@ -52,6 +53,9 @@ class Runner:
         self._told: End | None = None
         #: While a handler runs, so that it may be ended.
         self._open = False
+        #: Set when an attempt has said how far it is; a thread hands that on.
+        self._said: threading.Event | None = None
+        self._sent: Report | None = None
 
     # --- told -------------------------------------------------------------------------------
 
@@ -90,9 +94,12 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 - the user's module; the border to it
             return executor.raised(_not_found(run, error))
         attempt = Attempt(run.job, handler, 0, math.inf)
+        attempt.heard = self._wake
         try:
             self._begin(attempt)
-            return executor.perform(bench, attempt)
+            outcome = executor.perform(bench, attempt)
+            self._report(attempt)
+            return outcome
         except BaseException as error:  # noqa: BLE001 - the signal, just before the handler or after it
             return executor.raised(error)
         finally:
@@ -106,6 +113,35 @@ class Runner:
         if early is not None and _means(early, attempt):
             attempt.tell(Fate(early.fate))
             raise JobError("the attempt was told to end before it began")
+
+    # --- how far it is ----------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        if self._said is None:
+            self._said = threading.Event()
+            threading.Thread(target=self._tell_parent, name="aurora-progress", daemon=True).start()
+        self._said.set()
+
+    def _tell_parent(self) -> None:
+        """In a thread: hand on what was said last, so often as it is written."""
+        said = self._said
+        assert said is not None
+        while said.wait():
+            said.clear()
+            if self._attempt is not None:
+                self._report(self._attempt)
+            time.sleep(progress.EVERY)
+
+    def _report(self, attempt: Attempt) -> None:
+        # Not noted as written: `job.completing()` writes it in its own transaction.
+        report = attempt.report
+        if report is not None and report is not self._sent:
+            self._sent = report
+            job = attempt.job
+            said = Said(job.n, job.attempt, report.progress, report.note)
+            self._parent.work.send(_encode(said))
+
+    # --- handlers and the database ----------------------------------------------------------
 
     def _found(self, run: Run) -> tuple[Handler, Bench]:
         """The handler of a job, imported, and the bench of its registry."""
@@ -121,7 +157,7 @@ class Runner:
                 found = found.__wrapped__
             handler = signature.look_at(run.job.type, found)
             known = self._handlers[key] = handler, self._bench(registry)
-            self._parent.work.send(_encode(outcomes.BEGUN))
+            self._parent.work.send(_encode(Begun()))
         return known
 
     def _bench(self, registry: Jobs) -> Bench:

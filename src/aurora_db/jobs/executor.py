@@ -23,7 +23,15 @@ from aurora_db.jobs import outcome as outcomes
 from aurora_db.jobs import queue, timing, upkeep
 from aurora_db.jobs.attempt import Attempt, Fate
 from aurora_db.jobs.context import Bench, JobContext
-from aurora_db.jobs.handlers import Cancel, Fail, Handler, Retry, Snooze, check_payload
+from aurora_db.jobs.handlers import (
+    Cancel,
+    Fail,
+    Handler,
+    Instruction,
+    Retry,
+    Snooze,
+    check_payload,
+)
 from aurora_db.jobs.outcome import Kind, Outcome
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.sql.statement import Batch
@@ -101,8 +109,12 @@ def _arguments(handler: Handler, context: JobContext | None, payload: object) ->
 
 
 def _returned(context: JobContext | None, result: object) -> Outcome:
-    if context is not None and context.completed:
-        return outcomes.COMPLETED
+    if context is not None:
+        if context.completed:
+            return outcomes.COMPLETED
+        if context.sleeps_until is not None:
+            # The handler caught what was to leave it; it sleeps all the same.
+            return Outcome(Kind.SNOOZE, until=context.sleeps_until)
     return outcomes.RETURNED if result is None else Outcome(Kind.RETURNED, _as_json(result))
 
 
@@ -129,11 +141,12 @@ def _raised(
 def raised(error: BaseException) -> Outcome:
     """How an attempt ended whose handler raised `error`."""
     try:
+        error = _instruction(error)
         match error:
             case LeaseLost():
                 return outcomes.LOST
-            case Snooze(delay=delay):
-                return Outcome(Kind.SNOOZE, delay=max(0.0, float(delay)))
+            case Snooze(delay=delay, until=until):
+                return Outcome(Kind.SNOOZE, delay=max(0.0, float(delay)), until=until)
             case Cancel():
                 return Outcome(Kind.CANCEL, error=_short(str(error)))
             case Fail() | PayloadInvalid():
@@ -146,6 +159,15 @@ def raised(error: BaseException) -> Outcome:
     except Exception as second:  # noqa: BLE001 - a delay that is no number
         second.__context__ = error
         return Outcome(Kind.FAIL, error=words(second), traceback=trace(second))
+
+
+def _instruction(error: BaseException) -> BaseException:
+    """The instruction that left a group of tasks, where nothing but instructions did; else `error`."""
+    if isinstance(error, BaseExceptionGroup):
+        told, rest = error.split(Instruction)
+        if told is not None and rest is None:
+            return _instruction(told.exceptions[0])
+    return error
 
 
 def _keep(bench: Bench, job: Claimed, error: BaseException) -> None:
@@ -179,13 +201,15 @@ def _settled(bench: Bench, attempt: Attempt, outcome: Outcome) -> Settlement | N
     job = attempt.job
     now = bench.engine.clock.now()
     match outcome.kind:
-        case Kind.RETURNED | Kind.COMPLETED | Kind.BEGUN:
+        case Kind.RETURNED | Kind.COMPLETED:
             return Settlement(job, queue.COMPLETE, outcome.result)
         case Kind.LOST:
             logger.warning("job lost its lease", extra={"job": job.id, "attempt": job.attempt})
             return None
         case Kind.SNOOZE:
-            return Settlement(job, queue.SNOOZE, run_at=_after(now, outcome.delay or 0.0))
+            return Settlement(
+                job, queue.SNOOZE, run_at=outcome.until or _after(now, outcome.delay or 0.0)
+            )
         case Kind.CANCEL:
             return Settlement(job, queue.CANCEL, error=outcome.error)
         case Kind.DIED:

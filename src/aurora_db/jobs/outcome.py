@@ -6,6 +6,7 @@ for the job is decided by the worker, which knows the retry policy and the time.
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -14,8 +15,6 @@ import msgspec
 class Kind(StrEnum):
     """How an attempt ended."""
 
-    #: In a child: the handler was found and is called now.
-    BEGUN = "begun"
     RETURNED = "returned"
     #: By the handler's own `job.completing()`, whatever came after it.
     COMPLETED = "completed"
@@ -31,18 +30,21 @@ class Kind(StrEnum):
     DIED = "died"
 
 
-class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """How an attempt ended. `result` is JSON, `delay` in seconds; `error` of DIED says how."""
+class Outcome(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
+    """How an attempt ended.
+
+    `result` is JSON; `delay` in seconds, unless the exact end `until` is known; `error` of DIED says how.
+    """
 
     kind: Kind
     result: str | None = None
     error: str | None = None
     traceback: str | None = None
     delay: float | None = None
+    until: datetime | None = None
 
 
 #: A handler that returned nothing, as most do.
 RETURNED = Outcome(Kind.RETURNED)
 COMPLETED = Outcome(Kind.COMPLETED)
-BEGUN = Outcome(Kind.BEGUN)
 LOST = Outcome(Kind.LOST)

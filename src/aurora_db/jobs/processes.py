@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import assert_never
 
 import msgspec
 
@@ -20,7 +21,7 @@ from aurora_db.jobs.attempt import Attempt
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.importing import Reference
 from aurora_db.jobs.outcome import Kind, Outcome
-from aurora_db.jobs.queue import Claimed
+from aurora_db.jobs.queue import Claimed, Report
 from aurora_db.store.children import Child
 
 #: What a child runs; the parent's import path comes first, or it might not find this package.
@@ -59,7 +60,20 @@ class End(msgspec.Struct, frozen=True, array_like=True):
     fate: str
 
 
-_outcome = msgspec.msgpack.Decoder(Outcome)
+class Begun(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """A frame of a child: the handler is imported, and called now."""
+
+
+class Said(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """A frame of a child: how far this attempt is."""
+
+    n: int
+    attempt: int
+    progress: float | None
+    note: str | None
+
+
+_heard = msgspec.msgpack.Decoder(Begun | Said | Outcome)
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -78,20 +92,26 @@ class Worker:
         """Whether it could take a job."""
         return self._child.alive
 
-    def do(self, job: Claimed, handler: Reference, begun: Callable[[], None]) -> Outcome:
+    def do(self, attempt: Attempt, handler: Reference, begun: Callable[[], None]) -> Outcome:
         """Run a job and wait for its end; `begun` is called when the handler is imported first.
 
         The child is of no use any more when the outcome is DIED.
         """
         known = handler in self._knows
-        self._child.work.send(_encode(Run(job, handler)))
+        self._child.work.send(_encode(Run(attempt.job, handler)))
         while (frame := self._child.work.receive()) is not None:
-            outcome = _outcome.decode(frame)
-            if outcome.kind is not Kind.BEGUN:
-                return outcome
-            known = True
-            self._knows.add(handler)
-            begun()
+            heard: Begun | Said | Outcome = _heard.decode(frame)
+            match heard:
+                case Outcome() as outcome:
+                    return outcome
+                case Said() as said:
+                    _hear(attempt, said)
+                case Begun():
+                    known = True
+                    self._knows.add(handler)
+                    begun()
+                case _:
+                    assert_never(heard)
         how = _how(self._child.bury())
         if known:
             return Outcome(Kind.DIED, error=how)
@@ -120,6 +140,12 @@ class Worker:
 
     def __repr__(self) -> str:
         return f"Worker({self._child!r})"
+
+
+def _hear(attempt: Attempt, said: Said) -> None:
+    """Leave a report with its attempt, for the pump; what the attempt before said comes too late."""
+    if (said.n, said.attempt) == (attempt.job.n, attempt.job.attempt):
+        attempt.say(Report(attempt.job, said.progress, said.note))
 
 
 def _how(code: int) -> str:
@@ -153,7 +179,7 @@ class Pool:
         attempt.child = worker
         if attempt.fate is not None:
             worker.tell(attempt)
-        outcome = worker.do(attempt.job, reference, begun)
+        outcome = worker.do(attempt, reference, begun)
         attempt.child = None
         self._give_back(worker, fit=outcome.kind is not Kind.DIED and attempt.fate is None)
         return outcome

@@ -18,7 +18,7 @@ from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import queue, reactions, upkeep
+from aurora_db.jobs import progress, queue, reactions, upkeep
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
@@ -120,6 +120,7 @@ class Pump:
             Chore(LOOK, now, self._rescue),
             Chore(LIMITS, now, self.slots.overdue, running=True),
             Chore(LOOK, now, self._end_lost, running=True),
+            Chore(progress.EVERY, now, self._report, running=True),
         )
         self._ears = [
             engine.listen("jobs", self._enqueued),
@@ -300,6 +301,19 @@ class Pump:
             look = partial(upkeep.lost, worker=self.id, attempts=held)
             if lost := self._engine.read(look, single=True):
                 self.slots.lose(lost)
+
+    def _report(self) -> None:
+        """Write what the running attempts said since the last time."""
+        reports = {attempt: attempt.report for attempt in self.slots.reporting()}
+        told = [one for one in reports.values() if one is not None]
+        if not told:
+            return
+        lost = self._engine.write(partial(progress.write, reports=told), durable=False)
+        for attempt, report in reports.items():
+            attempt.told = report
+        if lost:
+            # Or completed by its own transaction just now; the look tells.
+            self._end_lost()
 
     def _rescue(self) -> None:
         engine = self._engine

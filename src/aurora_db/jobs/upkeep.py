@@ -152,6 +152,8 @@ async def rescue(port: Port, worker: str, begun: Collection[int]) -> int:
     back = await port.rows(GIVE_BACK, {"worker": worker})
     await port.change(UNREGISTER, {"worker": worker})
     port.touch("jobs")
+    # The third death is an end.
+    port.touch("ended")
     return len(crashed) + len(back)
 
 
@@ -162,6 +164,7 @@ async def rescue_expired(port: Port) -> int:
     await port.change(SILENT, {"before": timestamp(now - timedelta(seconds=2 * LEASE))})
     if rows:
         port.touch("jobs")
+        port.touch("ended")
         # Whoever held them may go on by now.
         port.touch("cancels")
     return len(rows)

@@ -39,6 +39,12 @@ REVIVE = f"""
      WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.REVIVE)})
     RETURNING id, priority
 """
+#: A job that had completed does all its steps again; one that had not goes on after those that it did.
+FORGET_STEPS = """
+    DELETE FROM _job_steps
+     WHERE job_id IN (SELECT id FROM _jobs
+                       WHERE id IN (SELECT value FROM json_each(:ids)) AND status = 'COMPLETED')
+"""
 
 
 async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
@@ -51,14 +57,20 @@ async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
     if await port.row(ANY_RUNNING, {"ids": wanted}) is not None:
         port.touch("cancels")
     rows = await port.rows(CANCEL, {"ids": wanted, "now": timestamp(port.now())})
-    if rows and port.catalog.handlers_of("_jobs"):
-        # Their end may have enqueued others.
-        port.touch("jobs")
+    if rows:
+        port.touch("ended")
+        if port.catalog.handlers_of("_jobs"):
+            # Their end may have enqueued others.
+            port.touch("jobs")
     return _changed(ids, rows)
 
 
 async def retry(port: Port, ids: Sequence[str]) -> list[str]:
-    """Let those of these jobs that have ended run once more; their ids, in the order given."""
+    """Let those of these jobs that have ended run once more; their ids, in the order given.
+
+    The steps that a FAILED or CANCELLED one has finished stay finished; a COMPLETED one begins anew.
+    """
+    await port.change(FORGET_STEPS, {"ids": encode(list(ids))})
     rows = await port.rows(REVIVE, {"ids": encode(list(ids))})
     if rows:
         port.touch("jobs", max(row[1] for row in rows))

@@ -32,11 +32,13 @@ class Wire:
     def __init__(self, end: socket.socket) -> None:
         self.socket = end
         self._rest = bytearray()
+        self._lock = threading.Lock()
 
     def send(self, frame: bytes) -> bool:
-        """Send one frame; False when nobody is there."""
+        """Send one frame, from any thread; False when nobody is there."""
         try:
-            self.socket.sendall(len(frame).to_bytes(HEAD, "big") + frame)
+            with self._lock:
+                self.socket.sendall(len(frame).to_bytes(HEAD, "big") + frame)
         except OSError:
             return False
         return True
