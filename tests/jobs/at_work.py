@@ -170,3 +170,41 @@ def swallow(payload: dict[str, Any]) -> str:
     with contextlib.suppress(InterruptedError):
         time.sleep(0.01)
     return "went on"
+
+
+@jobs.job("stages", process=True, retries=1)
+def stages(payload: dict[str, Any], job: JobContext) -> str:
+    """Says how far it is, and goes on when the test lets it."""
+    job.progress(0.25, "cutting")
+    job.progress(0.5)
+    wait_for(Path(payload["file"]))
+    job.progress(0.75, "pasting")
+    if payload.get("completing"):
+        with job.completing() as tx:
+            tx.result("completed")
+    return "returned"
+
+
+def wait_for(file: Path) -> None:
+    """Wait until the test has made a file."""
+    end = time.monotonic() + GUARD
+    while not file.exists():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+@jobs.job("steps", process=True, retries=2, backoff=0.01)
+def steps(payload: dict[str, Any], job: JobContext) -> str:
+    """Three steps with a sleep between them; dies once after the first."""
+
+    def insert(text: str, tx: Any) -> int:
+        tx["notes"].insert({"text": text})
+        return os.getpid()
+
+    first = job.step("first", insert, "one")
+    if job.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    job.sleep("pause", 0.02)
+    job.step("second", insert, "two")
+    assert first != os.getpid()
+    return f"attempt {job.attempt}"

@@ -434,3 +434,31 @@ def test_as_many_children_run_at_once_as_there_are_slots(path, tmp_path):
         for job in jobs:
             assert db.cancel_job(job.id)
         assert [wait_for(db, job, "CANCELLED").result for job in jobs] == [None, None]
+
+
+@pytest.mark.parametrize("completing", [False, True])
+def test_progress_passes_the_pipe(working, tmp_path, completing):
+    """What was said last shows while the handler runs, and stays when it has ended."""
+    file = tmp_path / "go-on"
+    job = working.enqueue_job("stages", {"file": str(file), "completing": completing})
+
+    def said():
+        found = working.get_job(job.id)
+        return (found.progress, found.progress_note)
+
+    until(lambda: said() == (0.5, "cutting"), "the progress")
+    assert working.get_job(job.id).status == "RUNNING"
+    file.touch()
+    done = ended(working, job)
+    assert (done.status, done.result) == ("COMPLETED", "completed" if completing else "returned")
+    assert said() == (0.75, "pasting")
+
+
+def test_steps_and_sleeps_in_a_child(working):
+    """What a step has done before the child died is not done again, and a sleep holds no slot."""
+    working.execute("schema { define collection notes { text: String } }")
+    done = ended(working, working.enqueue_job("steps", {}))
+    assert (done.status, done.result) == ("COMPLETED", "attempt 3")
+    assert (done.crashes, done.retries) == (1, 0)
+    found = working.execute("{ notes(orderBy: {text: ASC}) { text } }")["notes"]
+    assert found == [{"text": "one"}, {"text": "two"}]

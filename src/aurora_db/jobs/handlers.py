@@ -182,15 +182,16 @@ class Jobs:
             retries: attempts in all of jobs enqueued by this process, from 1.
             queue: the queue of jobs enqueued by this process.
             timeout: seconds that an attempt may take, 300 unless said; then it has failed. An
-                async handler is cancelled; a thread cannot be: its slot is given to others, and
-                what it still does is fenced off.
+                async handler is cancelled, a child process terminated, and killed after a grace; a
+                thread cannot be ended: its slot is given to others, and what it still does is
+                fenced off.
             backoff: seconds, a list of them, a policy, or a function from the number of
                 failures to seconds.
             concurrency: how many jobs of this type may run at once, in all processes together.
             rate: how many may begin in a time, such as "100/1m", in all processes together.
             key: makes both limits count for each value by itself: "${customer}" of the payload.
             process: run it in a child process: for work that needs a processor of its own, or
-                may have to be ended by force. The function must be importable.
+                may have to be ended by force. The function is a def at the top of a module.
             unique: what `unique` of `enqueue_job` is for jobs enqueued by this process.
 
         Raises:
