@@ -17,6 +17,7 @@ from aurora_db.base.clock import SystemClock
 from aurora_db.base.codec import encode, timestamp
 from aurora_db.base.ids import new_id
 from aurora_db.jobs import queue
+from benchmarks import processes
 from benchmarks.measure import Figure, bare, database, document, median
 
 ONE, MANY, TOTAL, BATCH = 1_000, 20_000, 20_000, 100
@@ -381,4 +382,5 @@ def figures() -> list[Figure]:
         ),
         Figure("with three steps, jobs", "/s", median(stepped_floor, 3), median(stepped_ours, 3)),
         *waiting(),
+        *processes.figures(),
     ]

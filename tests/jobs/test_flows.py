@@ -286,7 +286,7 @@ def test_a_flow_is_written_at_the_end_and_may_name_what_comes_later(db, claim_on
 )
 def test_a_circle_is_refused_and_spelled_out(db, edges, said):
     """In the order of running; nothing is written."""
-    with pytest.raises(ValidationError, match=f"jobs wait for each other: {said}$"):  # noqa: SIM117
+    with pytest.raises(ValidationError, match=f"jobs wait for each other: {said}\n"):  # noqa: SIM117
         with db.flow() as flow:
             for name, after in edges.items():
                 flow.job(name, "work", after=after)

@@ -112,6 +112,8 @@ class Pump:
         self._drained = threading.Event()
         self._maybe = True
         self._urgent = 0
+        #: A running job was cancelled, of this process or another.
+        self._cancelled = False
         self._due: datetime | None = None
         self._seen = -1
         self._wait = SHORTEST
@@ -129,6 +131,7 @@ class Pump:
             Chore(LOOK, now, self._rescue),
             Chore(LOOK, now, self._resolve),
             Chore(TIMEOUTS, now, self.slots.overdue, running=True),
+            Chore(LOOK, now, self._end_lost, running=True),
             Chore(LOOK, now, self._sweep),
             Chore(LOOK, now, self._age),
             Chore(progress.EVERY, now, self._report, running=True),
@@ -137,6 +140,8 @@ class Pump:
             engine.listen("jobs", self._enqueued),
             engine.listen("handlers", lambda _urgency: self.look_again()),
             engine.hear("jobs", self._rung),
+            engine.listen("cancels", self._look_for_lost),
+            engine.hear("cancels", self._look_for_lost),
             self._clock.on_jump(self._bell.ring),
         ]
         self._thread = threading.Thread(target=self._run, name="aurora-pump", daemon=True)
@@ -169,6 +174,11 @@ class Pump:
     def look_again(self) -> None:
         """There may be something to claim."""
         self._maybe = True
+        self._bell.ring()
+
+    def _look_for_lost(self, _urgency: int) -> None:
+        """A running job was cancelled; perhaps one of ours."""
+        self._cancelled = True
         self._bell.ring()
 
     def _types(self) -> tuple[str, ...]:
@@ -315,6 +325,9 @@ class Pump:
     # --- upkeep -----------------------------------------------------------------------------
 
     def _care(self) -> None:
+        if self._cancelled:
+            self._cancelled = False
+            self._end_lost()
         now = self._clock.monotonic()
         for chore in self._chores:
             if now >= chore.next:
@@ -330,6 +343,14 @@ class Pump:
         if self._engine.read(flow.unresolved, single=True):
             self._engine.write(flow.resolve)
 
+    def _end_lost(self) -> None:
+        """End the attempts whose job was cancelled, by whatever program, or is in other hands."""
+        held = self.slots.held()
+        if held:
+            look = partial(upkeep.lost, worker=self.id, attempts=held)
+            if lost := self._engine.read(look, single=True):
+                self.slots.lose(lost)
+
     def _report(self) -> None:
         """Write what the running attempts said since the last time."""
         reports = {attempt: attempt.report for attempt in self.slots.reporting()}
@@ -339,7 +360,9 @@ class Pump:
         lost = self._engine.write(partial(progress.write, reports=told), durable=False)
         for attempt, report in reports.items():
             attempt.told = report
-            attempt.lost = attempt.lost or report in lost
+        if lost:
+            # Or completed by its own transaction just now; the look tells.
+            self._end_lost()
 
     def _rescue(self) -> None:
         engine = self._engine
@@ -376,6 +399,8 @@ class Pump:
             self.slots.abandon()
             # Cancelled handlers end soon; threads that do not end are fenced off.
             self._drained.wait(0.5)
+            # Before others may run the same jobs.
+            self.slots.end_children()
         for stop in self._ears:
             stop()
         self._engine.write(partial(upkeep.leave, worker=self.id))

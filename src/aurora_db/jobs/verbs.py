@@ -31,6 +31,10 @@ CANCEL = f"""
      WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.CANCEL)})
     RETURNING id, priority, _n
 """
+#: Whoever runs one of these must be told.
+ANY_RUNNING = """
+    SELECT 1 FROM _jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND +status = 'RUNNING' LIMIT 1
+"""
 #: A new run from the first attempt on, without the traces of the one before but its errors.
 REVIVE = f"""
     UPDATE _jobs
@@ -50,10 +54,13 @@ FORGET_STEPS = """
 async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
     """Cancel those of these jobs that have not ended; their ids, in the order given.
 
-    One that runs is not stopped in the middle: its attempt has lost the job, so nothing of how it ends
-    is kept.
+    One that runs has lost its job with that, so nothing of how it ends is kept; its worker is told,
+    and ends it.
     """
-    rows = await port.rows(CANCEL, {"ids": encode(list(ids)), "now": timestamp(port.now())})
+    wanted = encode(list(ids))
+    if await port.row(ANY_RUNNING, {"ids": wanted}) is not None:
+        port.touch("cancels")
+    rows = await port.rows(CANCEL, {"ids": wanted, "now": timestamp(port.now())})
     if rows:
         port.touch("ended")
         if await meters.end(port, [row[2] for row in rows]) or port.catalog.handlers_of("_jobs"):

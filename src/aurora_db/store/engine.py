@@ -142,6 +142,16 @@ class Engine:
             engine.prune()
         return engine
 
+    @property
+    def durability(self) -> str:
+        """As in `AuroraConfig`."""
+        return self._durability
+
+    @property
+    def retention(self) -> float:
+        """Seconds that changes are kept."""
+        return self._retention.total_seconds()
+
     # --- reading ----------------------------------------------------------------------------
 
     def read(self, verb: Verb[T], *, single: bool = False) -> T:
