@@ -235,7 +235,7 @@ CREATE TABLE _batches (
                       OR (completed + failed + cancelled >= total
                           AND (finished_at IS NULL OR NOT told_complete OR (completed = total AND NOT told_success)))
                   ) VIRTUAL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX _batches_due ON _batches (id) WHERE due = 1;
 
@@ -245,7 +245,7 @@ CREATE TABLE _batch_jobs (
     job_id TEXT NOT NULL,
     name   TEXT,
     PRIMARY KEY (batch, job_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TRIGGER _jobs_joined AFTER INSERT ON _jobs WHEN NEW.batch IS NOT NULL BEGIN
     UPDATE _batches SET total = total + 1, finished_at = NULL WHERE id = NEW.batch;
