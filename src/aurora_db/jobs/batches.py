@@ -7,7 +7,8 @@ succeeded, and then that is told.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aurora_db.aql import suggest
@@ -16,6 +17,7 @@ from aurora_db.base.errors import JobError, NotFound, ValidationError
 from aurora_db.base.records import Batch, Priority
 from aurora_db.jobs import queue, verbs
 from aurora_db.jobs.request import Request
+from aurora_db.sql.statement import Batch as Members
 from aurora_db.store.port import Port, Row
 
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 OPEN = (
     "INSERT INTO _batches (id, name, callbacks, created_at) VALUES (:id, :name, :callbacks, :now)"
 )
+JOIN = Members.insert("_batch_jobs", ("batch", "job_id", "name"))
+GROW = """
+    UPDATE _batches SET total = total + more.value, finished_at = NULL
+      FROM json_each(:counted) AS more WHERE _batches.id = more.key
+"""
 FORGET = "DELETE FROM _batches WHERE id = ? AND total = 0"
 GET = "SELECT id, name, total, completed, failed, cancelled, created_at, finished_at FROM _batches WHERE id = ?"
 CHECK_OPEN = """
@@ -133,6 +140,13 @@ async def begin(port: Port, id: str, name: str | None, stored: str) -> None:
     await port.change(OPEN, {"id": id, "name": name, "callbacks": stored, "now": now})
 
 
+async def join(port: Port, members: Sequence[tuple[str | None, str, str | None]]) -> None:
+    """Count new jobs in their batches: the batch, the job, and its name in a flow, of each."""
+    await port.batch(JOIN, members)
+    counted = Counter(batch for batch, _, _ in members)
+    await port.change(GROW, {"counted": encode(counted)})
+
+
 async def forget(port: Port, id: str) -> None:
     """Take back a batch that has got no jobs."""
     await port.change(FORGET, (id,))
@@ -222,4 +236,4 @@ async def _members(port: Port, id: str, statuses: tuple[str, ...]) -> list[str]:
     return [row[0] for row in rows]
 
 
-__all__ = ["begin", "callbacks", "cancel", "check_open", "forget", "get", "retry", "tell"]
+__all__ = ["begin", "callbacks", "cancel", "check_open", "forget", "get", "join", "retry", "tell"]
