@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from benchmarks import processes
 from benchmarks.measure import Figure, bare, database, document, median
 
 ONE, MANY, TOTAL, BATCH = 1_000, 20_000, 20_000, 100
+#: Jobs of a flow, each after three others, and of a batch.
+FLOW, GATHERED = 10_000, 100_000
 PAYLOAD = document(7)
 
 CLAIM = """
@@ -178,6 +181,27 @@ def loop_ours(*, drain: bool) -> float:
             while db.workers.stats().by_status.get("COMPLETED", 0) < TOTAL:
                 sleep(0.001)
             return TOTAL / (perf_counter() - start)
+
+
+def together(*, flow: bool) -> float:
+    """Jobs a second of a flow of 10,000 in layers, or of a batch of 100,000, from the block to the callback."""
+    over = threading.Event()
+    jobs = Jobs()
+    jobs.job("noop")(lambda _: None)
+    jobs.job("over")(lambda _: over.set())
+    rng = random.Random(7)
+    with database(workers_enabled=True, jobs=jobs) as db:
+        start = perf_counter()
+        if flow:
+            with db.flow(on_complete="over") as block:
+                for n in range(FLOW):
+                    before = [str((n // 100 - 1) * 100 + rng.randrange(100)) for _ in range(3)]
+                    block.job(str(n), "noop", PAYLOAD, after=before if n >= 100 else ())
+        else:
+            with db.batch(on_complete="over") as block:
+                block.enqueue_jobs("noop", [PAYLOAD] * GATHERED)
+        assert over.wait(300)
+        return (FLOW if flow else GATHERED) / (perf_counter() - start)
 
 
 def pickup() -> list[Figure]:
@@ -372,6 +396,8 @@ def figures() -> list[Figure]:
             median(lambda: loop_floor(drain=False), 3),
             median(lambda: loop_ours(drain=False), 3),
         ),
+        Figure("flow of 10,000", "/s", None, median(lambda: together(flow=True), 3)),
+        Figure("batch of 100,000", "/s", None, median(lambda: together(flow=False), 3)),
         *pickup(),
         *pickup_elsewhere(),
         Figure(
