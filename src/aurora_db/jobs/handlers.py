@@ -20,7 +20,7 @@ from aurora_db.jobs import limits, timing
 from aurora_db.jobs import request as requests
 from aurora_db.jobs.limits import Limit
 from aurora_db.jobs.request import Request
-from aurora_db.jobs.unique import Unique
+from aurora_db.jobs.unique import Given, Unique
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -90,7 +90,7 @@ class Handler(msgspec.Struct, frozen=True):
     #: In a child process, for work that needs a processor of its own.
     process: bool = False
     limit: Limit | None = None
-    unique: Unique | str | bool | None = None
+    unique: Given = None
 
 
 class Enqueues(Protocol):
@@ -253,7 +253,7 @@ class Jobs:
         timeout: float | timedelta | None = None,
         tags: Sequence[str] = (),
         backoff: object = None,
-        unique: Unique | str | bool | None = None,
+        unique: Given = None,
         after: Sequence[str] = (),
         on_failure: str = "cancel",
     ) -> Request:
