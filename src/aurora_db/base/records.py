@@ -110,6 +110,31 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     rescued: int
 
 
+class QueueState(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue as it is: what waits and runs, and what was said of it.
+
+    `pending` may be claimed, `blocked` waits because a limit has no room for its key. `paused_at` is
+    None while it is not paused; `rate` reads "100/60s"; `aging` is in seconds; `oldest_at` is when the
+    first of the waiting jobs was enqueued.
+    """
+
+    name: str
+    pending: int
+    blocked: int
+    running: int
+    paused_at: datetime | None = None
+    concurrency: int | None = None
+    rate: str | None = None
+    key: str | None = None
+    aging: float | None = None
+    oldest_at: datetime | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is claimed from it."""
+        return self.paused_at is not None
+
+
 class ImportFailure(msgspec.Struct, frozen=True):
     """A document of a file that was not imported: the line it begins on, and why."""
 

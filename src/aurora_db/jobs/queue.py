@@ -1,4 +1,4 @@
-"""The queue: enqueue, claim and settle, one transaction each, over a `Port`.
+"""The queue: enqueue and settle, one transaction each, over a `Port`.
 
 Every change of status is one guarded statement. A settlement carries attempt and worker: zero
 rows mean that the job belongs to somebody else by now.
@@ -7,8 +7,7 @@ rows mean that the job belongs to somebody else by now.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -40,26 +39,6 @@ COLUMNS = (
     "progress, progress_note, unique_key, after, depends_on, backoff"
 )
 GET = f"SELECT {COLUMNS} FROM _jobs WHERE id = ?"
-
-#: The candidates of one type; the partial index gives them in this order.
-CANDIDATES = """
-    SELECT * FROM (SELECT _n, priority FROM _jobs
-                    WHERE status = 'PENDING' AND type = :type{n}
-                    ORDER BY priority DESC, _n LIMIT :limit)
-"""
-#: What shall be claimed, as one text: a row each would wait for the interpreter's lock each.
-LOOK = """
-    SELECT json_group_array(json_array(_n, id, type, payload, priority, attempt + 1, retries, max_retries, crashes,
-                                       queue, tags, backoff, timeout, :worker))
-      FROM _jobs
-     WHERE _n IN (SELECT _n FROM ({candidates}) ORDER BY priority DESC, _n LIMIT :limit)
-"""
-#: In the same transaction nobody else can have taken them.
-CLAIM = """
-    UPDATE _jobs
-       SET status = 'RUNNING', worker = :worker, attempt = attempt + 1, started_at = :now, lease_until = :lease
-     WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = 'PENDING'
-"""
 
 
 def _settle(change: str) -> Batch:
@@ -122,9 +101,8 @@ class Claimed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     backoff: str | None
     timeout: float | None
     worker: str
-
-
-_CLAIMED = msgspec.json.Decoder(list[Claimed])
+    #: A limit counts it.
+    limited: bool = False
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
@@ -255,32 +233,6 @@ def of_row(row: Row) -> Job:
     )  # fmt: skip
 
 
-# --- claim ----------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=64)
-def _look_text(types: int) -> str:
-    parts = [CANDIDATES.format(n=n) for n in range(types)]
-    return LOOK.format(candidates=" UNION ALL ".join(parts))
-
-
-async def claim(port: Port, worker: str, types: Sequence[str], limit: int) -> list[Claimed]:
-    """Claim up to `limit` pending jobs of these types, the most urgent first."""
-    if not types or limit < 1:
-        return []
-    wanted: dict[str, Any] = {f"type{n}": type for n, type in enumerate(types)}
-    row = await port.row(_look_text(len(types)), {**wanted, "worker": worker, "limit": limit})
-    claimed = _CLAIMED.decode(row[0]) if row is not None else []
-    if claimed:
-        now = port.now()
-        await port.change(CLAIM, {
-            "worker": worker, "now": timestamp(now), "lease": timestamp(now + timedelta(seconds=LEASE)),
-            "numbers": _numbers(claimed),
-        })  # fmt: skip
-        claimed.sort(key=lambda job: (-job.priority, job.n))
-    return claimed
-
-
 def _numbers(jobs: Iterable[Claimed]) -> str:
     return encode([job.n for job in jobs])
 
@@ -288,8 +240,13 @@ def _numbers(jobs: Iterable[Claimed]) -> str:
 # --- settle ---------------------------------------------------------------------------------
 
 
-async def settle(port: Port, settlements: Sequence[Settlement]) -> list[Settlement]:
-    """Write how attempts ended; returns those whose job is no longer theirs."""
+async def settle(
+    port: Port, settlements: Sequence[Settlement], *, wakes: bool = True
+) -> list[Settlement]:
+    """Write how attempts ended; returns those whose job is no longer theirs.
+
+    Whoever claims in the same transaction says `wakes=False`: what a limit has room for now is theirs.
+    """
     now = timestamp(port.now())
     lost: list[Settlement] = []
     groups: dict[Batch, list[Settlement]] = {}
@@ -302,6 +259,12 @@ async def settle(port: Port, settlements: Sequence[Settlement]) -> list[Settleme
     if port.catalog.handlers_of("_jobs"):
         # The end of a job may have enqueued others.
         port.touch("jobs")
+    limited = [one.job.n for one in settlements if one.job.limited]
+    if limited:
+        from aurora_db.jobs import meters  # noqa: PLC0415 - most jobs have no limits
+
+        if await meters.give_back(port, limited) and wakes:
+            port.touch("jobs")
     missing = {one.job.n for one in lost}
     errors = [one for one in settlements if one.traceback is not None and one.job.n not in missing]
     if errors:

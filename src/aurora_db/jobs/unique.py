@@ -6,7 +6,6 @@ who has it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final, Literal, cast, get_args
@@ -162,6 +161,8 @@ def _short(key: str) -> str:
     """The key, or its hash where it is long, or has what no text of SQL can have."""
     if len(key) <= LONGEST and "\0" not in key:
         return key
+    import hashlib  # noqa: PLC0415 - few keys are long
+
     return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from aurora_db.aql import job_links
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import encode, timestamp
 from aurora_db.base.errors import NotFound, UniqueViolation
 from aurora_db.base.records import Job
-from aurora_db.jobs import conflicts, queue
+from aurora_db.jobs import conflicts, meters, queue
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.keys import Filled
 from aurora_db.jobs.status import TRANSITIONS, Event
@@ -29,7 +28,7 @@ def _from(event: Event) -> str:
 CANCEL = f"""
     UPDATE _jobs SET status = 'CANCELLED', finished_at = :now, lease_until = NULL
      WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.CANCEL)})
-    RETURNING id, priority
+    RETURNING id, priority, _n
 """
 #: A new run from the first attempt on, without the traces of the one before but its errors.
 REVIVE = f"""
@@ -48,6 +47,8 @@ async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
     is kept.
     """
     rows = await port.rows(CANCEL, {"ids": encode(list(ids)), "now": timestamp(port.now())})
+    if rows and await meters.end(port, [row[2] for row in rows]):
+        port.touch("jobs")
     if rows and port.catalog.handlers_of("_jobs"):
         # Their end may have enqueued others.
         port.touch("jobs")
@@ -120,6 +121,8 @@ def for_texts(jobs: Jobs, clock: Clock) -> JobVerbs:
 
 def _tied(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the options that tie a job to others, as Python says them: checked once for many jobs."""
+    from aurora_db.aql import job_links  # noqa: PLC0415 - a program without AQL does without
+
     made = {name: options[name] for name in job_links.NAMES if name in options}
     if "on_failure" in made:
         made["on_failure"] = made["on_failure"].lower()
@@ -143,6 +146,8 @@ def _tied(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _key(key: str) -> str:
     """Only a key that stands in the text is filled in; values are taken as they are."""
+    from aurora_db.aql import job_links  # noqa: PLC0415 - as above
+
     return str(key) if isinstance(key, job_links.Template) else Filled(key)
 
 
