@@ -17,7 +17,7 @@ from aurora_db import AsyncAurora, Aurora, JobContext, Jobs
 from aurora_db.base.clock import SystemClock
 from aurora_db.base.codec import encode, timestamp
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import queue
+from aurora_db.jobs import conflicts, queue
 from benchmarks import processes
 from benchmarks.measure import Figure, bare, database, document, median
 
@@ -94,6 +94,52 @@ def enqueue_many_ours() -> float:
     with database() as db:
         start = perf_counter()
         db.enqueue_jobs("noop", [PAYLOAD] * MANY)
+        return MANY / (perf_counter() - start)
+
+
+def unique_floor(count: int, size: int) -> float:
+    """Jobs a second with a key each, bare: a look, the job and the row of the key; `size` in a transaction."""
+    with bare() as connection:
+        start = perf_counter()
+        for first in range(0, count, size):
+            rows = [row() for _ in range(size)]
+            names = [("noop", f"k{n}") for n in range(first, first + size)]
+            held = [
+                (*name, one[0], '["PENDING"]', None) for name, one in zip(names, rows, strict=True)
+            ]
+            with connection:
+                connection.execute(conflicts.HOLDERS, {"names": encode(names)}).fetchall()
+                insert(connection, rows)
+                for text, params in conflicts.HOLD.pieces(held):
+                    connection.execute(text, params)
+        return count / (perf_counter() - start)
+
+
+def unique_one_ours() -> float:
+    """Single enqueues a second of jobs with a key each."""
+    with database() as db:
+        start = perf_counter()
+        for number in range(ONE):
+            db.enqueue_job("noop", PAYLOAD, unique=f"k{number}")
+        return ONE / (perf_counter() - start)
+
+
+def unique_many_ours() -> float:
+    """Jobs with a key each a second, in one transaction."""
+    payloads = [{**PAYLOAD, "key": number} for number in range(MANY)]
+    with database() as db:
+        start = perf_counter()
+        db.enqueue_jobs("noop", payloads, unique="k${key}")
+        return MANY / (perf_counter() - start)
+
+
+def unique_again_ours() -> float:
+    """The same where all of them are there already."""
+    payloads = [{**PAYLOAD, "key": number} for number in range(MANY)]
+    with database() as db:
+        db.enqueue_jobs("noop", payloads, unique="k${key}")
+        start = perf_counter()
+        db.enqueue_jobs("noop", payloads, unique="k${key}")
         return MANY / (perf_counter() - start)
 
 
@@ -375,6 +421,19 @@ def figures() -> list[Figure]:
     return [
         Figure("enqueue one", "/s", median(enqueue_one_floor), median(enqueue_one_ours)),
         Figure("enqueue many", "/s", median(enqueue_many_floor), median(enqueue_many_ours)),
+        Figure(
+            "enqueue one, unique",
+            "/s",
+            median(lambda: unique_floor(ONE, 1)),
+            median(unique_one_ours),
+        ),
+        Figure(
+            "enqueue many, unique",
+            "/s",
+            median(lambda: unique_floor(MANY, MANY)),
+            median(unique_many_ours),
+        ),
+        Figure("enqueue many, unique, all there", "/s", None, median(unique_again_ours)),
         *(
             Figure(
                 f"enqueue, {n:,} asyncio producers",

@@ -20,7 +20,7 @@ from aurora_db.jobs import limits, timing
 from aurora_db.jobs import request as requests
 from aurora_db.jobs.limits import Limit
 from aurora_db.jobs.request import Request
-from aurora_db.jobs.unique import Unique
+from aurora_db.jobs.unique import Given, Unique
 
 if TYPE_CHECKING:
     from aurora_db.jobs.importing import Reference
@@ -104,7 +104,7 @@ class Handler(msgspec.Struct, frozen=True):
     process: bool = False
     reference: Reference | None = None
     limit: Limit | None = None
-    unique: Unique | str | bool | None = None
+    unique: Given = None
 
 
 class Enqueues(Protocol):
@@ -281,7 +281,7 @@ class Jobs:
         timeout: float | timedelta | None = None,
         tags: Sequence[str] = (),
         backoff: object = None,
-        unique: Unique | str | bool | None = None,
+        unique: Given = None,
         after: Sequence[str] = (),
         on_failure: str = "cancel",
         batch: str | None = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from aurora_db.aql import job_links
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import encode, timestamp
 from aurora_db.base.errors import NotFound, UniqueViolation
@@ -14,7 +13,7 @@ from aurora_db.jobs import conflicts, flow, meters, queue
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.keys import Filled
 from aurora_db.jobs.status import TRANSITIONS, Event
-from aurora_db.jobs.unique import Unique
+from aurora_db.jobs.unique import Unique, checked
 from aurora_db.sql.statement import literal
 from aurora_db.store.port import Port
 from aurora_db.store.scope import JobVerbs
@@ -132,28 +131,31 @@ def for_texts(jobs: Jobs, clock: Clock) -> JobVerbs:
 
     async def enqueue(port: Port, options: Sequence[Mapping[str, Any]]) -> list[Job]:
         make: Callable[..., Any] = jobs.request
-        return await queue.enqueue_many(port, [make(clock, **_tied(one)) for one in options])
+        ties = _tied(options[0]) if options else {}
+        return await queue.enqueue_many(port, [make(clock, **{**one, **ties}) for one in options])
 
     return JobVerbs(enqueue, cancel, retry)
 
 
-def _tied(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The options with those that tie a job to others as Python says them."""
-    if not options.keys() & job_links.NAMES:
-        return options
-    made = dict(options)
+def _tied(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that tie a job to others, as Python says them: checked once for many jobs."""
+    from aurora_db.aql import job_links  # noqa: PLC0415 - a program without AQL does without
+
+    made = {name: options[name] for name in job_links.NAMES if name in options}
     if "on_failure" in made:
         made["on_failure"] = made["on_failure"].lower()
     match made.get("unique"):
         case str() as key:
-            made["unique"] = _key(key)
+            made["unique"] = checked(_key(key))
         case Mapping() as parts:
             parts = cast("Mapping[str, Any]", parts)
-            made["unique"] = Unique(
-                key=None if parts.get("key") is None else _key(parts["key"]),
-                period=parts.get("period"),
-                statuses=parts.get("statuses"),
-                on_conflict=parts.get("onConflict", "KEEP").lower(),
+            made["unique"] = checked(
+                Unique(
+                    key=None if parts.get("key") is None else _key(parts["key"]),
+                    period=parts.get("period"),
+                    statuses=parts.get("statuses"),
+                    on_conflict=parts.get("onConflict", "KEEP").lower(),
+                )
             )
         case _:
             pass
@@ -162,6 +164,8 @@ def _tied(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _key(key: str) -> str:
     """Only a key that stands in the text is filled in; values are taken as they are."""
+    from aurora_db.aql import job_links  # noqa: PLC0415 - as above
+
     return str(key) if isinstance(key, job_links.Template) else Filled(key)
 
 

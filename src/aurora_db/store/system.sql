@@ -28,11 +28,13 @@ CREATE TABLE _handlers (
 ) STRICT;
 
 -- What causes the writes of this transaction: the job, how long the chain of causes before it is, and
--- their names. Has a row only inside a transaction that a job makes.
+-- their names; `newest` is the place of the newest job before them. Has a row only inside a transaction
+-- that a job makes.
 CREATE TABLE _causing (
-    job   TEXT    NOT NULL,
-    depth INTEGER NOT NULL,
-    chain TEXT    NOT NULL
+    job    TEXT    NOT NULL,
+    depth  INTEGER NOT NULL,
+    chain  TEXT    NOT NULL,
+    newest INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE _schedules (
