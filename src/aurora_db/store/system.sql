@@ -235,7 +235,7 @@ CREATE TABLE _queues (
     name      TEXT NOT NULL PRIMARY KEY,
     paused_at TEXT,
     aging     REAL CHECK (aging > 0)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- How many jobs of a queue or of a type may run at once, and begin in `rate_period` seconds; with a
 -- `key`, for each of its values.
@@ -249,7 +249,7 @@ CREATE TABLE _limits (
     PRIMARY KEY (scope, name),
     CHECK ((rate_count IS NULL) = (rate_period IS NULL)),
     CHECK (concurrency IS NOT NULL OR rate_count IS NOT NULL)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- A limit counts by meters: one for each value of its `key`, or one in all, whose key is ''. Who has a
 -- place: a row counts while its job is RUNNING in this attempt. A job that was freed and is not claimed yet
