@@ -24,9 +24,9 @@ from aurora_db.jobs.claims import Claimer
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
-from aurora_db.jobs.reactions import React
+from aurora_db.jobs.reactions import Fire, React
 from aurora_db.jobs.slots import MOST_THREADS, Slots
-from aurora_db.store import process
+from aurora_db.store import firing, process
 from aurora_db.store.engine import Engine
 from aurora_db.store.port import Port
 from aurora_db.store.process import WorkerLock
@@ -99,7 +99,8 @@ class Pump:
         bench: Bench,
         threads: int,
         poll_interval: float,
-        queues: Sequence[str] | None = None,
+        queues: Sequence[str] | None,
+        fire: Fire,
     ) -> None:
         self.id = new_id()
         self.rescued = 0
@@ -107,6 +108,7 @@ class Pump:
         self._registry = registry
         self._clock = engine.clock
         self._poll_interval = poll_interval
+        self._fire_due = fire
         self._bell = Bell()
         self._stopping = False
         self._drained = threading.Event()
@@ -129,6 +131,7 @@ class Pump:
         self._chores = (
             Chore(BEAT, now + BEAT, self._beat),
             Chore(LOOK, now, self._rescue),
+            Chore(LOOK, now, self._look_for_due),
             Chore(LOOK, now, self._resolve),
             Chore(TIMEOUTS, now, self.slots.overdue, running=True),
             Chore(LOOK, now, self._end_lost, running=True),
@@ -138,7 +141,7 @@ class Pump:
         )
         self._ears = [
             engine.listen("jobs", self._enqueued),
-            engine.listen("handlers", lambda _urgency: self.look_again()),
+            engine.listen("handlers", self._defined),
             engine.hear("jobs", self._rung),
             engine.listen("cancels", self._look_for_lost),
             engine.hear("cancels", self._look_for_lost),
@@ -180,6 +183,11 @@ class Pump:
         """A running job was cancelled; perhaps one of ours."""
         self._cancelled = True
         self._bell.ring()
+
+    def _defined(self, _urgency: int) -> None:
+        """An event handler or a schedule was defined; when that is due is asked anew."""
+        self._due = self._clock.now()
+        self.look_again()
 
     def _types(self) -> tuple[str, ...]:
         """The job types that this process can run."""
@@ -333,6 +341,26 @@ class Pump:
             if now >= chore.next:
                 more = chore.do()
                 chore.next = now + (SOON if more is True else chore.every)
+        if self._due is not None and self._due <= self._clock.now() and not self._stopping:
+            self._fire()
+
+    def _fire(self) -> None:
+        """Fire the schedules that are due; where there are none, it costs nothing."""
+        engine = self._engine
+        if not engine.catalog.schedules:
+            return
+        if engine.read(firing.any_due, single=True) and engine.write(self._fire_due):
+            self._bell.ring()
+        # What else was due is for the claim to find.
+        self._maybe = True
+        self._due = engine.read(upkeep.next_due, single=True)
+
+    def _look_for_due(self) -> None:
+        """While every claim is full, nothing else asks when a schedule is due."""
+        if self._engine.catalog.schedules:
+            due = self._engine.read(upkeep.next_due, single=True)
+            if due is not None and (self._due is None or due < self._due):
+                self._due = due
 
     def _beat(self) -> None:
         beat = partial(upkeep.beat, worker=self.id, types=self._types())
