@@ -46,6 +46,8 @@ LOOK = 1.0
 TIMEOUTS = 0.1
 #: Seconds until a chore goes on that had more to do than one step.
 SOON = 0.02
+#: Below every priority.
+QUIET = -2
 #: Seconds between two complaints that rounds fail.
 COMPLAIN = 10.0
 #: Seconds of the first wait; it doubles up to the poll interval while nothing happens.
@@ -116,6 +118,8 @@ class Pump:
         self._urgent = 0
         #: A running job was cancelled, of this process or another.
         self._cancelled = False
+        #: The highest urgency since the last claim began.
+        self._loudest = QUIET
         self._due: datetime | None = None
         self._seen = -1
         self._wait = SHORTEST
@@ -157,12 +161,14 @@ class Pump:
         await limits.declare(port, self._registry.limits())
 
     def _enqueued(self, urgency: int) -> None:
+        self._loudest = max(self._loudest, urgency)
         self._urgent += 1
         self.slots.gate(urgency)
         self.look_again()
 
     def _rung(self, urgency: int) -> None:
         """Another process enqueued; a look tells whether anything of it is left."""
+        self._loudest = max(self._loudest, urgency)
         if self.slots.gate(urgency):
             self._urgent += 1
             self._maybe = True
@@ -243,6 +249,7 @@ class Pump:
         claims = wanted > 0 and self._maybe
         if not ended and not claims:
             return False
+        self._loudest = QUIET
         urgent = self._urgent
         # Before the claim: what is enqueued meanwhile must be looked for again.
         self._maybe = False
@@ -256,16 +263,17 @@ class Pump:
             self.slots.restore(ended)
             raise
         claimer = self._claimer
-        if len(claimed) >= wanted or not claims or claimer.more or claimer.held is not None:
+        more = claims and claimer.more
+        if len(claimed) >= wanted or not claims or more or claimer.held is not None:
             self._maybe = True
-        self.slots.offer(claimed)
+        self.slots.offer(claimed, self._loudest)
         if claims and claimer.paused:
             # What was claimed before the pause and has not begun.
             self.slots.restore(self.slots.withdraw(claimer.paused))
         # The gate stays closed for an urgent job that may be claimed for a free slot only.
         if urgent == self._urgent and (claimer.held is None or not self.slots.gate(claimer.held)):
             self.slots.open_gate()
-        return bool(ended) or bool(claimed) or claimer.more
+        return bool(ended) or bool(claimed) or more
 
     async def _cycle(self, port: Port, ended: list[Settlement], limit: int) -> list[Claimed]:
         if ended:
@@ -293,7 +301,8 @@ class Pump:
         mean = slots.mean
         ahead = 0 if mean is None else min(MOST_AHEAD, int(slots.threads * AHEAD / max(mean, 1e-6)))
         wanted = slots.threads - slots.running + ahead - slots.waiting
-        if self._claimer.held is not None and slots.free_for(self._claimer.held) <= 0:
+        held = self._claimer.held
+        if held is not None and self._loudest <= held and slots.free_for(held) <= 0:
             # The next one has a limit, and is claimed for a free slot only.
             return 0
         if slots.gated:
@@ -406,9 +415,9 @@ class Pump:
         """See to what other programs did to jobs behind the limits."""
         found = self._engine.read(partial(meters.astray, after=self._astray))
         self._astray = found.after
-        if found:
-            self._engine.write(partial(meters.tidy, found=found), durable=False)
-        return found.old
+        if not found:
+            return False
+        return self._engine.write(partial(meters.tidy, found=found), durable=False)
 
     def _age(self) -> bool:
         """Let jobs rise that have waited long."""
