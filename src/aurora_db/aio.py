@@ -314,8 +314,7 @@ class AsyncAurora(_AsyncVerbs):
             enabled=config.workers_enabled,
             poll_interval=seconds(config.poll_interval),
             shutdown_timeout=seconds(config.shutdown_timeout),
-            make_transaction=partial(completing.transaction, engine, plans, registry),
-            make_async_transaction=partial(completing.async_transaction, engine, plans, registry),
+            bench=completing.bench(engine, plans, registry),
             react=Reactions(plans.runner).run,
             fire=Firing(plans.runner).step,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -20,7 +20,10 @@ from aurora_db.jobs import limits, timing
 from aurora_db.jobs import request as requests
 from aurora_db.jobs.limits import Limit
 from aurora_db.jobs.request import Request
-from aurora_db.jobs.unique import Unique
+from aurora_db.jobs.unique import Given, Unique
+
+if TYPE_CHECKING:
+    from aurora_db.jobs.importing import Reference
 
 #: How many of the missed times of a schedule count, and whether its jobs may run beside each other.
 CatchUp = Literal["NONE", "ONE", "ALL"]
@@ -101,10 +104,11 @@ class Handler(msgspec.Struct, frozen=True):
     backoff: timing.Backoff | None = None
     policy: timing.Policy | None = None
     timeout: float | None = None
-    #: In a child process, for work that needs a processor of its own.
+    #: In a child process, for work that needs a processor of its own; where it is found there.
     process: bool = False
+    reference: Reference | None = None
     limit: Limit | None = None
-    unique: Unique | str | bool | None = None
+    unique: Given = None
 
 
 class Enqueues(Protocol):
@@ -140,6 +144,11 @@ class RegisteredJob(Generic[P, R]):
             JobError: no database, or several, use this registry.
         """
         return self._registry.database().enqueue_job(self.type, payload, **options)
+
+    @property
+    def registry(self) -> Jobs:
+        """The registry that it is in."""
+        return self._registry
 
     def __repr__(self) -> str:
         return f"RegisteredJob({self.type!r})"
@@ -179,15 +188,16 @@ class Jobs:
             retries: attempts in all of jobs enqueued by this process, from 1.
             queue: the queue of jobs enqueued by this process.
             timeout: seconds that an attempt may take, 300 unless said; then it has failed. An
-                async handler is cancelled; a thread cannot be: its slot is given to others, and
-                what it still does is fenced off.
+                async handler is cancelled, a child process terminated, and killed after a grace; a
+                thread cannot be ended: its slot is given to others, and what it still does is
+                fenced off.
             backoff: seconds, a list of them, a policy, or a function from the number of
                 failures to seconds.
             concurrency: how many jobs of this type may run at once, in all processes together.
             rate: how many may begin in a time, such as "100/1m", in all processes together.
             key: makes both limits count for each value by itself: "${customer}" of the payload.
             process: run it in a child process: for work that needs a processor of its own, or
-                may have to be ended by force. The function must be importable.
+                may have to be ended by force. The function is a def at the top of a module.
             unique: what `unique` of `enqueue_job` is for jobs enqueued by this process.
 
         Raises:
@@ -308,13 +318,17 @@ class Jobs:
         """Remember a database for `RegisteredJob.enqueue`."""
         self._databases.add(database)
 
+    def databases(self) -> list[Enqueues]:
+        """The open databases that use this registry."""
+        return list(self._databases)
+
     def database(self) -> Enqueues:
         """The one database that uses this registry.
 
         Raises:
             JobError: none does, or several do.
         """
-        known: list[Enqueues] = list(self._databases)
+        known = self.databases()
         if len(known) != 1:
             found = "no database uses" if not known else f"{len(known)} databases use"
             raise JobError(
@@ -336,7 +350,7 @@ class Jobs:
         timeout: float | timedelta | None = None,
         tags: Sequence[str] = (),
         backoff: object = None,
-        unique: Unique | str | bool | None = None,
+        unique: Given = None,
         after: Sequence[str] = (),
         on_failure: str = "cancel",
         batch: str | None = None,

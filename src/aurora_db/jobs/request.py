@@ -14,7 +14,7 @@ from aurora_db.base.codec import encode, seconds, timestamp
 from aurora_db.base.errors import ValidationError
 from aurora_db.base.records import MAX_RETRIES, Priority
 from aurora_db.jobs import timing
-from aurora_db.jobs.unique import Rule, Unique, rule_of
+from aurora_db.jobs.unique import Given, Rule, rule_of
 
 #: What becomes of a job when one that it waits for fails or is cancelled.
 OnFailure = Literal["cancel", "run"]
@@ -61,7 +61,7 @@ def request(
     timeout: float | timedelta | None = None,
     tags: Sequence[str] = (),
     backoff: object = None,
-    unique: Unique | str | bool | None = None,
+    unique: Given = None,
     after: Sequence[str] = (),
     on_failure: str = "cancel",
     batch: str | None = None,
@@ -101,7 +101,7 @@ def request(
 def links(
     type: str,
     payload: object,
-    unique: Unique | str | bool | None,
+    unique: Given,
     after: Sequence[str],
     on_failure: str,
     batch: str | None = None,

@@ -71,6 +71,15 @@ EXPIRED = """
 ANY_EXPIRED = "SELECT 1 FROM _jobs WHERE status = 'RUNNING' AND lease_until < :now LIMIT 1"
 SILENT = "DELETE FROM _workers WHERE heartbeat_at < :before AND id NOT IN (SELECT worker FROM _jobs WHERE status = 'RUNNING')"
 
+#: Which of these attempts have lost their job. One that was completed by its own transaction has not,
+#: though its handler may still run.
+LOST = """
+    SELECT m.value ->> 0, m.value ->> 1 FROM json_each(:attempts) AS m
+     WHERE NOT EXISTS (SELECT 1 FROM _jobs
+                        WHERE _n = m.value ->> 0 AND attempt = m.value ->> 1 AND worker = :worker
+                          AND +status IN ('RUNNING', 'COMPLETED'))
+"""
+
 COUNT = "SELECT status, count(*) FROM _jobs GROUP BY status"
 
 
@@ -159,6 +168,8 @@ async def rescue_expired(port: Port) -> int:
         await meters.give_back(port, [row[0] for row in rows])
         port.touch("jobs")
         port.touch("ended")
+        # Whoever held them may go on by now.
+        port.touch("cancels")
         await flow.resolve(port)
     return len(rows)
 
@@ -166,6 +177,14 @@ async def rescue_expired(port: Port) -> int:
 async def any_expired(port: Port) -> bool:
     """Whether a lease has ended."""
     return await port.row(ANY_EXPIRED, {"now": timestamp(port.now())}) is not None
+
+
+async def lost(
+    port: Port, worker: str, attempts: Sequence[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Those of these attempts whose job was cancelled or belongs to others; number and attempt."""
+    rows = await port.rows(LOST, {"worker": worker, "attempts": json.dumps(attempts)})
+    return {(n, attempt) for n, attempt in rows}
 
 
 async def count(port: Port) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
 from aurora_db.base.errors import ValidationError, WorkersDisabled
 from aurora_db.base.records import QueueState, WorkerStats
 from aurora_db.jobs import limits, queues, reactions, upkeep
-from aurora_db.jobs.context import Bench, MakeTransaction
+from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import JobHandler, Jobs
 from aurora_db.jobs.reactions import Fire, React
 from aurora_db.store.engine import Engine
@@ -50,7 +50,11 @@ class Workers:
         enabled: False refuses every verb with the way to enable.
         poll_interval: seconds between looks for commits of other processes, at most.
         shutdown_timeout: seconds that `run` waits for running jobs at its end.
+        bench: what the attempts share.
     """
+
+    #: Whether this process is a child of a worker: then what it imports starts no other workers.
+    in_child: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -62,8 +66,7 @@ class Workers:
         enabled: bool,
         poll_interval: float,
         shutdown_timeout: float,
-        make_transaction: MakeTransaction,
-        make_async_transaction: MakeTransaction,
+        bench: Bench,
         react: React,
         fire: Fire,
     ) -> None:
@@ -76,7 +79,7 @@ class Workers:
         self._enabled = enabled
         self._poll_interval = poll_interval
         self._shutdown_timeout = shutdown_timeout
-        self._bench = Bench(engine, make_transaction, make_async_transaction, registry)
+        self.bench = bench
         self._pump: Pump | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -123,6 +126,8 @@ class Workers:
             planned.keep(self._engine, self._registry)
 
     def _registered(self) -> None:
+        if self.in_child:
+            return
         self._keep_schedules()
         if not self._enabled or self._closed:
             return
@@ -136,7 +141,7 @@ class Workers:
 
     def _defined(self, _urgency: int) -> None:
         """Something to do was defined, by this process or another; start what never started."""
-        if self._begun or not self._enabled or self._closed:
+        if self._begun or not self._enabled or self._closed or self.in_child:
             return
         if self._has_work():
             # Whoever calls holds the writer, which starting needs.
@@ -147,13 +152,15 @@ class Workers:
             self.start()
 
     def start(self) -> None:
-        """Start the workers; no error when they run.
+        """Start the workers; no error when they run. In a child process of a worker, none are.
 
         Raises:
             WorkersDisabled: the database was opened without workers.
             ReadOnly: the folder of the database cannot be written.
         """
         self._check()
+        if self.in_child:
+            return
         from aurora_db.jobs.pump import Pump  # noqa: PLC0415 - who only enqueues does without
 
         with self._lock:
@@ -163,7 +170,7 @@ class Workers:
                     self._engine,
                     self._registry,
                     self._react,
-                    self._bench,
+                    self.bench,
                     self._threads,
                     self._poll_interval,
                     self._queues,
@@ -255,8 +262,16 @@ class Workers:
         """Work until SIGTERM or SIGINT, then stop gracefully; a second signal ends at once.
 
         Call it in the main thread of a process that does nothing else.
+
+        Raises:
+            WorkersDisabled: this is a child process, which imports the module for a job handler.
         """
         self._check()
+        if self.in_child:
+            raise WorkersDisabled(
+                "a child process that imports a job handler cannot run workers itself",
+                hint='write `if __name__ == "__main__":` above `db.workers.run()`',
+            )
         over = threading.Event()
 
         def graceful(number: int, _frame: FrameType | None) -> None:
