@@ -128,13 +128,7 @@ class Pump:
         engine.write(partial(self._register, threads=threads))
         find = reactions.finder(registry, react)
         self.slots = Slots(threads, bench, find, self._lock, self._bell.ring)
-        self._chores = (
-            Chore(BEAT, now + BEAT, self._beat),
-            Chore(LOOK, now, self._rescue),
-            Chore(TIMEOUTS, now, self.slots.overdue, running=True),
-            Chore(LOOK, now, self._sweep),
-            Chore(LOOK, now, self._age),
-        )
+        self._chores = self._all_chores(now)
         self._ears = [
             engine.listen("jobs", self._enqueued),
             engine.listen("handlers", lambda _urgency: self.look_again()),
@@ -143,6 +137,15 @@ class Pump:
         ]
         self._thread = threading.Thread(target=self._run, name="aurora-pump", daemon=True)
         self._thread.start()
+
+    def _all_chores(self, now: float) -> tuple[Chore, ...]:
+        return (
+            Chore(BEAT, now + BEAT, self._beat),
+            Chore(LOOK, now, self._rescue),
+            Chore(TIMEOUTS, now, self.slots.overdue, running=True),
+            Chore(LOOK, now, self._sweep),
+            Chore(LOOK, now, self._age),
+        )
 
     # --- bells ------------------------------------------------------------------------------
 
