@@ -18,15 +18,15 @@ from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import aging, limits, meters, queue, reactions, upkeep
+from aurora_db.jobs import aging, flow, limits, meters, progress, queue, reactions, upkeep
 from aurora_db.jobs.aging import Aging
 from aurora_db.jobs.claims import Claimer
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
-from aurora_db.jobs.reactions import React
+from aurora_db.jobs.reactions import Fire, React
 from aurora_db.jobs.slots import MOST_THREADS, Slots
-from aurora_db.store import process
+from aurora_db.store import firing, process
 from aurora_db.store.engine import Engine
 from aurora_db.store.port import Port
 from aurora_db.store.process import WorkerLock
@@ -101,7 +101,8 @@ class Pump:
         bench: Bench,
         threads: int,
         poll_interval: float,
-        queues: Sequence[str] | None = None,
+        queues: Sequence[str] | None,
+        fire: Fire,
     ) -> None:
         self.id = new_id()
         self.rescued = 0
@@ -109,11 +110,14 @@ class Pump:
         self._registry = registry
         self._clock = engine.clock
         self._poll_interval = poll_interval
+        self._fire_due = fire
         self._bell = Bell()
         self._stopping = False
         self._drained = threading.Event()
         self._maybe = True
         self._urgent = 0
+        #: A running job was cancelled, of this process or another.
+        self._cancelled = False
         #: The highest urgency since the last claim began.
         self._loudest = QUIET
         self._due: datetime | None = None
@@ -131,8 +135,10 @@ class Pump:
         self._chores = self._all_chores(now)
         self._ears = [
             engine.listen("jobs", self._enqueued),
-            engine.listen("handlers", lambda _urgency: self.look_again()),
+            engine.listen("handlers", self._defined),
             engine.hear("jobs", self._rung),
+            engine.listen("cancels", self._look_for_lost),
+            engine.hear("cancels", self._look_for_lost),
             self._clock.on_jump(self._bell.ring),
         ]
         self._thread = threading.Thread(target=self._run, name="aurora-pump", daemon=True)
@@ -142,9 +148,13 @@ class Pump:
         return (
             Chore(BEAT, now + BEAT, self._beat),
             Chore(LOOK, now, self._rescue),
+            Chore(LOOK, now, self._look_for_due),
+            Chore(LOOK, now, self._resolve),
             Chore(TIMEOUTS, now, self.slots.overdue, running=True),
+            Chore(LOOK, now, self._end_lost, running=True),
             Chore(LOOK, now, self._sweep),
             Chore(LOOK, now, self._age),
+            Chore(progress.EVERY, now, self._report, running=True),
         )
 
     # --- bells ------------------------------------------------------------------------------
@@ -177,6 +187,16 @@ class Pump:
         """There may be something to claim."""
         self._maybe = True
         self._bell.ring()
+
+    def _look_for_lost(self, _urgency: int) -> None:
+        """A running job was cancelled; perhaps one of ours."""
+        self._cancelled = True
+        self._bell.ring()
+
+    def _defined(self, _urgency: int) -> None:
+        """An event handler or a schedule was defined; when that is due is asked anew."""
+        self._due = self._clock.now()
+        self.look_again()
 
     def _types(self) -> tuple[str, ...]:
         """The job types that this process can run."""
@@ -303,12 +323,17 @@ class Pump:
             self._seen = version
             # A claim takes the lock of all processes: not for nothing.
             types = self._types()
-            look = partial(self._claimer.look, types=types)
-            self._maybe, self._due = self._engine.read(look)
+            look = partial(self._look, types=types)
+            self._maybe, self._due, ended = self._engine.read(look)
+            if ended:
+                self._resolve()
             # Another process may have defined a handler that is for workers.
             self._maybe = self._maybe or types != self._types()
         if self._due is not None and self._due <= self._clock.now():
             self._maybe = True
+
+    async def _look(self, port: Port, types: tuple[str, ...]) -> tuple[bool, datetime | None, bool]:
+        return (*await self._claimer.look(port, types), await flow.unresolved(port))
 
     def _timeout(self) -> float:
         """Seconds to wait for the bell."""
@@ -320,15 +345,64 @@ class Pump:
     # --- upkeep -----------------------------------------------------------------------------
 
     def _care(self) -> None:
+        if self._cancelled:
+            self._cancelled = False
+            self._end_lost()
         now = self._clock.monotonic()
         for chore in self._chores:
             if now >= chore.next:
                 more = chore.do()
                 chore.next = now + (SOON if more is True else chore.every)
+        if self._due is not None and self._due <= self._clock.now() and not self._stopping:
+            self._fire()
+
+    def _fire(self) -> None:
+        """Fire the schedules that are due; where there are none, it costs nothing."""
+        engine = self._engine
+        if not engine.catalog.schedules:
+            return
+        if engine.read(firing.any_due, single=True) and engine.write(self._fire_due):
+            self._bell.ring()
+        # What else was due is for the claim to find.
+        self._maybe = True
+        self._due = engine.read(upkeep.next_due, single=True)
+
+    def _look_for_due(self) -> None:
+        """While every claim is full, nothing else asks when a schedule is due."""
+        if self._engine.catalog.schedules:
+            due = self._engine.read(upkeep.next_due, single=True)
+            if due is not None and (self._due is None or due < self._due):
+                self._due = due
 
     def _beat(self) -> None:
         beat = partial(upkeep.beat, worker=self.id, types=self._types())
         self._engine.write(beat, durable=False)
+
+    def _resolve(self) -> None:
+        """Do what follows from ends that no Aurora wrote."""
+        if self._engine.read(flow.unresolved, single=True):
+            self._engine.write(flow.resolve)
+
+    def _end_lost(self) -> None:
+        """End the attempts whose job was cancelled, by whatever program, or is in other hands."""
+        held = self.slots.held()
+        if held:
+            look = partial(upkeep.lost, worker=self.id, attempts=held)
+            if lost := self._engine.read(look, single=True):
+                self.slots.lose(lost)
+
+    def _report(self) -> None:
+        """Write what the running attempts said since the last time."""
+        reports = {attempt: attempt.report for attempt in self.slots.reporting()}
+        told = [one for one in reports.values() if one is not None]
+        if not told:
+            return
+        lost = self._engine.write(partial(progress.write, reports=told), durable=False)
+        for attempt, report in reports.items():
+            attempt.told = report
+        if lost:
+            # Or completed by its own transaction just now; the look tells.
+            self._end_lost()
 
     def _rescue(self) -> None:
         engine = self._engine
@@ -365,6 +439,8 @@ class Pump:
             self.slots.abandon()
             # Cancelled handlers end soon; threads that do not end are fenced off.
             self._drained.wait(0.5)
+            # Before others may run the same jobs.
+            self.slots.end_children()
         for stop in self._ears:
             stop()
         self._engine.write(partial(upkeep.leave, worker=self.id))

@@ -28,21 +28,28 @@ CREATE TABLE _handlers (
 ) STRICT;
 
 -- What causes the writes of this transaction: the job, how long the chain of causes before it is, and
--- their names. Has a row only inside a transaction that a job makes.
+-- their names; `newest` is the place of the newest job before them. Has a row only inside a transaction
+-- that a job makes.
 CREATE TABLE _causing (
-    job   TEXT    NOT NULL,
-    depth INTEGER NOT NULL,
-    chain TEXT    NOT NULL
+    job    TEXT    NOT NULL,
+    depth  INTEGER NOT NULL,
+    chain  TEXT    NOT NULL,
+    newest INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE _schedules (
     name       TEXT NOT NULL PRIMARY KEY,
     definition TEXT NOT NULL CHECK (json_valid(definition)),
     enabled    INTEGER GENERATED ALWAYS AS (coalesce(json_extract(definition, '$.enabled'), 1)) VIRTUAL,
+    -- When it fires next, and for which time of its timetable: jitter lies between them.
     next_at    TEXT,
+    due_at     TEXT,
     last_at    TEXT,
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    CHECK ((next_at IS NULL) = (due_at IS NULL))
 ) STRICT;
+
+CREATE INDEX _schedules_next ON _schedules (next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE _migrations (
     version    TEXT NOT NULL PRIMARY KEY,
@@ -117,8 +124,10 @@ CREATE TABLE _jobs (
     tags          TEXT,
     cause         TEXT,
     after         TEXT,
-    depends_on    TEXT,
+    depends_on    INTEGER CHECK (depends_on >= 0),
     backoff       TEXT,
+    on_dependency_failure TEXT CHECK (on_dependency_failure IN ('cancel', 'run')),
+    batch         TEXT,
     -- Running means that somebody holds it.
     CHECK ((status = 'RUNNING') = (lease_until IS NOT NULL)),
     CHECK (status <> 'RUNNING' OR worker IS NOT NULL),
@@ -176,24 +185,24 @@ CREATE TABLE _job_errors (
 
 CREATE INDEX _job_errors_job ON _job_errors (job_id);
 
--- Who has a key of unique jobs. A job keeps its row after its end: whether it still counts is asked of
--- its status and of `until`.
+-- Who has a key of unique jobs: at most one job of a type. The row stays after the job's end; whether
+-- the job still counts is asked of its status and of `until`, as the one that was enqueued said.
 CREATE TABLE _job_keys (
-    key      TEXT NOT NULL PRIMARY KEY,
+    type     TEXT NOT NULL,
+    key      TEXT NOT NULL,
     job_id   TEXT NOT NULL UNIQUE REFERENCES _jobs (id) ON DELETE CASCADE,
     statuses TEXT NOT NULL CHECK (json_valid(statuses)),
-    until    TEXT
+    until    TEXT,
+    PRIMARY KEY (type, key)
 ) STRICT, WITHOUT ROWID;
 
--- Which job waits for the end of which: one row while it is not known to have ended, and until what
--- follows from its end is done. `outcome` is set by a trigger, whoever ends the job. `waiting` is the
--- id of a job, or of a batch, which counts the ends of its jobs.
+-- Which job waits for the end of which: one row until what follows from that end is done, so the table
+-- is small at any time; `_jobs.after` keeps all of them. `outcome` is set by triggers, whoever ends or
+-- deletes the job.
 CREATE TABLE _job_dependencies (
-    job_id     TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
-    waiting    TEXT    NOT NULL,
-    batch      INTEGER NOT NULL DEFAULT 0 CHECK (batch IN (0, 1)),
-    on_failure TEXT    NOT NULL DEFAULT 'cancel' CHECK (on_failure IN ('cancel', 'run')),
-    outcome    TEXT    CHECK (outcome IN ('COMPLETED', 'FAILED', 'CANCELLED')),
+    job_id  TEXT NOT NULL,
+    waiting TEXT NOT NULL,
+    outcome TEXT CHECK (outcome IN ('COMPLETED', 'FAILED', 'CANCELLED')),
     PRIMARY KEY (job_id, waiting)
 ) STRICT, WITHOUT ROWID;
 
@@ -205,30 +214,74 @@ CREATE TRIGGER _jobs_ended AFTER UPDATE OF status ON _jobs
     UPDATE _job_dependencies SET outcome = NEW.status WHERE job_id = NEW.id;
 END;
 
+-- A job that is deleted before it has ended counts as cancelled.
+CREATE TRIGGER _jobs_gone AFTER DELETE ON _jobs
+    WHEN EXISTS (SELECT 1 FROM _job_dependencies WHERE job_id = OLD.id) BEGIN
+    UPDATE _job_dependencies
+       SET outcome = coalesce(outcome, CASE WHEN OLD.finished_at IS NULL THEN 'CANCELLED' ELSE OLD.status END)
+     WHERE job_id = OLD.id;
+END;
+
+-- How many jobs ended is counted by triggers, so it is right whoever ends them; `total` by those who
+-- enqueue, for each enqueueing would pay for a trigger. Which callbacks were enqueued,
+-- or were never asked for, says `told_…`; `due` is 1 while something follows that is not done.
 CREATE TABLE _batches (
-    id          TEXT    NOT NULL PRIMARY KEY,
-    name        TEXT,
-    total       INTEGER NOT NULL DEFAULT 0 CHECK (total >= 0),
-    completed   INTEGER NOT NULL DEFAULT 0 CHECK (completed >= 0),
-    failed      INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
-    cancelled   INTEGER NOT NULL DEFAULT 0 CHECK (cancelled >= 0),
-    callbacks   TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(callbacks)),
-    -- No more jobs come.
-    closed      INTEGER NOT NULL DEFAULT 0 CHECK (closed IN (0, 1)),
-    created_at  TEXT    NOT NULL,
-    finished_at TEXT,
-    CHECK (completed + failed + cancelled <= total)
+    id            TEXT    NOT NULL PRIMARY KEY,
+    name          TEXT,
+    total         INTEGER NOT NULL DEFAULT 0 CHECK (total >= 0),
+    completed     INTEGER NOT NULL DEFAULT 0 CHECK (completed >= 0),
+    failed        INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
+    cancelled     INTEGER NOT NULL DEFAULT 0 CHECK (cancelled >= 0),
+    callbacks     TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(callbacks)),
+    told_failure  INTEGER NOT NULL DEFAULT 0 CHECK (told_failure IN (0, 1)),
+    told_complete INTEGER NOT NULL DEFAULT 0 CHECK (told_complete IN (0, 1)),
+    told_success  INTEGER NOT NULL DEFAULT 0 CHECK (told_success IN (0, 1)),
+    created_at    TEXT    NOT NULL,
+    finished_at   TEXT,
+    due           INTEGER GENERATED ALWAYS AS (
+                      (failed > 0 AND NOT told_failure)
+                      OR (completed + failed + cancelled >= total
+                          AND (finished_at IS NULL OR NOT told_complete OR (completed = total AND NOT told_success)))
+                  ) VIRTUAL
 ) STRICT;
 
--- What a job has done already: a retry leaves these steps out.
+CREATE INDEX _batches_due ON _batches (id) WHERE due = 1;
+
+-- The jobs of a batch, by the names that a flow gave them.
+CREATE TABLE _batch_jobs (
+    batch  TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    name   TEXT,
+    PRIMARY KEY (batch, job_id)
+) STRICT;
+
+CREATE TRIGGER _jobs_counted AFTER UPDATE OF status ON _jobs
+    WHEN NEW.batch IS NOT NULL AND NEW.status <> OLD.status
+         AND (NEW.finished_at IS NOT NULL OR OLD.finished_at IS NOT NULL) BEGIN
+    UPDATE _batches
+       SET completed = completed + (NEW.status = 'COMPLETED') - (OLD.status = 'COMPLETED'),
+           failed = failed + (NEW.status = 'FAILED') - (OLD.status = 'FAILED'),
+           cancelled = cancelled + (NEW.status = 'CANCELLED') - (OLD.status = 'CANCELLED'),
+           finished_at = CASE WHEN NEW.finished_at IS NOT NULL THEN finished_at END
+     WHERE id = NEW.batch;
+END;
+
+-- A job that is deleted after its end stays counted.
+CREATE TRIGGER _jobs_left AFTER DELETE ON _jobs WHEN OLD.batch IS NOT NULL BEGIN
+    DELETE FROM _batch_jobs WHERE batch = OLD.batch AND job_id = OLD.id;
+    UPDATE _batches SET cancelled = cancelled + 1 WHERE id = OLD.batch AND OLD.finished_at IS NULL;
+END;
+
+-- What a job has done already: a retry leaves these steps out. A sleep is a step with the time of its end.
 CREATE TABLE _job_steps (
-    job_id  TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
-    name    TEXT    NOT NULL CHECK (name <> ''),
-    result  TEXT    CHECK (result IS NULL OR json_valid(result)),
-    attempt INTEGER NOT NULL,
-    at      TEXT    NOT NULL,
+    job_id      TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
+    name        TEXT    NOT NULL CHECK (name <> ''),
+    result      TEXT    CHECK (result IS NULL OR json_valid(result)),
+    sleep_until TEXT,
+    attempt     INTEGER NOT NULL,
+    at          TEXT    NOT NULL,
     PRIMARY KEY (job_id, name)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- A queue stands here when somebody has said something of it; `aging` in seconds.
 CREATE TABLE _queues (
@@ -318,4 +371,4 @@ CREATE TABLE _schedule_runs (
     jobs     TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(jobs)),
     error    TEXT,
     PRIMARY KEY (schedule, due_at)
-) STRICT, WITHOUT ROWID;
+) STRICT;
