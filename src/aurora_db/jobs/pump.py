@@ -132,17 +132,7 @@ class Pump:
         engine.write(partial(self._register, threads=threads))
         find = reactions.finder(registry, react)
         self.slots = Slots(threads, bench, find, self._lock, self._bell.ring)
-        self._chores = (
-            Chore(BEAT, now + BEAT, self._beat),
-            Chore(LOOK, now, self._rescue),
-            Chore(LOOK, now, self._look_for_due),
-            Chore(LOOK, now, self._resolve),
-            Chore(TIMEOUTS, now, self.slots.overdue, running=True),
-            Chore(LOOK, now, self._end_lost, running=True),
-            Chore(LOOK, now, self._sweep),
-            Chore(LOOK, now, self._age),
-            Chore(progress.EVERY, now, self._report, running=True),
-        )
+        self._chores = self._all_chores(now)
         self._ears = [
             engine.listen("jobs", self._enqueued),
             engine.listen("handlers", self._defined),
@@ -153,6 +143,19 @@ class Pump:
         ]
         self._thread = threading.Thread(target=self._run, name="aurora-pump", daemon=True)
         self._thread.start()
+
+    def _all_chores(self, now: float) -> tuple[Chore, ...]:
+        return (
+            Chore(BEAT, now + BEAT, self._beat),
+            Chore(LOOK, now, self._rescue),
+            Chore(LOOK, now, self._look_for_due),
+            Chore(LOOK, now, self._resolve),
+            Chore(TIMEOUTS, now, self.slots.overdue, running=True),
+            Chore(LOOK, now, self._end_lost, running=True),
+            Chore(LOOK, now, self._sweep),
+            Chore(LOOK, now, self._age),
+            Chore(progress.EVERY, now, self._report, running=True),
+        )
 
     # --- bells ------------------------------------------------------------------------------
 
