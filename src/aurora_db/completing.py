@@ -55,6 +55,7 @@ def bench(engine: Engine, plans: Plans, jobs: Jobs) -> Bench:
         engine,
         partial(transaction, engine, plans, jobs),
         partial(async_transaction, engine, plans, jobs),
+        jobs,
         bench_in_child,
     )
 

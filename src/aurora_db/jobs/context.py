@@ -14,8 +14,8 @@ import msgspec
 
 from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import JobError
-from aurora_db.base.records import Priority
-from aurora_db.jobs import progress, queue
+from aurora_db.base.records import Job, Priority
+from aurora_db.jobs import flow, progress, queue
 from aurora_db.jobs.attempt import Attempt, Fate
 from aurora_db.jobs.handlers import Jobs, Snooze
 from aurora_db.jobs.progress import Done
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     # The façades are above this floor; they are only named here, for type checkers.
     from aurora_db.aio import AsyncTransaction
     from aurora_db.database import Transaction
+    from aurora_db.jobs.membership import JobBatch
     from aurora_db.jobs.steps import Steps
 
 #: Makes the face of an open transaction: takes it and where to put the result of the job, if it has one.
@@ -44,6 +45,7 @@ class Bench(msgspec.Struct, frozen=True):
     engine: Engine
     make_transaction: MakeTransaction
     make_async_transaction: MakeTransaction
+    registry: Jobs
     #: Opens the database in a child process; by its name it is found there.
     elsewhere: Elsewhere | None = None
 
@@ -75,6 +77,21 @@ class JobContext:
     def tags(self) -> tuple[str, ...]:
         """The tags given when it was enqueued."""
         return tuple(decode(self._claimed.tags)) if self._claimed.tags else ()
+
+    @property
+    def batch(self) -> JobBatch | None:
+        """The batch, or the flow, that this job belongs to; None when it stands alone."""
+        from aurora_db.jobs import membership  # noqa: PLC0415 - most jobs stand alone
+
+        return membership.of(self._bench, self._claimed, is_async=self._attempt.handler.is_async)
+
+    def dependencies(self) -> dict[str, Job]:
+        """The jobs that this one waited for, by their names in its flow, or else by id."""
+        return self._bench.engine.read(lambda port: flow.dependencies(port, self._claimed.n))
+
+    def results(self) -> dict[str, Any]:
+        """What these jobs returned, by the same names; None for one that did not complete."""
+        return {name: one.result for name, one in self.dependencies().items()}
 
     @property
     def cancelled(self) -> bool:

@@ -20,7 +20,7 @@ from aurora_db.jobs import limits, timing
 from aurora_db.jobs import request as requests
 from aurora_db.jobs.limits import Limit
 from aurora_db.jobs.request import Request
-from aurora_db.jobs.unique import Unique
+from aurora_db.jobs.unique import Given, Unique
 
 if TYPE_CHECKING:
     from aurora_db.jobs.importing import Reference
@@ -104,7 +104,7 @@ class Handler(msgspec.Struct, frozen=True):
     process: bool = False
     reference: Reference | None = None
     limit: Limit | None = None
-    unique: Unique | str | bool | None = None
+    unique: Given = None
 
 
 class Enqueues(Protocol):
@@ -237,6 +237,10 @@ class Jobs:
         """The registered types."""
         return tuple(self._handlers)
 
+    def limits(self) -> dict[str, Limit | None]:
+        """The limit that each registered type has, or None."""
+        return {type: handler.limit for type, handler in self._handlers.items()}
+
     def on_register(self, heard: Callable[[], None]) -> None:
         """Call `heard` after each registration."""
         self._heard.append(heard)
@@ -277,9 +281,10 @@ class Jobs:
         timeout: float | timedelta | None = None,
         tags: Sequence[str] = (),
         backoff: object = None,
-        unique: Unique | str | bool | None = None,
+        unique: Given = None,
         after: Sequence[str] = (),
         on_failure: str = "cancel",
+        batch: str | None = None,
     ) -> Request:
         """The checked request for a job; what is not said comes from the registered type.
 
@@ -299,7 +304,7 @@ class Jobs:
             unique = handler.unique if unique is None else unique
         return requests.request(
             clock, type, payload, priority, retries, delay, run_at, queue, timeout, tags, backoff,
-            unique, after, on_failure,
+            unique, after, on_failure, batch,
         )  # fmt: skip
 
     def __repr__(self) -> str:

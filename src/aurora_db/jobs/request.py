@@ -14,19 +14,24 @@ from aurora_db.base.codec import encode, seconds, timestamp
 from aurora_db.base.errors import ValidationError
 from aurora_db.base.records import MAX_RETRIES, Priority
 from aurora_db.jobs import timing
-from aurora_db.jobs.unique import Rule, Unique, rule_of
+from aurora_db.jobs.unique import Given, Rule, rule_of
 
 #: What becomes of a job when one that it waits for fails or is cancelled.
 OnFailure = Literal["cancel", "run"]
 
 
 class Links(msgspec.Struct, frozen=True, gc=False):
-    """What ties a job to others: a key that it has alone, jobs that it waits for, its batch."""
+    """What ties a job to others: a key that it has alone, jobs that it waits for, its batch.
+
+    `id` and `name` are those that the block of a batch or a flow gave it before it is written.
+    """
 
     unique: Rule | None = None
     after: tuple[str, ...] = ()
     on_failure: OnFailure = "cancel"
     batch: str | None = None
+    id: str | None = None
+    name: str | None = None
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -56,9 +61,10 @@ def request(
     timeout: float | timedelta | None = None,
     tags: Sequence[str] = (),
     backoff: object = None,
-    unique: Unique | str | bool | None = None,
+    unique: Given = None,
     after: Sequence[str] = (),
     on_failure: str = "cancel",
+    batch: str | None = None,
 ) -> Request:
     """Check the options of a job.
 
@@ -67,7 +73,7 @@ def request(
     """
     if not isinstance(type, str) or not type:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise _refused("type", type, "a text that is not empty")
-    linked = unique is not None or after != () or on_failure != "cancel"
+    linked = unique is not None or after != () or on_failure != "cancel" or batch is not None
     if isinstance(priority, Priority) and (
         retries is delay is run_at is queue is timeout is backoff is None
         and tags == ()
@@ -88,14 +94,14 @@ def request(
         _tags(tags) if tags or tags == "" else (),
         None if backoff is None else encode(timing.stored(timing.backoff(backoff))),
         None if timeout is None else limit(timeout),
-        links(type, payload, unique, after, on_failure) if linked else None,
+        links(type, payload, unique, after, on_failure, batch) if linked else None,
     )
 
 
 def links(
     type: str,
     payload: object,
-    unique: Unique | str | bool | None,
+    unique: Given,
     after: Sequence[str],
     on_failure: str,
     batch: str | None = None,
@@ -113,6 +119,8 @@ def links(
         raise _refused("after", after, "a list of ids of jobs")
     if on_failure != "cancel" and not after:
         raise _refused("on_dependency_failure", on_failure, "given together with 'after' only")
+    if batch is not None and (not isinstance(batch, str) or not batch):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise _refused("batch", batch, "the id of a batch")
     rule = rule_of(type, payload, unique)
     if rule is None and not after and batch is None:
         return None

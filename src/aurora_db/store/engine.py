@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
+    from aurora_db.store.turns import Turns
+
 T = TypeVar("T")
 
 logger = logging.getLogger("aurora_db.store")
@@ -80,6 +82,7 @@ class Engine:
         self._listeners: dict[str, tuple[Callable[[int], None], ...]] = {}
         self._commits = 0
         self._pool: ThreadPoolExecutor | None = None
+        self._turns: Turns | None = None
         self._watcher: Connection | None = None
         self._watcher_lock = threading.Lock()
         # A private file has no other process.
@@ -301,24 +304,20 @@ class Engine:
     @asynccontextmanager
     async def transaction_async(self, deadline: float = DEADLINE) -> AsyncIterator[Held]:
         """The same for tasks; waiting for the writer and for the disk happens on threads."""
-        import asyncio  # noqa: PLC0415 - a blocking program does without
-
         self._check(writing=True)
-        self._writer.refuse_holder()
-        hold = asyncio.ensure_future(asyncio.to_thread(self._writer.hold, deadline))
-        try:
-            held = await asyncio.shield(hold)
-        except asyncio.CancelledError:
-            # The thread gets the writer all the same, and nobody would let it go before its deadline.
-            hold.add_done_callback(_let_go)
-            raise
-        held.belongs_to_caller()
+        turns = self._turns
+        if turns is None:
+            from aurora_db.store.turns import Turns  # noqa: PLC0415 - a blocking program does without
+
+            with self._readers_lock:
+                turns = self._turns = self._turns or Turns(self._writer)
+        held = await turns.take(deadline)
         try:
             yield held
         except BaseException as error:
             held.finish(error)
             raise
-        await asyncio.to_thread(held.finish, None)
+        await turns.commit(held)
 
     @property
     def in_transaction(self) -> bool:
@@ -385,6 +384,8 @@ class Engine:
             self._ringer.close()
         if self._pool is not None:
             self._pool.shutdown()
+        if self._turns is not None:
+            self._turns.close()
         with self._readers_lock:
             connections: list[Any] = [reader.connection for reader in self._readers]
             self._readers.clear()
@@ -404,12 +405,6 @@ class Engine:
 
     def __repr__(self) -> str:
         return f"Engine({self.path!r})"
-
-
-def _let_go(hold: asyncio.Future[Held]) -> None:
-    """Undo the transaction of a task that was cancelled before it had it."""
-    if not hold.cancelled() and hold.exception() is None:
-        hold.result().rollback()
 
 
 def _check_folder(path: str, *, read_only: bool) -> None:
