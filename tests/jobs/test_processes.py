@@ -63,9 +63,12 @@ def errors(db):
 
 
 def gone(pid):
-    """Whether no process has this id; one that nobody has waited for has ended, too."""
+    """Whether no process has this id; one that waits for its parent to look has ended, too."""
+    here = Path(f"/proc/{pid}")
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        state = (here / "stat").read_text().rpartition(")")[2].split()[0]
+        # Its first thread may end before the others.
+        return state == "Z" and len(list((here / "task").iterdir())) == 1
     except FileNotFoundError:
         return True
 
