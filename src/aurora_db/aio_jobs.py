@@ -13,10 +13,12 @@ from aurora_db.base.records import Batch, Job, Priority
 from aurora_db.config import Duration
 from aurora_db.jobs import batches
 from aurora_db.jobs import queue as job_queue
+from aurora_db.jobs import schedule as job_schedules
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.planning import BatchBlock, FlowBlock
 from aurora_db.jobs.request import OnFailure, Request
+from aurora_db.jobs.schedule import Schedule
 from aurora_db.jobs.unique import Unique, checked
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import AsyncGate, AsyncHeldGate
@@ -217,3 +219,7 @@ class AsyncJobCalls:
             NotFound: there is no such batch.
         """
         return await self._gate.write(lambda port: batches.retry(port, id))
+
+    async def schedules(self) -> list[Schedule]:
+        """All schedules, by name: when each fires next, and how the last time went."""
+        return await self._gate.read(job_schedules.listed, single=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -24,6 +24,10 @@ from aurora_db.jobs.unique import Given, Unique
 
 if TYPE_CHECKING:
     from aurora_db.jobs.importing import Reference
+
+#: How many of the missed times of a schedule count, and whether its jobs may run beside each other.
+CatchUp = Literal["NONE", "ONE", "ALL"]
+Overlap = Literal["ALLOW", "SKIP"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -158,6 +162,8 @@ class Jobs:
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
+        #: The definitions of scheduled functions, by name.
+        self.planned: dict[str, str] = {}
         self._databases: weakref.WeakSet[Any] = weakref.WeakSet()
         self._heard: list[Callable[[], None]] = []
 
@@ -210,6 +216,67 @@ class Jobs:
 
         return register
 
+    def schedule(
+        self,
+        cron: str | None = None,
+        *,
+        every: float | timedelta | None = None,
+        timezone: str | None = None,
+        catch_up: CatchUp = "ONE",
+        overlap: Overlap = "ALLOW",
+        jitter: float | timedelta | None = None,
+        name: str | None = None,
+        payload: object = None,
+        priority: Priority | int | str = Priority.NORMAL,
+        retries: int | None = None,
+        queue: str | None = None,
+        timeout: float | timedelta | None = None,
+        backoff: object = None,
+        process: bool = False,
+    ) -> Callable[[Callable[P, R]], RegisteredJob[P, R]]:
+        """Decorator: run a function at times, as a job of the type `name`.
+
+        The schedule is kept in each database that this registry is used with, as if by `define
+        schedule "name" or replace`; so it stays when the code is gone, until `drop schedule "name"`.
+        Processes with workers fire it. The function takes nothing, `(job)`, or what `payload` gives.
+
+        Args:
+            cron: minute, hour, day, month and weekday, such as "0 3 * * *"; or `every`.
+            every: seconds between two times, 1 at least.
+            timezone: that of `cron`, such as "Europe/Paris"; UTC unless said.
+            catch_up: after a time in which nothing ran: NONE, ONE or ALL of the missed times.
+            overlap: while the job of the last time has not ended: ALLOW another one, or SKIP.
+            jitter: seconds that it fires later at most, the same in all processes.
+            name: of schedule and job type; the function's own unless said.
+            payload: what each job is given.
+            priority: of each job.
+            retries: attempts in all of each job, from 1.
+            queue: the queue of each job.
+            timeout: as of `job`.
+            backoff: as of `job`.
+            process: as of `job`.
+
+        Raises:
+            ScheduleInvalid: the times cannot be used.
+            JobError: the type has a handler, or the function cannot be one.
+            PayloadInvalid: the payload is not what the function declares.
+            ValidationError: an option is outside its range.
+        """
+        from aurora_db.jobs import planned, signature  # noqa: PLC0415 - few programs have schedules
+
+        times = planned.Times(cron, every, timezone, catch_up, overlap, jitter)
+
+        def register(function: Callable[P, R]) -> RegisteredJob[P, R]:
+            type = getattr(function, "__name__", "") if name is None else name
+            handler = signature.look_at(
+                type, function, retries=retries, queue=queue, timeout=timeout, backoff=backoff,
+                process=process,
+            )  # fmt: skip
+            self._add(handler, planned.definition(handler, times, payload, priority))
+            return RegisteredJob(self, handler, function)
+
+        return register
+
     def register(self, type: str, handler: JobHandler | Callable[..., Any]) -> None:
         """Register an object with `handle(job)`, or a function, as the handler of `type`.
 
@@ -220,12 +287,14 @@ class Jobs:
 
         self._add(signature.look_at_object(type, handler))
 
-    def _add(self, handler: Handler) -> None:
+    def _add(self, handler: Handler, schedule: str | None = None) -> None:
         if handler.type in self._handlers:
             raise JobError(
                 f"job type '{handler.type}' has a handler already", hint="register each type once"
             )
         self._handlers[handler.type] = handler
+        if schedule is not None:
+            self.planned[handler.type] = schedule
         for heard in list(self._heard):
             heard()
 

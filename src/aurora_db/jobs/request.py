@@ -87,7 +87,7 @@ def request(
     return Request(
         type,
         encode(payload),
-        priority if isinstance(priority, Priority) else _priority(priority),
+        priority if isinstance(priority, Priority) else priority_of(priority),
         MAX_RETRIES if retries is None else attempts(retries),
         due,
         queue or "default",
@@ -127,7 +127,12 @@ def links(
     return Links(rule, tuple(dict.fromkeys(after)), cast("OnFailure", on_failure), batch)
 
 
-def _priority(value: int | str) -> Priority:
+def priority_of(value: int | str) -> Priority:
+    """The priority that a number or a word means.
+
+    Raises:
+        ValidationError: it is none.
+    """
     try:
         return Priority.of(value)
     except ValueError as error:

@@ -139,11 +139,13 @@ class Slots:
         with self._condition:
             self._ended[:0] = settlements
 
-    def offer(self, jobs: Sequence[Claimed]) -> None:
-        """Claimed jobs to run."""
+    def offer(self, jobs: Sequence[Claimed], urgency: int) -> None:
+        """Claimed jobs to run; `urgency` is the highest of what was enqueued since they were claimed."""
         with self._condition:
             for job in jobs:
                 heapq.heappush(self._heap, (-job.priority, job.n, job))
+            if self._heap and urgency > -self._heap[0][0]:
+                self._gated = True
             if jobs:
                 self._condition.notify(min(len(jobs), self.threads))
 

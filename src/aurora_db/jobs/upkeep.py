@@ -24,9 +24,10 @@ STAGE = """
      WHERE _n IN (SELECT _n FROM _jobs WHERE status = 'SCHEDULED' AND run_at <= :now ORDER BY run_at LIMIT 1000)
     RETURNING priority
 """
-#: A scheduled job, or a rate that has room again.
+#: A scheduled job, a schedule, or a rate that has room again.
 NEXT_DUE = """
     SELECT min(run_at) FROM (SELECT min(run_at) AS run_at FROM _jobs WHERE status = 'SCHEDULED'
+                              UNION ALL SELECT min(next_at) FROM _schedules WHERE next_at IS NOT NULL
                               UNION ALL SELECT min(due_at) FROM _limit_waits WHERE due_at IS NOT NULL)
 """
 
@@ -96,7 +97,7 @@ async def stage(port: Port) -> int:
 
 
 async def next_due(port: Port) -> datetime | None:
-    """When the next scheduled job is due, or the next that a rate holds back; or None."""
+    """When the next scheduled job or schedule is due, or the next that a rate holds back; or None."""
     row = await port.row(NEXT_DUE)
     return None if row is None or row[0] is None else instant(row[0])
 

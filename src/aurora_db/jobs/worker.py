@@ -16,7 +16,7 @@ from aurora_db.base.records import QueueState, WorkerStats
 from aurora_db.jobs import limits, queues, reactions, upkeep
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import JobHandler, Jobs
-from aurora_db.jobs.reactions import React
+from aurora_db.jobs.reactions import Fire, React
 from aurora_db.store.engine import Engine
 
 if TYPE_CHECKING:
@@ -68,10 +68,12 @@ class Workers:
         shutdown_timeout: float,
         bench: Bench,
         react: React,
+        fire: Fire,
     ) -> None:
         self._engine = engine
         self._registry = registry
         self._react = react
+        self._fire = fire
         self._threads = threads
         self._queues = queues
         self._enabled = enabled
@@ -83,9 +85,10 @@ class Workers:
         self._closed = False
         self._begun = False
         registry.on_register(self._registered)
-        # Handlers that are for workers need nothing registered.
+        # Handlers that are for workers need nothing registered, nor do schedules.
         engine.listen("handlers", self._defined)
-        if enabled and reactions.types(registry, engine.catalog):
+        self._keep_schedules()
+        if enabled and self._has_work():
             self.start()
 
     def __call__(self) -> Workers:
@@ -110,8 +113,23 @@ class Workers:
         self._check()
         self._registry.register(type, handler)
 
+    def _has_work(self) -> bool:
+        """Whether there may ever be something to do."""
+        catalog = self._engine.catalog
+        return bool(reactions.types(self._registry, catalog) or catalog.schedules)
+
+    def _keep_schedules(self) -> None:
+        """Define the schedules of the registry in the database, also where no workers are."""
+        if self._registry.planned and not self._closed:
+            from aurora_db.jobs import planned  # noqa: PLC0415 - few programs have schedules
+
+            planned.keep(self._engine, self._registry)
+
     def _registered(self) -> None:
-        if not self._enabled or self._closed or self.in_child:
+        if self.in_child:
+            return
+        self._keep_schedules()
+        if not self._enabled or self._closed:
             return
         if self._pump is None:
             self.start()
@@ -122,10 +140,10 @@ class Workers:
         self._pump.look_again()
 
     def _defined(self, _urgency: int) -> None:
-        """An event handler was defined, by this process or another; start what never started."""
+        """Something to do was defined, by this process or another; start what never started."""
         if self._begun or not self._enabled or self._closed or self.in_child:
             return
-        if reactions.types(self._registry, self._engine.catalog):
+        if self._has_work():
             # Whoever calls holds the writer, which starting needs.
             threading.Thread(target=self._begin, name="aurora-start", daemon=True).start()
 
@@ -156,6 +174,7 @@ class Workers:
                     self._threads,
                     self._poll_interval,
                     self._queues,
+                    self._fire,
                 )
 
     def stop(self, timeout: float = 30.0) -> None:

@@ -73,7 +73,7 @@ class Engine:
         self.foreign = False
         self._private = private
         self._durability = durability
-        self._read_only = read_only
+        self.read_only = read_only
         self._retention = feed_retention
         self._closed = False
         self._local = threading.local()
@@ -201,7 +201,7 @@ class Engine:
         self._check()
         reader: _Reader | None = getattr(self._local, "reader", None)
         if reader is None:
-            connection = connect(self.path, durability=self._durability, read_only=self._read_only)
+            connection = connect(self.path, durability=self._durability, read_only=self.read_only)
             reader = _Reader(connection, self.catalog, self.clock)
             with self._readers_lock:
                 self._bury_dead()
@@ -232,7 +232,7 @@ class Engine:
         with self._watcher_lock:
             if self._watcher is None:
                 self._watcher = connect(
-                    self.path, durability=self._durability, read_only=self._read_only
+                    self.path, durability=self._durability, read_only=self.read_only
                 )
                 self._watch = self._watcher.cursor()
             try:
@@ -258,7 +258,7 @@ class Engine:
         exclusive: bool = False,
     ) -> asyncio.Future[T]:
         """The same for tasks: a future of their event loop, resolved after the commit."""
-        if self.foreign or self._closed or self._read_only:
+        if self.foreign or self._closed or self.read_only:
             self._check(writing=True)
         return self._writer.submit(verb, loop, exclusive=exclusive)
 
@@ -363,7 +363,7 @@ class Engine:
             process.guard(self)
         if self._closed:
             raise closed()
-        if writing and self._read_only:
+        if writing and self.read_only:
             raise ReadOnly(
                 "the database was opened with read_only=True", hint="open it without that option"
             )
@@ -377,7 +377,7 @@ class Engine:
         process.guard(self)
         if self._closed:
             return
-        if not self._read_only:
+        if not self.read_only:
             self._writer.close()
         self._closed = True
         if self._ringer is not None:

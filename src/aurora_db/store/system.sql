@@ -41,10 +41,15 @@ CREATE TABLE _schedules (
     name       TEXT NOT NULL PRIMARY KEY,
     definition TEXT NOT NULL CHECK (json_valid(definition)),
     enabled    INTEGER GENERATED ALWAYS AS (coalesce(json_extract(definition, '$.enabled'), 1)) VIRTUAL,
+    -- When it fires next, and for which time of its timetable: jitter lies between them.
     next_at    TEXT,
+    due_at     TEXT,
     last_at    TEXT,
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    CHECK ((next_at IS NULL) = (due_at IS NULL))
 ) STRICT;
+
+CREATE INDEX _schedules_next ON _schedules (next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE _migrations (
     version    TEXT NOT NULL PRIMARY KEY,
