@@ -26,7 +26,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Retry(Exception):
+class Instruction(BaseException):
+    """What a handler raises to say what shall become of its job.
+
+    No `Exception`, as asyncio's `CancelledError` is none: an `except Exception` of the handler, or of
+    a library between, is for failures and would swallow it.
+    """
+
+
+class Retry(Instruction):
     """Raise in a handler: this attempt failed, the next one comes after `delay` seconds."""
 
     def __init__(
@@ -36,22 +44,24 @@ class Retry(Exception):
         self.delay = delay
 
 
-class Snooze(Exception):
+class Snooze(Instruction):
     """Raise in a handler: run the job again after `delay` seconds; counts as no failure."""
 
     def __init__(self, delay: float) -> None:
         super().__init__(f"snoozed for {delay:g} s")
         self.delay = delay
+        #: The exact end, where it is known: that of `job.sleep`.
+        self.until: datetime | None = None
 
 
-class Cancel(Exception):
+class Cancel(Instruction):
     """Raise in a handler: end the job as CANCELLED, with the reason."""
 
     def __init__(self, reason: str = "cancelled by its handler") -> None:
         super().__init__(reason)
 
 
-class Fail(Exception):
+class Fail(Instruction):
     """Raise in a handler: end the job as FAILED now, whatever attempts are left."""
 
     def __init__(self, reason: str = "failed for good") -> None:

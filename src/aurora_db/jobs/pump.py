@@ -18,7 +18,7 @@ from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import aging, flow, limits, meters, queue, reactions, upkeep
+from aurora_db.jobs import aging, flow, limits, meters, progress, queue, reactions, upkeep
 from aurora_db.jobs.aging import Aging
 from aurora_db.jobs.claims import Claimer
 from aurora_db.jobs.context import Bench
@@ -131,6 +131,7 @@ class Pump:
             Chore(TIMEOUTS, now, self.slots.overdue, running=True),
             Chore(LOOK, now, self._sweep),
             Chore(LOOK, now, self._age),
+            Chore(progress.EVERY, now, self._report, running=True),
         )
         self._ears = [
             engine.listen("jobs", self._enqueued),
@@ -328,6 +329,17 @@ class Pump:
         """Do what follows from ends that no Aurora wrote."""
         if self._engine.read(flow.unresolved, single=True):
             self._engine.write(flow.resolve)
+
+    def _report(self) -> None:
+        """Write what the running attempts said since the last time."""
+        reports = {attempt: attempt.report for attempt in self.slots.reporting()}
+        told = [one for one in reports.values() if one is not None]
+        if not told:
+            return
+        lost = self._engine.write(partial(progress.write, reports=told), durable=False)
+        for attempt, report in reports.items():
+            attempt.told = report
+            attempt.lost = attempt.lost or report in lost
 
     def _rescue(self) -> None:
         engine = self._engine

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from aurora_db.base.clock import Clock
 from aurora_db.jobs import executor, queue
 from aurora_db.jobs.context import Attempt, Bench
@@ -144,6 +146,11 @@ class Slots:
         with self._condition:
             ended, self._ended = self._ended, []
         return ended
+
+    def reporting(self) -> list[Attempt]:
+        """The attempts whose last report is not written yet."""
+        with self._condition:
+            return [one for one in self._attempts.values() if one.report is not one.told]
 
     def gate(self, urgency: int) -> bool:
         """A job of this priority was enqueued: take none below it before the next claim.
@@ -283,6 +290,8 @@ class Slots:
             # Completed by its own transaction, or lost.
             self.completed += 1
         else:
+            if ended.report is not ended.told:
+                settlement = msgspec.structs.replace(settlement, report=ended.report)
             self.completed += settlement.statement is queue.COMPLETE
             self.failed += settlement.statement is queue.FAIL
             self._ended.append(settlement)

@@ -143,6 +143,8 @@ async def rescue(port: Port, worker: str, begun: Collection[int]) -> int:
     await port.change(UNREGISTER, {"worker": worker})
     await meters.give_back(port, [row[0] for row in (*crashed, *back)])
     port.touch("jobs")
+    # The third death is an end.
+    port.touch("ended")
     await flow.resolve(port)
     return len(crashed) + len(back)
 
@@ -155,6 +157,7 @@ async def rescue_expired(port: Port) -> int:
     if rows:
         await meters.give_back(port, [row[0] for row in rows])
         port.touch("jobs")
+        port.touch("ended")
         await flow.resolve(port)
     return len(rows)
 

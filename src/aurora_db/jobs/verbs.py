@@ -39,6 +39,12 @@ REVIVE = f"""
      WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.REVIVE)})
     RETURNING id, priority
 """
+#: A job that had completed does all its steps again; one that had not goes on after those that it did.
+FORGET_STEPS = """
+    DELETE FROM _job_steps
+     WHERE job_id IN (SELECT id FROM _jobs
+                       WHERE id IN (SELECT value FROM json_each(:ids)) AND status = 'COMPLETED')
+"""
 
 
 async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
@@ -48,12 +54,11 @@ async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
     is kept.
     """
     rows = await port.rows(CANCEL, {"ids": encode(list(ids)), "now": timestamp(port.now())})
-    if rows and await meters.end(port, [row[2] for row in rows]):
-        port.touch("jobs")
-    if rows and port.catalog.handlers_of("_jobs"):
-        # Their end may have enqueued others.
-        port.touch("jobs")
     if rows:
+        port.touch("ended")
+        if await meters.end(port, [row[2] for row in rows]) or port.catalog.handlers_of("_jobs"):
+            # A limit has room, or their end has enqueued others.
+            port.touch("jobs")
         await flow.resolve(port)
     return _changed(ids, rows)
 
@@ -62,11 +67,13 @@ async def retry(port: Port, ids: Sequence[str]) -> list[str]:
     """Let those of these jobs that have ended run once more; their ids, in the order given.
 
     One that was to wait for others waits again for those that have not completed. One whose unique key
-    another job has by now stays as it is.
+    another job has by now stays as it is. The steps that a FAILED or CANCELLED one has finished stay
+    finished; a COMPLETED one begins anew.
     """
     refused = await conflicts.regain(port, ids)
     ids = [id for id in ids if id not in refused]
     await flow.wait_again(port, ids)
+    await port.change(FORGET_STEPS, {"ids": encode(ids)})
     rows = await port.rows(REVIVE, {"ids": encode(ids)})
     if rows:
         port.touch("jobs", max(row[1] for row in rows))

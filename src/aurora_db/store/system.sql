@@ -265,15 +265,16 @@ CREATE TRIGGER _jobs_left AFTER DELETE ON _jobs WHEN OLD.batch IS NOT NULL BEGIN
     UPDATE _batches SET cancelled = cancelled + 1 WHERE id = OLD.batch AND OLD.finished_at IS NULL;
 END;
 
--- What a job has done already: a retry leaves these steps out.
+-- What a job has done already: a retry leaves these steps out. A sleep is a step with the time of its end.
 CREATE TABLE _job_steps (
-    job_id  TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
-    name    TEXT    NOT NULL CHECK (name <> ''),
-    result  TEXT    CHECK (result IS NULL OR json_valid(result)),
-    attempt INTEGER NOT NULL,
-    at      TEXT    NOT NULL,
+    job_id      TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
+    name        TEXT    NOT NULL CHECK (name <> ''),
+    result      TEXT    CHECK (result IS NULL OR json_valid(result)),
+    sleep_until TEXT,
+    attempt     INTEGER NOT NULL,
+    at          TEXT    NOT NULL,
     PRIMARY KEY (job_id, name)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- A queue stands here when somebody has said something of it; `aging` in seconds.
 CREATE TABLE _queues (
