@@ -17,9 +17,8 @@ from aurora_db.store.port import Port
 async def enqueue(port: Port, requests: Sequence[Request]) -> list[Job]:
     """The record of each job, or of the one that has its key; in order."""
     decided = await unique.conflicts(port, requests)
-    new = [one for one in decided if isinstance(one, Request)]
+    new = flow.redirected(requests, decided)
     waits = await flow.waits(port, new)
     made = await queue.insert(port, new, waits)
-    await flow.connect(port, list(zip(new, made, strict=True)))
-    records = iter(made)
+    records = iter(await flow.connect(port, list(zip(new, made, strict=True))))
     return [next(records) if isinstance(one, Request) else one for one in decided]

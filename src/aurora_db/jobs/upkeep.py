@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aurora_db.base.codec import instant, timestamp
+from aurora_db.jobs import flow
 from aurora_db.jobs.queue import LEASE
 from aurora_db.store.port import Port
 
@@ -143,6 +144,7 @@ async def rescue(port: Port, worker: str, begun: Collection[int]) -> int:
     back = await port.rows(GIVE_BACK, {"worker": worker})
     await port.change(UNREGISTER, {"worker": worker})
     port.touch("jobs")
+    await flow.resolve(port)
     return len(crashed) + len(back)
 
 
@@ -153,6 +155,7 @@ async def rescue_expired(port: Port) -> int:
     await port.change(SILENT, {"before": timestamp(now - timedelta(seconds=2 * LEASE))})
     if rows:
         port.touch("jobs")
+        await flow.resolve(port)
     return len(rows)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import encode, timestamp
 from aurora_db.base.errors import NotFound
-from aurora_db.jobs import queue
+from aurora_db.jobs import flow, queue
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.status import TRANSITIONS, Event
 from aurora_db.sql.statement import literal
@@ -30,7 +30,7 @@ CANCEL = f"""
 #: A new run from the first attempt on, without the traces of the one before but its errors.
 REVIVE = f"""
     UPDATE _jobs
-       SET status = 'PENDING', finished_at = NULL, started_at = NULL, run_at = NULL, retries = 0, crashes = 0,
+       SET status = CASE WHEN depends_on > 0 THEN 'BLOCKED' ELSE 'PENDING' END, finished_at = NULL, started_at = NULL, run_at = NULL, retries = 0, crashes = 0,
            error = NULL, result = NULL, progress = NULL, progress_note = NULL, worker = NULL
      WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.REVIVE)})
     RETURNING id, priority
@@ -47,11 +47,17 @@ async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
     if rows and port.catalog.handlers_of("_jobs"):
         # Their end may have enqueued others.
         port.touch("jobs")
+    if rows:
+        await flow.resolve(port)
     return _changed(ids, rows)
 
 
 async def retry(port: Port, ids: Sequence[str]) -> list[str]:
-    """Let those of these jobs that have ended run once more; their ids, in the order given."""
+    """Let those of these jobs that have ended run once more; their ids, in the order given.
+
+    One that was to wait for others waits again for those that have not completed.
+    """
+    await flow.wait_again(port, ids)
     rows = await port.rows(REVIVE, {"ids": encode(list(ids))})
     if rows:
         port.touch("jobs", max(row[1] for row in rows))
