@@ -10,7 +10,8 @@ from aurora_db.aql import suggest
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
 from aurora_db.base.errors import UnknownCollection
 
-_STATUSES: Final = (
+#: Of jobs.
+STATUSES: Final = (
     "SCHEDULED",
     "BLOCKED",
     "PENDING",
@@ -28,7 +29,7 @@ def _collection(name: str, fields: str) -> Collection:
         name=name,
         system=True,
         fields=tuple(
-            Field(name=field, type=Type(name=type, words=_STATUSES if type == "Enum" else ()))
+            Field(name=field, type=Type(name=type, words=STATUSES if type == "Enum" else ()))
             for field, type in made
         ),
     )
@@ -53,7 +54,7 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
             definition:JSON created_at:DateTime
         """),
         _collection("_schedules", """
-            name:String enabled:Boolean next_at:DateTime last_at:DateTime definition:JSON created_at:DateTime
+            name:String enabled:Boolean next_at:DateTime due_at:DateTime last_at:DateTime definition:JSON created_at:DateTime
         """),
         _collection("_migrations", """
             version:String checksum:String status:String applied_at:DateTime statements:String
@@ -62,7 +63,7 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
         _collection("_workers", """
             id:ID host:String pid:Int threads:Int types:JSON started_at:DateTime heartbeat_at:DateTime
         """),
-        _collection("_job_steps", "job_id:ID name:String result:JSON attempt:Int at:DateTime"),
+        _collection("_job_steps", "job_id:ID name:String result:JSON sleep_until:DateTime attempt:Int at:DateTime"),
         _collection("_batches", """
             id:ID name:String total:Int completed:Int failed:Int cancelled:Int callbacks:JSON
             created_at:DateTime finished_at:DateTime

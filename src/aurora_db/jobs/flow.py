@@ -7,15 +7,15 @@ pump for the ends that other programs wrote.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from aurora_db.base.codec import encode, timestamp
-from aurora_db.base.errors import NotFound
+from aurora_db.base.errors import NotFound, ValidationError
 from aurora_db.base.records import Job, Status
+from aurora_db.jobs import circles
 from aurora_db.jobs.request import Request
-from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port
 
 UNRESOLVED = """
@@ -68,12 +68,6 @@ CONNECT = """
      WHERE one.finished_at IS NULL OR (one.status <> 'COMPLETED' AND job.on_dependency_failure = 'cancel')
 """
 LOST = "SELECT waiting FROM _job_dependencies WHERE outcome IS NOT NULL"
-NAME = Batch(
-    "WITH named (batch, job_id, name) AS (VALUES ", 3,
-    """) UPDATE _batch_jobs SET name = named.name FROM named
-     WHERE _batch_jobs.batch = named.batch AND _batch_jobs.job_id = named.job_id""",
-)  # fmt: skip
-
 #: What ended jobs wait for when they run once more: what has not completed, or runs once more itself.
 AGAIN = """
       FROM json_each(:ids) AS given CROSS JOIN _jobs AS job ON job.id = given.value
@@ -86,10 +80,6 @@ AGAIN = """
 WAITED = """
     SELECT 1 FROM _jobs
      WHERE id IN (SELECT value FROM json_each(:ids)) AND after IS NOT NULL AND finished_at IS NOT NULL LIMIT 1
-"""
-FORGET = """
-    UPDATE _jobs SET depends_on = 0
-     WHERE id IN (SELECT value FROM json_each(:ids)) AND after IS NOT NULL AND finished_at IS NOT NULL
 """
 COUNT = f"""
     UPDATE _jobs SET depends_on = waits.count
@@ -110,18 +100,46 @@ NAMES = """
 # --- enqueue --------------------------------------------------------------------------------
 
 
-def redirected(requests: Sequence[Request], decided: Sequence[Request | Job]) -> list[Request]:
-    """Those that are new; what waits for one that is not waits for the job that has its key."""
-    instead = {
-        wanted.links.id: one.id
-        for wanted, one in zip(requests, decided, strict=True)
-        if isinstance(one, Job) and wanted.links is not None and wanted.links.id is not None
-    }
-    new = [one for one in decided if isinstance(one, Request)]
-    return [_waiting_for(one, instead) for one in new] if instead else new
+def instead(
+    requests: Sequence[Request], places: Sequence[int | Job], new: Sequence[Request]
+) -> dict[str, str]:
+    """Which job stands for a job of a block that is not new: the one that has its unique key.
+
+    Args:
+        requests: the jobs asked for.
+        places: for each of them its number among the new ones, or the job that was there.
+        new: those that will be.
+    """
+    found: dict[str, str] = {}
+    for wanted, place in zip(requests, places, strict=True):
+        mine = None if wanted.links is None else wanted.links.id
+        if mine is None:
+            continue
+        if isinstance(place, Job):
+            found[mine] = place.id
+        elif (links := new[place].links) is not None and links.id not in (None, mine):
+            found[mine] = links.id
+    return found
 
 
-def _waiting_for(wanted: Request, instead: dict[str, str]) -> Request:
+def redirected(requests: Sequence[Request], instead: Mapping[str, str]) -> list[Request]:
+    """These jobs, each waiting for the jobs that stand for those that it named.
+
+    Raises:
+        ValidationError: they would wait for each other.
+    """
+    made = [_waiting_for(one, instead) for one in requests]
+    ties = [one.links for one in made if one.links is not None and one.links.after]
+    circle = circles.first({one.id: one.after for one in ties if one.id is not None})
+    if circle is not None:
+        raise ValidationError(
+            "jobs with one unique key are one job, and so they wait for each other",
+            hint="give them keys of their own", field="after", rule="cycle",
+        )  # fmt: skip
+    return made
+
+
+def _waiting_for(wanted: Request, instead: Mapping[str, str]) -> Request:
     links = wanted.links
     if links is None or instead.keys().isdisjoint(links.after):
         return wanted
@@ -165,17 +183,19 @@ def _left(wanted: Request, known: dict[str, str]) -> int:
 
 
 async def connect(port: Port, made: Sequence[tuple[Request, Job]]) -> list[Job]:
-    """Tie new jobs to those that they wait for, and name them; their records as they are then.
+    """Tie new jobs to those that they wait for, and to their batches; their records as they are then.
 
     One that waits for a job that failed already is cancelled here.
     """
-    named = [
+    members = [
         (one.links.batch, job.id, one.links.name)
         for one, job in made
-        if one.links is not None and one.links.name is not None
+        if one.links is not None and one.links.batch is not None
     ]
-    if named:
-        await port.batch(NAME, named)
+    if members:
+        from aurora_db.jobs import batches  # noqa: PLC0415 - most jobs stand alone
+
+        await batches.join(port, members)
     records = [job for _, job in made]
     waiting = [job.id for job in records if job.depends_on]
     if not waiting:
@@ -230,7 +250,6 @@ async def wait_again(port: Port, ids: Sequence[str]) -> None:
         return
     # What ended before counts for the run before.
     await resolve(port)
-    await port.change(FORGET, given)
     await port.change(COUNT, given)
     await port.change(RECONNECT, given)
 

@@ -18,7 +18,7 @@ from aurora_db.base.clock import Clock
 from aurora_db.base.errors import NotFound, ValidationError
 from aurora_db.base.ids import new_id
 from aurora_db.base.records import Job, Priority
-from aurora_db.jobs import batches, flow, queue
+from aurora_db.jobs import batches, circles, flow, queue
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.request import Links, OnFailure, Request
 from aurora_db.jobs.unique import Unique
@@ -146,7 +146,7 @@ class BatchBlock:
             for number, after in self._after.items()
         }
         by_id = {self._planned[number].id: after for number, after in waits.items()}
-        if found := cycle(by_id):
+        if found := circles.first(by_id):
             names = {one.id: one.name or one.type for one in self._planned}
             raise ValidationError(
                 f"jobs wait for each other: {' → '.join(names[id] for id in found)}",
@@ -213,34 +213,6 @@ class FlowBlock(BatchBlock):
         planned = self._add(type, payload, dict(options), name)
         self._named[name] = planned
         return planned
-
-
-def cycle(after: Mapping[str, Sequence[str]]) -> list[str] | None:
-    """A cycle of a graph in the order of running, its first node again at the end; or None.
-
-    Args:
-        after: for each node those that come before it.
-    """
-    left = {node: sum(one in after for one in before) for node, before in after.items()}
-    later: dict[str, list[str]] = {}
-    for node, before in after.items():
-        for one in before:
-            later.setdefault(one, []).append(node)
-    ready = [node for node, count in left.items() if not count]
-    for node in ready:
-        for one in later.get(node, ()):
-            left[one] -= 1
-            if not left[one]:
-                ready.append(one)
-    stuck = {node for node, count in left.items() if count}
-    if not stuck:
-        return None
-    way = [next(iter(left.keys() & stuck))]
-    while True:
-        before = next(one for one in after[way[-1]] if one in stuck)
-        if before in way:
-            return [*way[way.index(before) :], before][::-1]
-        way.append(before)
 
 
 def _checked(options: dict[str, Any]) -> Sequence[After]:

@@ -1,4 +1,4 @@
-"""The queue: enqueue, claim and settle, one transaction each, over a `Port`.
+"""The queue: enqueue and settle, one transaction each, over a `Port`.
 
 Every change of status is one guarded statement. A settlement carries attempt and worker: zero
 rows mean that the job belongs to somebody else by now.
@@ -7,14 +7,14 @@ rows mean that the job belongs to somebody else by now.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import decode, encode, instant, timestamp
+from aurora_db.base.errors import LeaseLost
 from aurora_db.base.ids import new_id
 from aurora_db.base.records import Job, Priority, Status
 from aurora_db.jobs import flow
@@ -42,25 +42,9 @@ COLUMNS = (
 )
 GET = f"SELECT {COLUMNS} FROM _jobs WHERE id = ?"
 GET_MANY = f"SELECT {COLUMNS} FROM _jobs WHERE id IN (SELECT value FROM json_each(?))"
-
-#: The candidates of one type; the partial index gives them in this order.
-CANDIDATES = """
-    SELECT * FROM (SELECT _n, priority FROM _jobs
-                    WHERE status = 'PENDING' AND type = :type{n}
-                    ORDER BY priority DESC, _n LIMIT :limit)
-"""
-#: What shall be claimed, as one text: a row each would wait for the interpreter's lock each.
-LOOK = """
-    SELECT json_group_array(json_array(_n, id, type, payload, priority, attempt + 1, retries, max_retries, crashes,
-                                       queue, tags, backoff, timeout, :worker))
-      FROM _jobs
-     WHERE _n IN (SELECT _n FROM ({candidates}) ORDER BY priority DESC, _n LIMIT :limit)
-"""
-#: In the same transaction nobody else can have taken them.
-CLAIM = """
-    UPDATE _jobs
-       SET status = 'RUNNING', worker = :worker, attempt = attempt + 1, started_at = :now, lease_until = :lease
-     WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = 'PENDING'
+ENDED = f"""
+    SELECT asked, {COLUMNS} FROM (SELECT value AS asked FROM json_each(?)) LEFT JOIN _jobs ON id = asked
+     WHERE id IS NULL OR finished_at IS NOT NULL
 """
 
 
@@ -84,6 +68,11 @@ FAIL = _settle(f"status = 'FAILED', finished_at = ended.now, {FAILED}")
 SNOOZE = _settle("status = 'SCHEDULED', run_at = ended.run_at")
 CANCEL = _settle("status = 'CANCELLED', finished_at = ended.now, error = ended.error")
 RELEASE = _settle("status = 'PENDING', started_at = NULL")
+#: The process of the handler died: that counts, and is no failure of the attempt.
+CRASHED = _settle("status = 'PENDING', crashes = crashes + 1")
+POISONED = _settle(
+    "status = 'FAILED', crashes = crashes + 1, finished_at = ended.now, error = ended.error"
+)
 
 #: What each of them leaves behind.
 LEAVES: Final[Mapping[Batch, Status]] = {
@@ -93,9 +82,11 @@ LEAVES: Final[Mapping[Batch, Status]] = {
     SNOOZE: Status.SCHEDULED,
     CANCEL: Status.CANCELLED,
     RELEASE: Status.PENDING,
+    CRASHED: Status.PENDING,
+    POISONED: Status.FAILED,
 }
-#: Those that end a job.
-ENDS: Final = frozenset({COMPLETE, FAIL, CANCEL})
+#: Those after which the job has ended.
+ENDS: Final = frozenset({COMPLETE, FAIL, POISONED, CANCEL})
 SETTLED = """
     SELECT _n, attempt, worker FROM _jobs
      WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = :status
@@ -126,13 +117,23 @@ class Claimed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     backoff: str | None
     timeout: float | None
     worker: str
+    #: A limit counts it.
+    limited: bool = False
 
 
-_CLAIMED = msgspec.json.Decoder(list[Claimed])
+class Report(msgspec.Struct, frozen=True, gc=False):
+    """A sign of life of one attempt: how far it is, from 0 to 1, where it says so."""
+
+    job: Claimed
+    progress: float | None = None
+    note: str | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
-    """How one attempt ended. `error` and `traceback` go into `_job_errors` too when set."""
+    """How one attempt ended. `error` and `traceback` go into `_job_errors` too when set.
+
+    `report` is what the attempt said last and is not written yet.
+    """
 
     job: Claimed
     statement: Batch
@@ -140,6 +141,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
     traceback: str | None = None
     run_at: datetime | None = None
+    report: Report | None = None
 
 
 # --- enqueue --------------------------------------------------------------------------------
@@ -172,6 +174,14 @@ def _row(wanted: Request, now: datetime, text: str) -> tuple[tuple[Any, ...], Jo
         tags=wanted.tags,
     )
     return row, record
+
+
+def begins(wanted: Request, waits: int, now: datetime) -> Status:
+    """The status that a new job begins with, which has to wait for so many others."""
+    if waits:
+        return Status.BLOCKED
+    late = wanted.run_at is not None and wanted.run_at > now
+    return Status.SCHEDULED if late else Status.PENDING
 
 
 def single(wanted: Request, clock: Clock) -> Single[Job]:
@@ -214,7 +224,7 @@ async def insert(port: Port, requests: Sequence[Request], waits: Sequence[int]) 
         key = None if links.unique is None else links.unique.key
         after = links.after
         left, policy = (count, links.on_failure) if after else (None, None)
-        status = Status.BLOCKED if count else record.status
+        status = begins(wanted, count, now)
         rows.append((
             *row[:5], status, *row[6:], key, encode(after) if after else None, left, policy, links.batch,
         ))  # fmt: skip
@@ -231,16 +241,24 @@ async def insert(port: Port, requests: Sequence[Request], waits: Sequence[int]) 
 async def get(port: Port, id: str) -> Job | None:
     """The job of this id, or None."""
     row = await port.row(GET, (id,))
-    return None if row is None else _job(row)
+    return None if row is None else of_row(row)
 
 
 async def get_many(port: Port, ids: Sequence[str]) -> dict[str, Job]:
     """The jobs of these ids that exist, by id."""
     rows = await port.rows(GET_MANY, (encode(list(ids)),))
-    return {row[0]: _job(row) for row in rows}
+    return {row[0]: of_row(row) for row in rows}
 
 
-def _job(row: Row) -> Job:
+async def ended(port: Port, ids: Sequence[str]) -> list[tuple[str, Job | None]]:
+    """Those of these jobs that have ended, by id; None for one that does not exist (any more)."""
+    rows = await port.rows(ENDED, (encode(list(ids)),))
+    return [(row[0], None if row[1] is None else of_row(row[1:])) for row in rows]
+
+
+def of_row(row: Row) -> Job:
+    """The job that a row of `COLUMNS` tells."""
+
     def when(text: str | None) -> datetime | None:
         return None if text is None else instant(text)
 
@@ -259,32 +277,6 @@ def _job(row: Row) -> Job:
     )  # fmt: skip
 
 
-# --- claim ----------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=64)
-def _look_text(types: int) -> str:
-    parts = [CANDIDATES.format(n=n) for n in range(types)]
-    return LOOK.format(candidates=" UNION ALL ".join(parts))
-
-
-async def claim(port: Port, worker: str, types: Sequence[str], limit: int) -> list[Claimed]:
-    """Claim up to `limit` pending jobs of these types, the most urgent first."""
-    if not types or limit < 1:
-        return []
-    wanted: dict[str, Any] = {f"type{n}": type for n, type in enumerate(types)}
-    row = await port.row(_look_text(len(types)), {**wanted, "worker": worker, "limit": limit})
-    claimed = _CLAIMED.decode(row[0]) if row is not None else []
-    if claimed:
-        now = port.now()
-        await port.change(CLAIM, {
-            "worker": worker, "now": timestamp(now), "lease": timestamp(now + timedelta(seconds=LEASE)),
-            "numbers": _numbers(claimed),
-        })  # fmt: skip
-        claimed.sort(key=lambda job: (-job.priority, job.n))
-    return claimed
-
-
 def _numbers(jobs: Iterable[Claimed]) -> str:
     return encode([job.n for job in jobs])
 
@@ -292,20 +284,38 @@ def _numbers(jobs: Iterable[Claimed]) -> str:
 # --- settle ---------------------------------------------------------------------------------
 
 
-async def settle(port: Port, settlements: Sequence[Settlement]) -> list[Settlement]:
-    """Write how attempts ended; returns those whose job is no longer theirs."""
+async def settle(
+    port: Port, settlements: Sequence[Settlement], *, wakes: bool = True
+) -> list[Settlement]:
+    """Write how attempts ended; returns those whose job is no longer theirs.
+
+    Whoever claims in the same transaction says `wakes=False`: what a limit has room for now is theirs.
+    """
     now = timestamp(port.now())
     lost: list[Settlement] = []
     groups: dict[Batch, list[Settlement]] = {}
     for settlement in settlements:
         groups.setdefault(settlement.statement, []).append(settlement)
+    reports = [one.report for one in settlements if one.report is not None]
+    if reports:
+        from aurora_db.jobs import progress  # noqa: PLC0415 - few handlers say how far they are
+
+        await progress.write(port, reports)
     for statement, group in groups.items():
         changed = await port.batch(statement, [_ended(one, now) for one in group])
         if changed < len(group):
             lost += await _lost(port, group, LEAVES[statement])
-    if port.catalog.handlers_of("_jobs"):
-        # The end of a job may have enqueued others.
+    if not ENDS.isdisjoint(groups):
+        port.touch("ended")
+    if CRASHED in groups or port.catalog.handlers_of("_jobs"):
+        # Another process may take it; and the end of a job may have enqueued others.
         port.touch("jobs")
+    limited = [one.job.n for one in settlements if one.job.limited]
+    if limited:
+        from aurora_db.jobs import meters  # noqa: PLC0415 - most jobs have no limits
+
+        if await meters.give_back(port, limited) and wakes:
+            port.touch("jobs")
     missing = {one.job.n for one in lost}
     errors = [one for one in settlements if one.traceback is not None and one.job.n not in missing]
     if errors:
@@ -340,6 +350,14 @@ async def holds(port: Port, job: Claimed) -> bool:
     """Whether the attempt is still the job's."""
     fence = {"n": job.n, "attempt": job.attempt, "worker": job.worker}
     return await port.row(HOLDS, fence) is not None
+
+
+def lease_lost(job: Claimed) -> LeaseLost:
+    """The error of an attempt that is no longer the job's."""
+    return LeaseLost(
+        f"job '{job.id}' belongs to another worker or has ended; nothing was written",
+        hint="the handler ran longer than its process could hold the lease; make the work idempotent",
+    )
 
 
 async def keep_error(port: Port, job: Claimed, error: str, traceback: str) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aurora_db.base.codec import instant, timestamp
-from aurora_db.jobs import flow
+from aurora_db.jobs import flow, meters
 from aurora_db.jobs.queue import LEASE
 from aurora_db.store.port import Port
 
@@ -24,12 +24,11 @@ STAGE = """
      WHERE _n IN (SELECT _n FROM _jobs WHERE status = 'SCHEDULED' AND run_at <= :now ORDER BY run_at LIMIT 1000)
     RETURNING priority
 """
-NEXT_DUE = "SELECT min(run_at) FROM _jobs WHERE status = 'SCHEDULED'"
-
-LOOK = f"""
-    SELECT EXISTS (SELECT 1 FROM json_each(:types) AS t
-                    WHERE EXISTS (SELECT 1 FROM _jobs WHERE status = 'PENDING' AND type = t.value)),
-           ({NEXT_DUE})
+#: A scheduled job, a schedule, or a rate that has room again.
+NEXT_DUE = """
+    SELECT min(run_at) FROM (SELECT min(run_at) AS run_at FROM _jobs WHERE status = 'SCHEDULED'
+                              UNION ALL SELECT min(next_at) FROM _schedules WHERE next_at IS NOT NULL
+                              UNION ALL SELECT min(due_at) FROM _limit_waits WHERE due_at IS NOT NULL)
 """
 
 RENEW = "UPDATE _jobs SET lease_until = :lease WHERE worker = :worker AND status = 'RUNNING'"
@@ -39,6 +38,7 @@ REGISTER = """
     INSERT INTO _workers (id, host, pid, threads, types, started_at, heartbeat_at)
     VALUES (:worker, :host, :pid, :threads, :types, :now, :now)
 """
+SCALE = "UPDATE _workers SET threads = :threads WHERE id = :worker"
 UNREGISTER = "DELETE FROM _workers WHERE id = :worker"
 OTHERS = "SELECT id, host FROM _workers WHERE id <> :worker"
 
@@ -71,6 +71,15 @@ EXPIRED = """
 ANY_EXPIRED = "SELECT 1 FROM _jobs WHERE status = 'RUNNING' AND lease_until < :now LIMIT 1"
 SILENT = "DELETE FROM _workers WHERE heartbeat_at < :before AND id NOT IN (SELECT worker FROM _jobs WHERE status = 'RUNNING')"
 
+#: Which of these attempts have lost their job. One that was completed by its own transaction has not,
+#: though its handler may still run.
+LOST = """
+    SELECT m.value ->> 0, m.value ->> 1 FROM json_each(:attempts) AS m
+     WHERE NOT EXISTS (SELECT 1 FROM _jobs
+                        WHERE _n = m.value ->> 0 AND attempt = m.value ->> 1 AND worker = :worker
+                          AND +status IN ('RUNNING', 'COMPLETED'))
+"""
+
 COUNT = "SELECT status, count(*) FROM _jobs GROUP BY status"
 
 
@@ -88,16 +97,9 @@ async def stage(port: Port) -> int:
 
 
 async def next_due(port: Port) -> datetime | None:
-    """When the next scheduled job is due, or None."""
+    """When the next scheduled job or schedule is due, or the next that a rate holds back; or None."""
     row = await port.row(NEXT_DUE)
     return None if row is None or row[0] is None else instant(row[0])
-
-
-async def look(port: Port, types: Sequence[str]) -> tuple[bool, datetime | None]:
-    """Whether a job of these types is pending, and when the next scheduled one is due."""
-    row = await port.row(LOOK, {"types": json.dumps(types)})
-    assert row is not None
-    return bool(row[0]), None if row[1] is None else instant(row[1])
 
 
 async def register(port: Port, worker: str, threads: int, types: Sequence[str]) -> None:
@@ -118,10 +120,16 @@ async def beat(port: Port, worker: str, types: Sequence[str]) -> None:
     )
 
 
+async def scale(port: Port, worker: str, threads: int) -> None:
+    """Say that this worker has so many threads now."""
+    await port.change(SCALE, {"worker": worker, "threads": threads})
+
+
 async def leave(port: Port, worker: str) -> int:
     """A worker ends: what it still holds goes back uncounted. Returns how many jobs."""
     rows = await port.rows(GIVE_BACK, {"worker": worker})
     await port.change(UNREGISTER, {"worker": worker})
+    await meters.give_back(port, [row[0] for row in rows])
     if rows:
         port.touch("jobs")
     return len(rows)
@@ -143,7 +151,10 @@ async def rescue(port: Port, worker: str, begun: Collection[int]) -> int:
     })  # fmt: skip
     back = await port.rows(GIVE_BACK, {"worker": worker})
     await port.change(UNREGISTER, {"worker": worker})
+    await meters.give_back(port, [row[0] for row in (*crashed, *back)])
     port.touch("jobs")
+    # The third death is an end.
+    port.touch("ended")
     await flow.resolve(port)
     return len(crashed) + len(back)
 
@@ -154,7 +165,11 @@ async def rescue_expired(port: Port) -> int:
     rows = await port.rows(EXPIRED, {"now": timestamp(now), "most": MOST_CRASHES, "poison": POISON})
     await port.change(SILENT, {"before": timestamp(now - timedelta(seconds=2 * LEASE))})
     if rows:
+        await meters.give_back(port, [row[0] for row in rows])
         port.touch("jobs")
+        port.touch("ended")
+        # Whoever held them may go on by now.
+        port.touch("cancels")
         await flow.resolve(port)
     return len(rows)
 
@@ -162,6 +177,14 @@ async def rescue_expired(port: Port) -> int:
 async def any_expired(port: Port) -> bool:
     """Whether a lease has ended."""
     return await port.row(ANY_EXPIRED, {"now": timestamp(port.now())}) is not None
+
+
+async def lost(
+    port: Port, worker: str, attempts: Sequence[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Those of these attempts whose job was cancelled or belongs to others; number and attempt."""
+    rows = await port.rows(LOST, {"worker": worker, "attempts": json.dumps(attempts)})
+    return {(n, attempt) for n, attempt in rows}
 
 
 async def count(port: Port) -> dict[str, Any]:

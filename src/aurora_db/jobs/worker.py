@@ -5,20 +5,40 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
-from aurora_db.base.errors import WorkersDisabled
-from aurora_db.base.records import WorkerStats
-from aurora_db.jobs import reactions, upkeep
-from aurora_db.jobs.context import Bench, MakeTransaction
+from aurora_db.base.errors import ValidationError, WorkersDisabled
+from aurora_db.base.records import QueueState, WorkerStats
+from aurora_db.jobs import limits, queues, reactions, upkeep
+from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import JobHandler, Jobs
-from aurora_db.jobs.reactions import React
+from aurora_db.jobs.reactions import Fire, React
 from aurora_db.store.engine import Engine
 
 if TYPE_CHECKING:
     from aurora_db.jobs.pump import Pump
+
+
+class QueueOptions(TypedDict, total=False):
+    """What `configure` takes."""
+
+    concurrency: int | None
+    rate: str | None
+    key: str | None
+    aging: float | timedelta | None
+
+
+def _unknown(name: str) -> str:
+    known = list(QueueOptions.__annotations__)
+    import difflib  # noqa: PLC0415 - for this error only
+
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean '{near[0]}'?" if near else f"; options are {', '.join(known)}"
+    return f"no option named '{name}'{hint}"
 
 
 class Workers:
@@ -26,10 +46,15 @@ class Workers:
 
     Args:
         threads: how many jobs run at once.
+        queues: the queues whose jobs it runs; None for all.
         enabled: False refuses every verb with the way to enable.
         poll_interval: seconds between looks for commits of other processes, at most.
         shutdown_timeout: seconds that `run` waits for running jobs at its end.
+        bench: what the attempts share.
     """
+
+    #: Whether this process is a child of a worker: then what it imports starts no other workers.
+    in_child: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -37,29 +62,33 @@ class Workers:
         registry: Jobs,
         *,
         threads: int,
+        queues: Sequence[str] | None,
         enabled: bool,
         poll_interval: float,
         shutdown_timeout: float,
-        make_transaction: MakeTransaction,
-        make_async_transaction: MakeTransaction,
+        bench: Bench,
         react: React,
+        fire: Fire,
     ) -> None:
         self._engine = engine
         self._registry = registry
         self._react = react
+        self._fire = fire
         self._threads = threads
+        self._queues = queues
         self._enabled = enabled
         self._poll_interval = poll_interval
         self._shutdown_timeout = shutdown_timeout
-        self._bench = Bench(engine, make_transaction, make_async_transaction, registry)
+        self.bench = bench
         self._pump: Pump | None = None
         self._lock = threading.Lock()
         self._closed = False
         self._begun = False
         registry.on_register(self._registered)
-        # Handlers that are for workers need nothing registered.
+        # Handlers that are for workers need nothing registered, nor do schedules.
         engine.listen("handlers", self._defined)
-        if enabled and reactions.types(registry, engine.catalog):
+        self._keep_schedules()
+        if enabled and self._has_work():
             self.start()
 
     def __call__(self) -> Workers:
@@ -84,19 +113,37 @@ class Workers:
         self._check()
         self._registry.register(type, handler)
 
+    def _has_work(self) -> bool:
+        """Whether there may ever be something to do."""
+        catalog = self._engine.catalog
+        return bool(reactions.types(self._registry, catalog) or catalog.schedules)
+
+    def _keep_schedules(self) -> None:
+        """Define the schedules of the registry in the database, also where no workers are."""
+        if self._registry.planned and not self._closed:
+            from aurora_db.jobs import planned  # noqa: PLC0415 - few programs have schedules
+
+            planned.keep(self._engine, self._registry)
+
     def _registered(self) -> None:
+        if self.in_child:
+            return
+        self._keep_schedules()
         if not self._enabled or self._closed:
             return
         if self._pump is None:
             self.start()
-        else:
-            self._pump.look_again()
+            return
+        wanted = self._registry.limits()
+        if self._engine.read(partial(limits.differs, wanted=wanted), single=True):
+            self._engine.write(partial(limits.declare, wanted=wanted))
+        self._pump.look_again()
 
     def _defined(self, _urgency: int) -> None:
-        """An event handler was defined, by this process or another; start what never started."""
-        if self._begun or not self._enabled or self._closed:
+        """Something to do was defined, by this process or another; start what never started."""
+        if self._begun or not self._enabled or self._closed or self.in_child:
             return
-        if reactions.types(self._registry, self._engine.catalog):
+        if self._has_work():
             # Whoever calls holds the writer, which starting needs.
             threading.Thread(target=self._begin, name="aurora-start", daemon=True).start()
 
@@ -105,13 +152,15 @@ class Workers:
             self.start()
 
     def start(self) -> None:
-        """Start the workers; no error when they run.
+        """Start the workers; no error when they run. In a child process of a worker, none are.
 
         Raises:
             WorkersDisabled: the database was opened without workers.
             ReadOnly: the folder of the database cannot be written.
         """
         self._check()
+        if self.in_child:
+            return
         from aurora_db.jobs.pump import Pump  # noqa: PLC0415 - who only enqueues does without
 
         with self._lock:
@@ -121,9 +170,11 @@ class Workers:
                     self._engine,
                     self._registry,
                     self._react,
-                    self._bench,
+                    self.bench,
                     self._threads,
                     self._poll_interval,
+                    self._queues,
+                    self._fire,
                 )
 
     def stop(self, timeout: float = 30.0) -> None:
@@ -143,12 +194,84 @@ class Workers:
         if pump is not None:
             pump.stop(timeout)
 
+    def pause(self, queue: str) -> bool:
+        """Let no process claim from this queue until `resume`; False when it was paused already.
+
+        Running jobs finish; what was claimed and has not begun goes back uncounted.
+
+        Raises:
+            ValidationError: it is no name.
+        """
+        self._check()
+        name = queues.named(queue)
+        return self._engine.write(partial(queues.pause, queue=name))
+
+    def resume(self, queue: str) -> bool:
+        """Let all processes claim from this queue again; False when it was not paused.
+
+        Raises:
+            ValidationError: it is no name.
+        """
+        self._check()
+        name = queues.named(queue)
+        return self._engine.write(partial(queues.resume, queue=name))
+
+    def configure(self, queue: str, **options: Unpack[QueueOptions]) -> None:
+        """Say what holds for a queue, in all processes; what is not named stays, None clears.
+
+        Args:
+            queue: its name; no job needs to be in it.
+            concurrency: how many of its jobs may run at once.
+            rate: how many may begin in a time, such as "100/1m".
+            key: makes both count for each value by itself: "${customer}" of the payload.
+            aging: seconds after which a waiting job rises by one priority, up to HIGH.
+
+        Raises:
+            ValidationError: an option is outside its range.
+        """
+        self._check()
+        unknown = options.keys() - QueueOptions.__annotations__.keys()
+        if unknown:
+            raise TypeError(_unknown(min(unknown)))
+        wanted, name = queues.said(options), queues.named(queue)
+        self._engine.write(lambda port: queues.configure(port, name, wanted))
+
+    def queues(self) -> list[QueueState]:
+        """Every queue that has waiting or running jobs, or was configured; by name."""
+        self._check()
+        return self._engine.read(queues.states)
+
+    def scale(self, threads: int) -> None:
+        """Run so many jobs at once in this process from now on; running ones finish.
+
+        Raises:
+            ValidationError: it is no number from 1 to 1,024.
+        """
+        self._check()
+        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValidationError(
+                f"'threads' is from 1 to 1024, got {threads!r}", field="threads", rule="threads", value=threads,
+                hint="to run nothing, stop the workers or pause a queue",
+            )  # fmt: skip
+        self._threads = threads
+        pump = self._pump
+        if pump is not None:
+            pump.scale(threads)
+
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then stop gracefully; a second signal ends at once.
 
         Call it in the main thread of a process that does nothing else.
+
+        Raises:
+            WorkersDisabled: this is a child process, which imports the module for a job handler.
         """
         self._check()
+        if self.in_child:
+            raise WorkersDisabled(
+                "a child process that imports a job handler cannot run workers itself",
+                hint='write `if __name__ == "__main__":` above `db.workers.run()`',
+            )
         over = threading.Event()
 
         def graceful(number: int, _frame: FrameType | None) -> None:

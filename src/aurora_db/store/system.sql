@@ -28,21 +28,28 @@ CREATE TABLE _handlers (
 ) STRICT;
 
 -- What causes the writes of this transaction: the job, how long the chain of causes before it is, and
--- their names. Has a row only inside a transaction that a job makes.
+-- their names; `newest` is the place of the newest job before them. Has a row only inside a transaction
+-- that a job makes.
 CREATE TABLE _causing (
-    job   TEXT    NOT NULL,
-    depth INTEGER NOT NULL,
-    chain TEXT    NOT NULL
+    job    TEXT    NOT NULL,
+    depth  INTEGER NOT NULL,
+    chain  TEXT    NOT NULL,
+    newest INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE _schedules (
     name       TEXT NOT NULL PRIMARY KEY,
     definition TEXT NOT NULL CHECK (json_valid(definition)),
     enabled    INTEGER GENERATED ALWAYS AS (coalesce(json_extract(definition, '$.enabled'), 1)) VIRTUAL,
+    -- When it fires next, and for which time of its timetable: jitter lies between them.
     next_at    TEXT,
+    due_at     TEXT,
     last_at    TEXT,
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    CHECK ((next_at IS NULL) = (due_at IS NULL))
 ) STRICT;
+
+CREATE INDEX _schedules_next ON _schedules (next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE _migrations (
     version    TEXT NOT NULL PRIMARY KEY,
@@ -178,13 +185,15 @@ CREATE TABLE _job_errors (
 
 CREATE INDEX _job_errors_job ON _job_errors (job_id);
 
--- Who has a key of unique jobs. A job keeps its row after its end: whether it still counts is asked of
--- its status and of `until`.
+-- Who has a key of unique jobs: at most one job of a type. The row stays after the job's end; whether
+-- the job still counts is asked of its status and of `until`, as the one that was enqueued said.
 CREATE TABLE _job_keys (
-    key      TEXT NOT NULL PRIMARY KEY,
+    type     TEXT NOT NULL,
+    key      TEXT NOT NULL,
     job_id   TEXT NOT NULL UNIQUE REFERENCES _jobs (id) ON DELETE CASCADE,
     statuses TEXT NOT NULL CHECK (json_valid(statuses)),
-    until    TEXT
+    until    TEXT,
+    PRIMARY KEY (type, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Which job waits for the end of which: one row until what follows from that end is done, so the table
@@ -213,7 +222,8 @@ CREATE TRIGGER _jobs_gone AFTER DELETE ON _jobs
      WHERE job_id = OLD.id;
 END;
 
--- The counts are kept by triggers, so they are right whoever ends a job. Which callbacks were enqueued,
+-- How many jobs ended is counted by triggers, so it is right whoever ends them; `total` by those who
+-- enqueue, for each enqueueing would pay for a trigger. Which callbacks were enqueued,
 -- or were never asked for, says `told_…`; `due` is 1 while something follows that is not done.
 CREATE TABLE _batches (
     id            TEXT    NOT NULL PRIMARY KEY,
@@ -233,7 +243,7 @@ CREATE TABLE _batches (
                       OR (completed + failed + cancelled >= total
                           AND (finished_at IS NULL OR NOT told_complete OR (completed = total AND NOT told_success)))
                   ) VIRTUAL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX _batches_due ON _batches (id) WHERE due = 1;
 
@@ -243,12 +253,7 @@ CREATE TABLE _batch_jobs (
     job_id TEXT NOT NULL,
     name   TEXT,
     PRIMARY KEY (batch, job_id)
-) STRICT, WITHOUT ROWID;
-
-CREATE TRIGGER _jobs_joined AFTER INSERT ON _jobs WHEN NEW.batch IS NOT NULL BEGIN
-    UPDATE _batches SET total = total + 1, finished_at = NULL WHERE id = NEW.batch;
-    INSERT INTO _batch_jobs (batch, job_id) VALUES (NEW.batch, NEW.id);
-END;
+) STRICT;
 
 CREATE TRIGGER _jobs_counted AFTER UPDATE OF status ON _jobs
     WHEN NEW.batch IS NOT NULL AND NEW.status <> OLD.status
@@ -267,22 +272,23 @@ CREATE TRIGGER _jobs_left AFTER DELETE ON _jobs WHEN OLD.batch IS NOT NULL BEGIN
     UPDATE _batches SET cancelled = cancelled + 1 WHERE id = OLD.batch AND OLD.finished_at IS NULL;
 END;
 
--- What a job has done already: a retry leaves these steps out.
+-- What a job has done already: a retry leaves these steps out. A sleep is a step with the time of its end.
 CREATE TABLE _job_steps (
-    job_id  TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
-    name    TEXT    NOT NULL CHECK (name <> ''),
-    result  TEXT    CHECK (result IS NULL OR json_valid(result)),
-    attempt INTEGER NOT NULL,
-    at      TEXT    NOT NULL,
+    job_id      TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
+    name        TEXT    NOT NULL CHECK (name <> ''),
+    result      TEXT    CHECK (result IS NULL OR json_valid(result)),
+    sleep_until TEXT,
+    attempt     INTEGER NOT NULL,
+    at          TEXT    NOT NULL,
     PRIMARY KEY (job_id, name)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- A queue stands here when somebody has said something of it; `aging` in seconds.
 CREATE TABLE _queues (
     name      TEXT NOT NULL PRIMARY KEY,
     paused_at TEXT,
     aging     REAL CHECK (aging > 0)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- How many jobs of a queue or of a type may run at once, and begin in `rate_period` seconds; with a
 -- `key`, for each of its values.
@@ -296,7 +302,65 @@ CREATE TABLE _limits (
     PRIMARY KEY (scope, name),
     CHECK ((rate_count IS NULL) = (rate_period IS NULL)),
     CHECK (concurrency IS NOT NULL OR rate_count IS NOT NULL)
+) STRICT;
+
+-- A limit counts by meters: one for each value of its `key`, or one in all, whose key is ''. Who has a
+-- place: a row counts while its job is RUNNING in this attempt. A job that was freed and is not claimed yet
+-- has its place reserved until `until`.
+CREATE TABLE _limit_places (
+    scope   TEXT    NOT NULL,
+    name    TEXT    NOT NULL,
+    key     TEXT    NOT NULL,
+    n       INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    until   TEXT,
+    PRIMARY KEY (scope, name, key, n)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX _limit_places_job ON _limit_places (n);
+
+-- What began and counts in a rate until `until`; `seq` has no gaps within a meter, so that nobody counts rows.
+CREATE TABLE _limit_starts (
+    scope TEXT    NOT NULL,
+    name  TEXT    NOT NULL,
+    key   TEXT    NOT NULL,
+    until TEXT    NOT NULL,
+    seq   INTEGER NOT NULL,
+    PRIMARY KEY (scope, name, key, until, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX _limit_starts_until ON _limit_starts (until);
+
+-- The jobs that are BLOCKED because their meter has no room, in the order in which it frees them.
+CREATE TABLE _limit_parked (
+    scope    TEXT    NOT NULL,
+    name     TEXT    NOT NULL,
+    key      TEXT    NOT NULL,
+    priority INTEGER NOT NULL,
+    n        INTEGER NOT NULL,
+    PRIMARY KEY (scope, name, key, priority DESC, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX _limit_parked_job ON _limit_parked (n);
+
+-- The meters that have parked jobs. At `due_at` it is looked whether one of them can be freed; without it,
+-- when a place is given back. `template` is the key of the limit as it was then.
+CREATE TABLE _limit_waits (
+    scope    TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    template TEXT NOT NULL,
+    due_at   TEXT,
+    PRIMARY KEY (scope, name, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX _limit_waits_due ON _limit_waits (due_at) WHERE due_at IS NOT NULL;
+
+-- Jobs that have risen by waiting, and since when each waits for its next rise.
+CREATE TABLE _job_rises (
+    n     INTEGER PRIMARY KEY,
+    since TEXT NOT NULL
+) STRICT;
 
 -- Each due time of a schedule that was seen, once: what it enqueued, or why it was left out.
 CREATE TABLE _schedule_runs (
@@ -307,4 +371,4 @@ CREATE TABLE _schedule_runs (
     jobs     TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(jobs)),
     error    TEXT,
     PRIMARY KEY (schedule, due_at)
-) STRICT, WITHOUT ROWID;
+) STRICT;
