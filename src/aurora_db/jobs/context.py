@@ -81,7 +81,8 @@ class JobContext:
     @property
     def cause(self) -> dict[str, Any] | None:
         """What enqueued the job: the schedule and its due time, the event handler and the document,
-        or the job before; None for one that a program enqueued."""
+        or the job before; None for one that a program enqueued.
+        """
         row = self._bench.engine.read(lambda port: queue.get(port, self.id), single=True)
         return None if row is None else row.cause
 
