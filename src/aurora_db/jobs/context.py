@@ -79,6 +79,14 @@ class JobContext:
         return tuple(decode(self._claimed.tags)) if self._claimed.tags else ()
 
     @property
+    def cause(self) -> dict[str, Any] | None:
+        """What enqueued the job: the schedule and its due time, the event handler and the document,
+        or the job before; None for one that a program enqueued.
+        """
+        row = self._bench.engine.read(lambda port: queue.get(port, self.id), single=True)
+        return None if row is None else row.cause
+
+    @property
     def batch(self) -> JobBatch | None:
         """The batch, or the flow, that this job belongs to; None when it stands alone."""
         from aurora_db.jobs import membership  # noqa: PLC0415 - most jobs stand alone
