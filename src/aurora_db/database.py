@@ -24,9 +24,11 @@ from aurora_db.base.records import (
 )
 from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig, Duration, Options
+from aurora_db.database_care import JobCare
 from aurora_db.database_jobs import JobCalls
 from aurora_db.database_query import Query
 from aurora_db.files import Files
+from aurora_db.jobs import pruning
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.unique import Unique
@@ -47,7 +49,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Verbs(Files, JobCalls):
+class _Verbs(Files, JobCalls, JobCare):
     """The verbs that a database and an open transaction share."""
 
     def __init__(self, engine: Engine, gate: Gate | HeldGate, plans: Plans, jobs: Jobs) -> None:
@@ -307,6 +309,7 @@ class Aurora(_Verbs):
             enabled=config.workers_enabled,
             poll_interval=seconds(config.poll_interval),
             shutdown_timeout=seconds(config.shutdown_timeout),
+            kept=pruning.kept(config.job_retention),
             make_transaction=partial(completing.transaction, engine, plans, registry),
             make_async_transaction=partial(completing.async_transaction, engine, plans, registry),
             react=Reactions(plans.runner).run,

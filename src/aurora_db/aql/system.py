@@ -61,7 +61,7 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
         _collection("_workers", """
             id:ID host:String pid:Int threads:Int types:JSON started_at:DateTime heartbeat_at:DateTime
         """),
-        _collection("_job_steps", "job_id:ID name:String result:JSON attempt:Int at:DateTime"),
+        _collection("_job_steps", "job_id:ID name:String result:JSON sleep_until:DateTime attempt:Int at:DateTime"),
         _collection("_batches", """
             id:ID name:String total:Int completed:Int failed:Int cancelled:Int callbacks:JSON closed:Boolean
             created_at:DateTime finished_at:DateTime

@@ -13,14 +13,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import queue, reactions, upkeep
+from aurora_db.jobs import pruning, queue, reactions, upkeep
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
+from aurora_db.jobs.pruning import Pruner
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.jobs.reactions import React
 from aurora_db.jobs.slots import Slots
@@ -68,7 +69,10 @@ class Bell:
 
 
 class Chore:
-    """What the pump does once in a while; `running` ones only while something runs."""
+    """What the pump does once in a while; `running` ones only while something runs.
+
+    What it returns, if a number, are the seconds until the next time.
+    """
 
     __slots__ = ("do", "every", "next", "running")
 
@@ -92,6 +96,7 @@ class Pump:
         bench: Bench,
         threads: int,
         poll_interval: float,
+        pruner: Pruner | None = None,
     ) -> None:
         self.id = new_id()
         self.rescued = 0
@@ -106,18 +111,22 @@ class Pump:
         self._urgent = 0
         self._due: datetime | None = None
         self._seen = -1
+        self._beaten = self._clock.now()
         self._wait = SHORTEST
         now = self._clock.monotonic()
         self._next_complaint = now
         self._lock = WorkerLock(engine.folder, self.id, threads)
-        engine.write(partial(upkeep.register, worker=self.id, threads=threads, types=self._types()))
+        self._register(threads)
         find = reactions.finder(registry, react)
         self.slots = Slots(threads, bench, find, self._lock, self._bell.ring)
-        self._chores = (
+        self._chores: tuple[Chore, ...] = (
             Chore(BEAT, now + BEAT, self._beat),
             Chore(LOOK, now, self._rescue),
             Chore(LIMITS, now, self.slots.overdue, running=True),
         )
+        if pruner is not None:
+            # Not at once: whoever starts works first.
+            self._chores += (Chore(pruning.WALKING, now + pruning.WALKING, pruner.step),)
         self._ears = [
             engine.listen("jobs", self._enqueued),
             engine.listen("handlers", lambda _urgency: self.look_again()),
@@ -274,11 +283,20 @@ class Pump:
         for chore in self._chores:
             if now >= chore.next:
                 chore.next = now + chore.every
-                chore.do()
+                pause = chore.do()
+                if isinstance(pause, float):
+                    chore.next = now + pause
+
+    def _register(self, threads: int) -> None:
+        say = partial(upkeep.register, worker=self.id, threads=threads, types=self._types())
+        self._engine.write(say)
 
     def _beat(self) -> None:
         beat = partial(upkeep.beat, worker=self.id, types=self._types())
-        self._engine.write(beat, durable=False)
+        if not self._engine.write(beat, durable=False):
+            # It was silent so long that others forgot it.
+            self._register(self.slots.threads)
+        self._beaten = self._clock.now()
 
     def _rescue(self) -> None:
         engine = self._engine
@@ -287,8 +305,14 @@ class Pump:
             if dead is not None:
                 self.rescued += engine.write(partial(upkeep.rescue, worker=other, begun=dead.begun))
                 process.forget(engine.folder, other)
-        if engine.read(upkeep.any_expired, single=True):
-            self.rescued += engine.write(upkeep.rescue_expired)
+        if holders := engine.read(upkeep.expired, single=True):
+            if self._clock.now() - self._beaten > timedelta(seconds=2 * BEAT):
+                # The machine slept, or was stopped, and everybody's lease ended: all renew theirs first.
+                self._beat()
+                return
+            boards = {one: process.board(engine.folder, one) for one in holders}
+            known = {one: begun for one, begun in boards.items() if begun is not None}
+            self.rescued += engine.write(partial(upkeep.rescue_expired, boards=known))
 
     # --- the end ----------------------------------------------------------------------------
 

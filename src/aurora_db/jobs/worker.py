@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from aurora_db.base.errors import WorkersDisabled
-from aurora_db.base.records import WorkerStats
+from aurora_db.base.records import Status, WorkerStats
 from aurora_db.jobs import reactions, upkeep
 from aurora_db.jobs.context import Bench, MakeTransaction
 from aurora_db.jobs.handlers import JobHandler, Jobs
+from aurora_db.jobs.pruning import Pruner
 from aurora_db.jobs.reactions import React
 from aurora_db.store.engine import Engine
 
@@ -29,6 +30,7 @@ class Workers:
         enabled: False refuses every verb with the way to enable.
         poll_interval: seconds between looks for commits of other processes, at most.
         shutdown_timeout: seconds that `run` waits for running jobs at its end.
+        kept: for how many seconds ended jobs are kept, by status.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Workers:
         enabled: bool,
         poll_interval: float,
         shutdown_timeout: float,
+        kept: Mapping[Status, float],
         make_transaction: MakeTransaction,
         make_async_transaction: MakeTransaction,
         react: React,
@@ -51,6 +54,7 @@ class Workers:
         self._enabled = enabled
         self._poll_interval = poll_interval
         self._shutdown_timeout = shutdown_timeout
+        self._pruner = Pruner(engine, kept) if kept else None
         self._bench = Bench(engine, make_transaction, make_async_transaction)
         self._pump: Pump | None = None
         self._lock = threading.Lock()
@@ -124,6 +128,7 @@ class Workers:
                     self._bench,
                     self._threads,
                     self._poll_interval,
+                    self._pruner,
                 )
 
     def stop(self, timeout: float = 30.0) -> None:
@@ -184,6 +189,7 @@ class Workers:
             completed=0 if slots is None else slots.completed,
             failed=0 if slots is None else slots.failed,
             rescued=0 if pump is None else pump.rescued,
+            pruned=0 if self._pruner is None else self._pruner.pruned,
         )
 
     def __repr__(self) -> str:

@@ -176,13 +176,15 @@ CREATE TABLE _job_errors (
 
 CREATE INDEX _job_errors_job ON _job_errors (job_id);
 
--- Who has a key of unique jobs. A job keeps its row after its end: whether it still counts is asked of
--- its status and of `until`.
+-- Who has a key of unique jobs: at most one job of a type. The row stays after the job's end; whether
+-- the job still counts is asked of its status and of `until`, as the one that was enqueued said.
 CREATE TABLE _job_keys (
-    key      TEXT NOT NULL PRIMARY KEY,
+    type     TEXT NOT NULL,
+    key      TEXT NOT NULL,
     job_id   TEXT NOT NULL UNIQUE REFERENCES _jobs (id) ON DELETE CASCADE,
     statuses TEXT NOT NULL CHECK (json_valid(statuses)),
-    until    TEXT
+    until    TEXT,
+    PRIMARY KEY (type, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Which job waits for the end of which: one row while it is not known to have ended, and until what
@@ -220,15 +222,16 @@ CREATE TABLE _batches (
     CHECK (completed + failed + cancelled <= total)
 ) STRICT;
 
--- What a job has done already: a retry leaves these steps out.
+-- What a job has done already: a retry leaves these steps out. A sleep is a step with the time of its end.
 CREATE TABLE _job_steps (
-    job_id  TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
-    name    TEXT    NOT NULL CHECK (name <> ''),
-    result  TEXT    CHECK (result IS NULL OR json_valid(result)),
-    attempt INTEGER NOT NULL,
-    at      TEXT    NOT NULL,
+    job_id      TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
+    name        TEXT    NOT NULL CHECK (name <> ''),
+    result      TEXT    CHECK (result IS NULL OR json_valid(result)),
+    sleep_until TEXT,
+    attempt     INTEGER NOT NULL,
+    at          TEXT    NOT NULL,
     PRIMARY KEY (job_id, name)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- A queue stands here when somebody has said something of it; `aging` in seconds.
 CREATE TABLE _queues (
