@@ -16,7 +16,7 @@ def lasting(seconds: float) -> str:
     if seconds < 1:
         return f"{max(0.0, seconds) * 1000:.0f} ms"
     if seconds < 10 and seconds % 1:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
     left = int(seconds)
     for number, (unit, size) in enumerate(_UNITS):
         if left >= size:

@@ -6,12 +6,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from aurora_db.base.errors import WorkersDisabled
 from aurora_db.base.records import Status, WorkerStats
-from aurora_db.jobs import reactions, upkeep
+from aurora_db.jobs import pausing, reactions, upkeep
 from aurora_db.jobs.context import Bench, MakeTransaction
 from aurora_db.jobs.handlers import JobHandler, Jobs
 from aurora_db.jobs.pruning import Pruner
@@ -20,6 +21,10 @@ from aurora_db.store.engine import Engine
 
 if TYPE_CHECKING:
     from aurora_db.jobs.pump import Pump
+
+
+#: Jobs that one process runs at once, at most.
+MOST_THREADS = 1_024
 
 
 class Workers:
@@ -148,10 +153,49 @@ class Workers:
         if pump is not None:
             pump.stop(timeout)
 
-    def run(self) -> None:
+    def pause(self, queue: str) -> bool:
+        """Let no job of a queue begin any more, in no process; False when it was paused already."""
+        return self._engine.write(partial(pausing.pause, queue=queue))
+
+    def resume(self, queue: str) -> bool:
+        """Let the jobs of a paused queue begin again; False when it was not paused."""
+        return self._engine.write(partial(pausing.resume, queue=queue))
+
+    def enable(self, *, threads: int | None = None) -> None:
+        """Let this process work, though the database was opened to enqueue only.
+
+        Workers that run are stopped first, as by `stop`; `start` or `run` starts them.
+
+        Args:
+            threads: how many jobs run at once, from 1 to 1,024; as the database was opened when absent.
+
+        Raises:
+            ValueError: the number of threads is outside its range.
+        """
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            raise ValueError(f"'threads' is from 1 to {MOST_THREADS}, not {threads!r}")
+        self.close(self._shutdown_timeout)
+        self._closed = False
+        self._enabled = True
+        self._threads = self._threads if threads is None else threads
+
+    @property
+    def threads(self) -> int:
+        """How many jobs run at once in this process."""
+        return self._threads
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The job types that this process can run, those of event handlers included."""
+        return reactions.types(self._registry, self._engine.catalog)
+
+    def run(self, *, stopping: Callable[[], object] | None = None) -> None:
         """Work until SIGTERM or SIGINT, then stop gracefully; a second signal ends at once.
 
         Call it in the main thread of a process that does nothing else.
+
+        Args:
+            stopping: called once when the first signal has come, before running jobs are waited for.
         """
         self._check()
         over = threading.Event()
@@ -169,6 +213,8 @@ class Workers:
             # A wait without end would not see signals on every platform.
             while not over.wait(1.0):
                 pass
+            if stopping is not None:
+                stopping()
             self.stop(self._shutdown_timeout)
         finally:
             for number, handler in before.items():
