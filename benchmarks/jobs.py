@@ -1,4 +1,4 @@
-"""Jobs: enqueue one, many and from tasks; drain; end to end; pickup."""
+"""Jobs: enqueue one, many and from tasks; drain; end to end; pickup; with steps; waiting for results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from time import perf_counter, perf_counter_ns, sleep
 
 import apsw
 
-from aurora_db import AsyncAurora, Aurora, Jobs
+from aurora_db import AsyncAurora, Aurora, JobContext, Jobs
 from aurora_db.base.clock import SystemClock
 from aurora_db.base.codec import encode, timestamp
 from aurora_db.base.ids import new_id
@@ -243,6 +243,108 @@ def pickup_elsewhere() -> list[Figure]:
     ]
 
 
+STEP = "INSERT INTO _job_steps (job_id, name, result, attempt, at) VALUES (?, ?, '7', 1, ?)"
+#: Steps of one job, one after the other; jobs with three steps each, and how many run at once.
+STEPS, STEPPED, SLOTS = 1_000, 1_000, 4
+
+
+def one_step_floor() -> float:
+    """Steps a second, bare: a write and the row of the step, with an fsync each."""
+    with bare() as connection:
+        connection.execute(queue.ENQUEUE.text(), row())
+        (id,) = connection.execute("SELECT id FROM _jobs").fetchall()[0]
+        now = timestamp(SystemClock().now())
+        start = perf_counter()
+        for n in range(STEPS):
+            connection.execute(STEP, (id, f"step {n}", now))
+        return STEPS / (perf_counter() - start)
+
+
+def one_step_ours() -> float:
+    """Steps a second of one job, one after the other."""
+    jobs = Jobs()
+
+    @jobs.job("steps")
+    def steps(job: JobContext) -> float:
+        start = perf_counter()
+        for n in range(STEPS):
+            job.step(f"step {n}", int, "7")
+        return perf_counter() - start
+
+    with database(workers_enabled=True, jobs=jobs) as db:
+        return STEPS / db.wait_job(db.enqueue_job("steps").id, 60)
+
+
+def stepped_floor() -> float:
+    """Jobs of three steps a second, bare: as many steps in a transaction as run at once."""
+    with bare() as connection:
+        rows = [row() for _ in range(STEPPED)]
+        with connection:
+            insert(connection, rows)
+        now = timestamp(SystemClock().now())
+        start = perf_counter()
+        for first in range(0, STEPPED, SLOTS):
+            with connection:
+                claimed = connection.execute(CLAIM, (now, now, SLOTS)).fetchall()
+            for n in range(3):
+                with connection:
+                    ids = [one[0] for one in rows[first : first + SLOTS]]
+                    connection.executemany(STEP, [(id, f"step {n}", now) for id in ids])
+            with connection:
+                connection.executemany(COMPLETE, [(now, n, attempt) for n, _, attempt in claimed])
+        return STEPPED / (perf_counter() - start)
+
+
+def stepped_ours() -> float:
+    """Jobs of three steps a second, from the first enqueue until the last one is COMPLETED."""
+    jobs = Jobs()
+
+    @jobs.job("noop")
+    def noop(_payload: dict[str, object], job: JobContext) -> None:
+        for n in range(3):
+            job.step(f"step {n}", int, "7")
+
+    with database(workers_enabled=True, worker_threads=SLOTS, jobs=jobs) as db:
+        start = perf_counter()
+        made = db.enqueue_jobs("noop", [PAYLOAD] * STEPPED)
+        for job in made:
+            db.wait_job(job.id, 60)
+        return STEPPED / (perf_counter() - start)
+
+
+def waiting() -> list[Figure]:
+    """Milliseconds from enqueue to the result of `wait_job`, here and of another process."""
+    jobs = Jobs()
+    jobs.job("noop")(lambda _: 7)
+    figures: list[Figure] = []
+    with database(workers_enabled=True, jobs=jobs) as db:
+        took = sorted(_waited(db) for _ in range(300))
+        figures.append(Figure("enqueue to result, p50", "ms", None, took[len(took) // 2]))
+    with (
+        database() as db,
+        subprocess.Popen(
+            [sys.executable, "-c", ELSEWHERE, str(db.config.path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        ) as worker,
+    ):  # fmt: skip
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        took = sorted(_waited(db) for _ in range(300))
+        worker.stdin.close()
+        worker.stdout.read()
+    figures.append(
+        Figure("enqueue to result of another process, p50", "ms", None, took[len(took) // 2])
+    )
+    return figures
+
+
+def _waited(db: Aurora) -> float:
+    begun = perf_counter()
+    db.wait_job(db.enqueue_job("noop", PAYLOAD).id, 30)
+    return (perf_counter() - begun) * 1e3
+
+
 def figures() -> list[Figure]:
     """All of them."""
     return [
@@ -271,4 +373,12 @@ def figures() -> list[Figure]:
         ),
         *pickup(),
         *pickup_elsewhere(),
+        Figure(
+            "one step after the other",
+            "/s",
+            median(one_step_floor, 3),
+            median(one_step_ours, 3),
+        ),
+        Figure("with three steps, jobs", "/s", median(stepped_floor, 3), median(stepped_ours, 3)),
+        *waiting(),
     ]

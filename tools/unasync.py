@@ -40,6 +40,7 @@ RULES = (
     (r"\b__aenter__\b", "__enter__"),
     (r"\b__aexit__\b", "__exit__"),
     (r"\btransaction_async\b", "transaction"),
+    (r"\bwait_async\b", "wait"),
     (r"`async with`", "`with`"),
 )
 

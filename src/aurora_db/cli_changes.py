@@ -109,6 +109,7 @@ def _tell_many(done: str, count: int, *, machine: bool) -> None:
 def pause(ctx: typer.Context, queue: Queue, *, machine: Machine = False) -> None:
     """Let no job of a queue begin any more, in no process; those that run go on."""
     with database(ctx) as db:
+        db.workers.enable()
         changed = db.workers.pause(queue)
     _tell_queue(queue, "paused" if changed else "was paused already", changed, machine=machine)
 
@@ -117,6 +118,7 @@ def pause(ctx: typer.Context, queue: Queue, *, machine: Machine = False) -> None
 def resume(ctx: typer.Context, queue: Queue, *, machine: Machine = False) -> None:
     """Let the jobs of a paused queue begin again."""
     with database(ctx) as db:
+        db.workers.enable()
         changed = db.workers.resume(queue)
     _tell_queue(queue, "goes on" if changed else "was not paused", changed, machine=machine)
 

@@ -19,15 +19,17 @@ from aurora_db.base.errors import JobError
 from aurora_db.cli_frame import Machine, command, out, plain, say
 from aurora_db.database import Aurora
 from aurora_db.jobs.handlers import Jobs
+from aurora_db.jobs.slots import MOST_THREADS
 from aurora_db.jobs.spoken import lasting, quoted
-from aurora_db.jobs.worker import MOST_THREADS
 
 #: What may be named: a database with handlers, or a registry of handlers.
 Named = Aurora | AsyncAurora | Jobs
 
 
 @command(
-    "work", "aurora work shop.jobs:db --concurrency 8", "aurora work shop.jobs:jobs --file shop.db"
+    "work",
+    "aurora work shop.jobs:db --queues mail,media --concurrency 8",
+    "aurora work shop.jobs:jobs --file shop.db",
 )
 def work(
     target: Annotated[
@@ -51,13 +53,23 @@ def work(
             help="How many jobs run at once; 4 unless DB says so.",
         ),
     ] = None,
+    queues: Annotated[
+        str | None,
+        typer.Option(
+            "--queues",
+            "-q",
+            metavar="A,B",
+            help="Only jobs of these queues; all unless DB says so.",
+        ),
+    ] = None,
     machine: Machine = False,
 ) -> None:
     """Run the jobs that a module has handlers for, until SIGTERM or Ctrl-C; a second one ends at once."""
+    wanted = None if queues is None else _queues(queues)
     db = _database(target, file)
     workers = db.workers
     try:
-        workers.enable(threads=concurrency)
+        workers.enable(threads=concurrency, queues=wanted)
         if not workers.types:
             raise JobError(
                 f"'{target}' has no job handler, so there is nothing to work on",
@@ -71,14 +83,39 @@ def work(
         out("stopped")
 
 
+def _queues(text: str) -> list[str]:
+    names = [one.strip() for one in text.split(",")]
+    if not all(names):
+        raise typer.BadParameter(
+            f"'{text}' is no list of queues; write --queues mail,media", param_hint="--queues"
+        )
+    return list(dict.fromkeys(names))
+
+
 def _greet(db: Aurora | AsyncAurora, *, machine: bool) -> None:
     types, slots = db.workers.types, db.workers.threads
     path = os.fspath(db.config.path)
     if machine:
-        say({"file": path, "types": types, "concurrency": slots, "pid": os.getpid()}, machine=True)
+        say(
+            {
+                "file": path,
+                "types": types,
+                "queues": db.workers.served,
+                "concurrency": slots,
+                "pid": os.getpid(),
+            },
+            machine=True,
+        )
     else:
         of = "type" if len(types) == 1 else "types"
-        out(plain(f"working on {path}: {slots} at once, {of} {quoted(types, 20)}; Ctrl-C stops"))
+        served = (
+            "all queues" if db.workers.served is None else f"queues {quoted(db.workers.served, 20)}"
+        )
+        out(
+            plain(
+                f"working on {path}: {slots} at once, {of} {quoted(types, 20)}, {served}; Ctrl-C stops"
+            )
+        )
     sys.stdout.flush()
 
 

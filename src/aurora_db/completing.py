@@ -21,18 +21,26 @@ if TYPE_CHECKING:
 
 
 def transaction(
-    engine: Engine, plans: Plans, jobs: Jobs, held: Held, set_result: Callable[[object], None]
+    engine: Engine,
+    plans: Plans,
+    jobs: Jobs,
+    held: Held,
+    set_result: Callable[[object], None] | None,
 ) -> Transaction:
-    """The blocking face of an open transaction, for `with job.completing() as tx`."""
+    """The blocking face of an open transaction, for `with job.completing() as tx` and for steps."""
     from aurora_db.database import Transaction  # noqa: PLC0415 - the façades import this room
 
     return Transaction(engine, held, plans, jobs, set_result)
 
 
 def async_transaction(
-    engine: Engine, plans: Plans, jobs: Jobs, held: Held, set_result: Callable[[object], None]
+    engine: Engine,
+    plans: Plans,
+    jobs: Jobs,
+    held: Held,
+    set_result: Callable[[object], None] | None,
 ) -> AsyncTransaction:
-    """The asynchronous face of an open transaction, for `async with job.completing() as tx`."""
+    """The asynchronous face of an open transaction, for `async with job.completing() as tx` and steps."""
     from aurora_db.aio import AsyncTransaction  # noqa: PLC0415 - the façades import this room
 
     return AsyncTransaction(engine, held, plans, jobs, set_result)

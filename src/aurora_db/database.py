@@ -30,6 +30,7 @@ from aurora_db.database_query import Query
 from aurora_db.files import Files
 from aurora_db.jobs import pruning
 from aurora_db.jobs import verbs as job_verbs
+from aurora_db.jobs.endings import Endings
 from aurora_db.jobs.handlers import Jobs, RegisteredJob
 from aurora_db.jobs.unique import Unique
 from aurora_db.jobs.worker import Workers
@@ -306,6 +307,7 @@ class Aurora(_Verbs):
             engine,
             registry,
             threads=config.worker_threads,
+            queues=config.worker_queues,
             enabled=config.workers_enabled,
             poll_interval=seconds(config.poll_interval),
             shutdown_timeout=seconds(config.shutdown_timeout),
@@ -314,6 +316,7 @@ class Aurora(_Verbs):
             make_async_transaction=partial(completing.async_transaction, engine, plans, registry),
             react=Reactions(plans.runner).run,
         )
+        self._endings = Endings(engine, seconds(config.poll_interval))
         registry.attach(self)
 
     @property
@@ -344,6 +347,21 @@ class Aurora(_Verbs):
             type, retries=retries, queue=queue, timeout=timeout, backoff=backoff,
             concurrency=concurrency, rate=rate, key=key, process=process, unique=unique,
         )  # fmt: skip
+
+    def wait_job(self, id: str, timeout: Duration | None = None) -> Any:  # noqa: ASYNC109
+        """The result of a job when it has completed, in this process or in another one.
+
+        Args:
+            id: what `enqueue_job` returned as `job.id`.
+            timeout: seconds to wait at most; without it, as long as it takes.
+
+        Raises:
+            JobFailed, JobCancelled: it ended so; `error.job` is its record.
+            Timeout: (a `TimeoutError`) it has not ended yet; it is not touched.
+            NotFound: there is no such job, or it was deleted meanwhile.
+            TransactionError: this thread or task has a transaction open, whose end nobody would see.
+        """
+        return self._endings.wait(id, timeout)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -395,6 +413,7 @@ class Aurora(_Verbs):
 
     def _close(self, wait: float) -> None:
         self._workers.close(wait)
+        self._endings.close()
         self._engine.close()
 
     def __enter__(self) -> Self:

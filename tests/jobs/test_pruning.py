@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from aurora_db import AsyncAurora, Aurora, AuroraConfig, ValidationError
+from aurora_db import AsyncAurora, Aurora, AuroraConfig, Unique, ValidationError
 
 GUARD = 30.0
 DAY = 86_400.0
@@ -101,9 +101,10 @@ def test_its_errors_and_steps_go_with_it(db, clock, claim_one, other_program):
 
 def test_one_whose_end_others_wait_for_stays(db, clock, claim_one, other_program):
     """While what follows from its end is not done, it is there."""
-    first, second = a_completed(db, claim_one), db.enqueue_job("after", {})
-    edge = f"INSERT INTO _job_dependencies (job_id, waiting, outcome) VALUES ('{first}', '{second.id}', 'COMPLETED')"
-    other_program(edge)
+    first = a_completed(db, claim_one)
+    second = db.enqueue_job("after", {})
+    edge = "INSERT INTO _job_dependencies (job_id, waiting, outcome) VALUES"
+    other_program(f"{edge} ('{first}', '{second.id}', 'COMPLETED')")
     clock.advance(10)
     assert db.prune_jobs(older_than=1) == 0
     other_program("DELETE FROM _job_dependencies")
@@ -111,17 +112,25 @@ def test_one_whose_end_others_wait_for_stays(db, clock, claim_one, other_program
     assert ids(db) == {second.id}
 
 
-def test_one_that_keeps_a_unique_key_for_a_period_stays_as_long(
-    db, clock, claim_one, other_program
-):
+def test_a_flow_survives_the_pruning_of_its_first_part(db, clock, claim_one):
+    """What waited was freed by the end, and does not need the job any more."""
+    first = db.enqueue_job("send", {})
+    last = db.enqueue_job("send", {}, after=[first.id])
+    claim_one(db).complete()
+    clock.advance(10)
+    assert db.prune_jobs(older_than=1) == 1
+    assert db.get_job(last.id).status == "PENDING"
+    assert claim_one(db).id == last.id
+
+
+def test_one_that_keeps_a_unique_key_for_a_period_stays_as_long(db, clock, claim_one):
     """A key that is promised for an hour is not given away by pruning."""
-    first = a_completed(db, claim_one)
-    key = "INSERT INTO _job_keys (type, key, job_id, statuses, until) VALUES"
-    other_program(
-        f"""{key} ('send', 'ada', '{first}', '["RUNNING","COMPLETED"]', '2026-01-01T01:00:00.000000Z')"""
-    )
+    rule = Unique(key="ada", period=3_600, statuses=["PENDING", "RUNNING", "COMPLETED"])
+    first = db.enqueue_job("send", {}, unique=rule)
+    claim_one(db).complete()
     clock.advance(3_599)
     assert db.prune_jobs(older_than=1) == 0
+    assert db.enqueue_job("send", {}, unique=rule).id == first.id
     clock.advance(1)
     assert db.prune_jobs(older_than=1) == 1
 

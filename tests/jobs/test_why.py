@@ -155,27 +155,54 @@ db.workers.run()
 
 
 def test_a_limit_that_is_reached_names_its_holders(db, a_worker, claim_one, other_program):
-    """For its key, where the limit has one."""
+    """Before a worker has looked at the job, and when it was put aside for its key."""
     a_worker("w1", "send")
     other_program(
-        "INSERT INTO _limits (scope, name, concurrency, key) VALUES ('type', 'send', 1, '${customer}'), ('queue', 'default', 2, NULL)"
+        "INSERT INTO _limits (scope, name, concurrency, key) VALUES ('type', 'send', 1, '${customer}')"
     )
     first = db.enqueue_job("send", {"customer": "ada"})
-    second = db.enqueue_job("send", {"customer": "bob"})
     claim_one(db)
-    waits, free = (
-        db.enqueue_job("send", {"customer": "ada"}),
-        db.enqueue_job("send", {"customer": "cyd"}),
-    )
-    of = "of type 'send', for key 'ada'"
-    assert lines(db, waits)[0] == (
-        f"PENDING: the limit of 1 at once {of} is reached: '{first.id}' runs."
-    )
+    second = db.enqueue_job("send", {"customer": "ada"})
+    third = db.enqueue_job("send", {"customer": "ada"})
+    free = db.enqueue_job("send", {"customer": "bob"})
+    limit = f"the limit of 1 at once of type 'send', for key 'ada' is reached: '{first.id}' runs."
+    assert lines(db, third) == [
+        f"PENDING: {limit}",
+        "1 job is before it: 1 older one of its priority in queue 'default'.",
+    ]
     assert "limit" not in db.why(free.id)
-    claim_one(db)
-    assert lines(db, free)[0] == (
-        f"PENDING: the limit of 2 at once of queue 'default' is reached: '{first.id}' and '{second.id}' run."
+    assert claim_one(db).id == free.id
+    assert db.why(second.id) == f"BLOCKED: {limit}"
+    assert lines(db, third) == [f"BLOCKED: {limit}", "1 job waits for it before this one."]
+
+
+def test_a_rate_that_is_used_up(db, a_worker, claim_one, clock, other_program):
+    """When it frees the next."""
+    a_worker("w1", "send")
+    other_program(
+        "INSERT INTO _limits (scope, name, rate_count, rate_period) VALUES ('queue', 'default', 2, 60)"
     )
+    db.enqueue_jobs("send", [{}, {}])
+    claim_one(db).complete()
+    clock.advance(20)
+    claim_one(db)
+    clock.advance(10)
+    job = db.enqueue_job("send", {})
+    assert lines(db, job)[0] == (
+        "PENDING: the rate of 2/60s of queue 'default' is used up: it frees the next in 30 s, at 2026-01-01T00:01:00Z."
+    )
+
+
+def test_nobody_serves_its_queue(db, a_worker, other_program):
+    """Who has the type serves other queues."""
+    a_worker("w1", "send")
+    other_program("""UPDATE _workers SET queues = '["mail","slow"]'""")
+    job = db.enqueue_job("send", {}, queue="media")
+    assert lines(db, job)[0] == (
+        "PENDING: no worker that is alive and has the type 'send' serves the queue 'media': "
+        "worker 'w1' (far, pid 7) serves 'mail' and 'slow'."
+    )
+    assert "no worker" not in db.why(db.enqueue_job("send", {}, queue="slow").id)
 
 
 # --- scheduled ------------------------------------------------------------------------------
@@ -229,17 +256,13 @@ def test_due_and_nobody_there(db, clock):
 # --- blocked --------------------------------------------------------------------------------
 
 
-def test_dependencies_and_what_holds_them_up(db, a_worker, claim_one, other_program):
+def test_dependencies_and_what_holds_them_up(db, a_worker):
     """The jobs that it waits for, and at the bottom the one that is stuck, with its own reason."""
     a_worker("w1", "resize", "collage")
-    root = db.enqueue_job("upload", {})
-    middle, done, last = (db.enqueue_job(type, {}) for type in ("resize", "resize", "collage"))
+    root, done = db.enqueue_job("upload", {}), db.enqueue_job("resize", {})
     db.cancel_job(done.id)
-    for job, waits in ((middle, [root]), (last, [middle, done])):
-        ids = ",".join(f'"{one.id}"' for one in waits)
-        other_program(
-            f"UPDATE _jobs SET status = 'BLOCKED', after = '[{ids}]', depends_on = '1' WHERE id = '{job.id}'"
-        )
+    middle = db.enqueue_job("resize", {}, after=[root.id])
+    last = db.enqueue_job("collage", {}, after=[middle.id, done.id], on_dependency_failure="run")
     nobody = "no worker that is alive has the type 'upload': worker 'w1' (far, pid 7) has 'resize' and 'collage'."
     assert lines(db, last) == [
         f"BLOCKED: it waits for the end of 1 job of 2: '{middle.id}' (resize, BLOCKED).",
@@ -247,15 +270,36 @@ def test_dependencies_and_what_holds_them_up(db, a_worker, claim_one, other_prog
     ]
 
 
-def test_a_chain_that_is_longer_than_a_stack(db, other_program):
-    """Three thousand deep, the bottom is found."""
-    jobs = db.enqueue_jobs("link", [{}] * 3_000)
-    other_program(
-        "UPDATE _jobs SET status = 'BLOCKED', depends_on = '1', "
-        "after = (SELECT json_array(id) FROM _jobs AS one WHERE one._n = _jobs._n - 1) WHERE _n > 1"
+def test_many_dependencies(db, a_worker):
+    """Some are named, all are counted."""
+    a_worker("w1", "resize", "collage")
+    parts = [job.id for job in db.enqueue_jobs("resize", [{}] * 40)]
+    last = db.enqueue_job("collage", {}, after=parts)
+    told = lines(db, last)
+    assert told[0].startswith("BLOCKED: it waits for the end of 40 jobs: ")
+    assert told[0].endswith("(resize, PENDING) and 35 more.")
+    assert told[1].startswith(
+        f"What holds all of it up is job '{parts[0]}' (resize, PENDING): it is next"
     )
-    told = db.why(jobs[-1].id)
-    assert f"2,999 steps down, is job '{jobs[0].id}' (link, PENDING)" in told
+
+
+def test_a_chain_that_is_longer_than_a_stack(db):
+    """Three thousand deep, the bottom is found."""
+    with db.transaction() as tx:
+        first = before = tx.enqueue_job("link", {})
+        for _ in range(2_999):
+            before = tx.enqueue_job("link", {}, after=[before.id])
+    assert f"2,999 steps down, is job '{first.id}' (link, PENDING)" in db.why(before.id)
+
+
+def test_a_job_that_a_failed_one_took_along(db, claim_one):
+    """By policy, and which one it was."""
+    first = db.enqueue_job("upload", {}, retries=1)
+    last = db.enqueue_job("resize", {}, after=[first.id])
+    claim_one(db).fail(ValueError("no"))
+    assert lines(db, last)[0] == (
+        f"CANCELLED: by policy, 0 ms ago, at 2026-01-01T00:00:00Z: it waited for the job 'upload' ({first.id}), which failed."
+    )
 
 
 def test_what_it_waited_for_has_ended(db, a_worker, other_program):
@@ -368,8 +412,8 @@ def test_a_poisoned_job(db, clock, claim_one):
     )
 
 
-def test_who_cancelled_it(db, claim_one, other_program, clock):
-    """A person, before or after it ran; its handler; or a policy."""
+def test_who_cancelled_it(db, claim_one):
+    """A person, before or after it ran; or its handler."""
     never = db.enqueue_job("send", {"n": 1})
     db.cancel_job(never.id)
     assert lines(db, never) == [
@@ -389,24 +433,13 @@ def test_who_cancelled_it(db, claim_one, other_program, clock):
     assert lines(db, own)[0] == (
         "CANCELLED: by its own handler, in attempt 1, 0 ms ago, at 2026-01-01T00:00:00Z: no need."
     )
-    policy = db.enqueue_job("send", {"n": 4})
-    db.cancel_job(policy.id)
-    other_program(
-        f"UPDATE _jobs SET error = 'waited for the job ''resize'' (x), which failed' WHERE id = '{policy.id}'"
-    )
-    assert lines(db, policy)[0] == (
-        "CANCELLED: by policy, 0 ms ago, at 2026-01-01T00:00:00Z: it waited for the job 'resize' (x), which failed."
-    )
 
 
-def test_a_key_that_another_job_has_by_now(db, other_program):
+def test_a_key_that_another_job_has_by_now(db):
     """It could not run again now."""
-    ended, other = db.enqueue_job("send", {"n": 1}), db.enqueue_job("send", {"n": 2})
+    ended = db.enqueue_job("send", {"n": 1}, unique="ada")
     db.cancel_job(ended.id)
-    other_program("UPDATE _jobs SET unique_key = 'ada'")
-    other_program(
-        f"""INSERT INTO _job_keys (type, key, job_id, statuses) VALUES ('send', 'ada', '{other.id}', '["PENDING"]')"""
-    )
+    other = db.enqueue_job("send", {"n": 2}, unique="ada")
     assert lines(db, ended)[-1] == (
         f"It cannot run while job '{other.id}' (PENDING) has its unique key 'ada'."
     )

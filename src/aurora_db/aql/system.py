@@ -10,7 +10,8 @@ from aurora_db.aql import suggest
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
 from aurora_db.base.errors import UnknownCollection
 
-_STATUSES: Final = (
+#: Of jobs.
+STATUSES: Final = (
     "SCHEDULED",
     "BLOCKED",
     "PENDING",
@@ -28,7 +29,7 @@ def _collection(name: str, fields: str) -> Collection:
         name=name,
         system=True,
         fields=tuple(
-            Field(name=field, type=Type(name=type, words=_STATUSES if type == "Enum" else ()))
+            Field(name=field, type=Type(name=type, words=STATUSES if type == "Enum" else ()))
             for field, type in made
         ),
     )
@@ -42,7 +43,8 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
             max_retries:Int error:String last_retry:DateTime run_at:DateTime created_at:DateTime
             started_at:DateTime finished_at:DateTime attempt:Int crashes:Int worker:ID
             lease_until:DateTime timeout:Float progress:Float progress_note:String result:JSON
-            unique_key:String tags:JSON cause:JSON after:JSON depends_on:JSON backoff:JSON
+            unique_key:String tags:JSON cause:JSON after:JSON depends_on:Int backoff:JSON
+            on_dependency_failure:String batch:ID
         """),
         _collection("_job_errors", """
             job_id:ID attempt:Int at:DateTime error:String traceback:String worker:ID after_completion:Boolean
@@ -59,13 +61,14 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
         """),
         _collection("_collections", "name:String definition:JSON rules:JSON created_at:DateTime"),
         _collection("_workers", """
-            id:ID host:String pid:Int threads:Int types:JSON started_at:DateTime heartbeat_at:DateTime
+            id:ID host:String pid:Int threads:Int types:JSON queues:JSON started_at:DateTime heartbeat_at:DateTime
         """),
         _collection("_job_steps", "job_id:ID name:String result:JSON sleep_until:DateTime attempt:Int at:DateTime"),
         _collection("_batches", """
-            id:ID name:String total:Int completed:Int failed:Int cancelled:Int callbacks:JSON closed:Boolean
+            id:ID name:String total:Int completed:Int failed:Int cancelled:Int callbacks:JSON
             created_at:DateTime finished_at:DateTime
         """),
+        _collection("_batch_jobs", "batch:ID job_id:ID name:String"),
         _collection("_queues", "name:String paused_at:DateTime aging:Float"),
         _collection("_limits", """
             scope:String name:String concurrency:Int rate_count:Int rate_period:Float key:String

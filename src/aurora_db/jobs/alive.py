@@ -15,7 +15,7 @@ from aurora_db.jobs import upkeep
 from aurora_db.store import process
 from aurora_db.store.port import Port
 
-WORKERS = "SELECT id, host, pid, threads, types, heartbeat_at FROM _workers ORDER BY id"
+WORKERS = "SELECT id, host, pid, threads, types, queues, heartbeat_at FROM _workers ORDER BY id"
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,8 +26,13 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     threads: int
     types: tuple[str, ...]
+    queues: tuple[str, ...] | None
     heartbeat_at: datetime
     alive: bool
+
+    def can(self, type: str, queue: str) -> bool:
+        """Whether it runs jobs of this type in this queue."""
+        return type in self.types and (self.queues is None or queue in self.queues)
 
     @property
     def name(self) -> str:
@@ -45,11 +50,12 @@ async def workers(port: Port, folder: Path) -> list[Worker]:
     before = port.now() - timedelta(seconds=upkeep.SILENCE)
     here = upkeep.host()
     found: list[Worker] = []
-    for id, host, pid, threads, types, heartbeat in await port.rows(WORKERS):
+    for id, host, pid, threads, types, queues, heartbeat in await port.rows(WORKERS):
         heard = instant(heartbeat)
         found.append(Worker(
             id=id, host=host, pid=pid, threads=threads, heartbeat_at=heard,
             types=msgspec.json.decode(types, type=tuple[str, ...]),
+            queues=None if queues is None else msgspec.json.decode(queues, type=tuple[str, ...]),
             alive=heard >= before and not (host == here and process.inspect(folder, id) is not None),
         ))  # fmt: skip
     return found

@@ -21,7 +21,15 @@ from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import AuroraError, LeaseLost, PayloadInvalid, Timeout, ValidationError
 from aurora_db.jobs import queue, timing
 from aurora_db.jobs.context import Attempt, Bench, JobContext
-from aurora_db.jobs.handlers import Cancel, Fail, Handler, Retry, Snooze, check_payload
+from aurora_db.jobs.handlers import (
+    Cancel,
+    Fail,
+    Handler,
+    Instruction,
+    Retry,
+    Snooze,
+    check_payload,
+)
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.sql.statement import Batch
 from aurora_db.store import causes
@@ -114,8 +122,12 @@ def _arguments(handler: Handler, context: JobContext | None, payload: object) ->
 
 
 def _returned(context: JobContext | None, job: Claimed, result: object) -> Settlement | None:
-    if context is not None and context.completed:
-        return None
+    if context is not None:
+        if context.completed:
+            return None
+        if context.sleeps_until is not None:
+            # The handler caught what was to leave it; it sleeps all the same.
+            return Settlement(job, queue.SNOOZE, run_at=context.sleeps_until)
     return Settlement(job, queue.COMPLETE, None if result is None else _as_json(result))
 
 
@@ -137,12 +149,21 @@ def _raised(
         _keep(bench, job, error)
         return None
     try:
-        return _settled(bench, handler, job, error)
+        return _settled(bench, handler, job, _instruction(error))
     except Exception as second:
         # A retry policy or a delay of the user's that cannot be used.
         logger.exception("the back-off of a job could not be used", extra={"job": job.id})
         second.__context__ = error
         return _failed(job, queue.FAIL, second)
+
+
+def _instruction(error: BaseException) -> BaseException:
+    """The instruction that left a group of tasks, where nothing but instructions did; else `error`."""
+    if isinstance(error, BaseExceptionGroup):
+        told, rest = error.split(Instruction)
+        if told is not None and rest is None:
+            return _instruction(told.exceptions[0])
+    return error
 
 
 def _settled(
@@ -153,8 +174,8 @@ def _settled(
         case LeaseLost():
             logger.warning("job lost its lease", extra={"job": job.id, "attempt": job.attempt})
             return None
-        case Snooze(delay=delay):
-            return Settlement(job, queue.SNOOZE, run_at=_after(now, delay))
+        case Snooze(delay=delay, until=until):
+            return Settlement(job, queue.SNOOZE, run_at=until or _after(now, delay))
         case Cancel():
             return Settlement(job, queue.CANCEL, error=_short(str(error)))
         case Fail() | PayloadInvalid():

@@ -26,7 +26,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Retry(Exception):
+class Instruction(BaseException):
+    """What a handler raises to say what shall become of its job.
+
+    No `Exception`, as asyncio's `CancelledError` is none: an `except Exception` of the handler, or of
+    a library between, is for failures and would swallow it.
+    """
+
+
+class Retry(Instruction):
     """Raise in a handler: this attempt failed, the next one comes after `delay` seconds."""
 
     def __init__(
@@ -36,22 +44,24 @@ class Retry(Exception):
         self.delay = delay
 
 
-class Snooze(Exception):
+class Snooze(Instruction):
     """Raise in a handler: run the job again after `delay` seconds; counts as no failure."""
 
     def __init__(self, delay: float) -> None:
         super().__init__(f"snoozed for {delay:g} s")
         self.delay = delay
+        #: The exact end, where it is known: that of `job.sleep`.
+        self.until: datetime | None = None
 
 
-class Cancel(Exception):
+class Cancel(Instruction):
     """Raise in a handler: end the job as CANCELLED, with the reason."""
 
     def __init__(self, reason: str = "cancelled by its handler") -> None:
         super().__init__(reason)
 
 
-class Fail(Exception):
+class Fail(Instruction):
     """Raise in a handler: end the job as FAILED now, whatever attempts are left."""
 
     def __init__(self, reason: str = "failed for good") -> None:
@@ -217,6 +227,10 @@ class Jobs:
         """The registered types."""
         return tuple(self._handlers)
 
+    def limits(self) -> dict[str, Limit | None]:
+        """The limit that each registered type has, or None."""
+        return {type: handler.limit for type, handler in self._handlers.items()}
+
     def on_register(self, heard: Callable[[], None]) -> None:
         """Call `heard` after each registration."""
         self._heard.append(heard)
@@ -256,6 +270,7 @@ class Jobs:
         unique: Unique | str | bool | None = None,
         after: Sequence[str] = (),
         on_failure: str = "cancel",
+        batch: str | None = None,
     ) -> Request:
         """The checked request for a job; what is not said comes from the registered type.
 
@@ -275,7 +290,7 @@ class Jobs:
             unique = handler.unique if unique is None else unique
         return requests.request(
             clock, type, payload, priority, retries, delay, run_at, queue, timeout, tags, backoff,
-            unique, after, on_failure,
+            unique, after, on_failure, batch,
         )  # fmt: skip
 
     def __repr__(self) -> str:

@@ -12,19 +12,21 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import pruning, queue, reactions, upkeep
+from aurora_db.jobs import aging, flow, limits, meters, progress, pruning, queue, reactions, upkeep
+from aurora_db.jobs.aging import Aging
+from aurora_db.jobs.claims import Claimer
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.pruning import Pruner
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.jobs.reactions import React
-from aurora_db.jobs.slots import Slots
+from aurora_db.jobs.slots import MOST_THREADS, Slots
 from aurora_db.store import process
 from aurora_db.store.engine import Engine
 from aurora_db.store.port import Port
@@ -42,7 +44,9 @@ STALE = 0.25
 BEAT = queue.LEASE / 3
 LOOK = 1.0
 #: Seconds between looks for attempts that take too long.
-LIMITS = 0.1
+TIMEOUTS = 0.1
+#: Seconds until a chore goes on that had more to do than one step.
+SOON = 0.02
 #: Seconds between two complaints that rounds fail.
 COMPLAIN = 10.0
 #: Seconds of the first wait; it doubles up to the poll interval while nothing happens.
@@ -71,7 +75,7 @@ class Bell:
 class Chore:
     """What the pump does once in a while; `running` ones only while something runs.
 
-    What it returns, if a number, are the seconds until the next time.
+    What it does tells by True that it has more to do, soon, or by a number after how many seconds.
     """
 
     __slots__ = ("do", "every", "next", "running")
@@ -96,6 +100,7 @@ class Pump:
         bench: Bench,
         threads: int,
         poll_interval: float,
+        queues: Sequence[str] | None = None,
         pruner: Pruner | None = None,
     ) -> None:
         self.id = new_id()
@@ -115,14 +120,22 @@ class Pump:
         self._wait = SHORTEST
         now = self._clock.monotonic()
         self._next_complaint = now
-        self._lock = WorkerLock(engine.folder, self.id, threads)
-        self._register(threads)
+        self._queues = queues
+        self._claimer = Claimer(self.id, queues)
+        self._astray = meters.FIRST
+        self._aging = Aging()
+        self._lock = WorkerLock(engine.folder, self.id, MOST_THREADS)
+        engine.write(partial(self._register, threads=threads))
         find = reactions.finder(registry, react)
         self.slots = Slots(threads, bench, find, self._lock, self._bell.ring)
         self._chores: tuple[Chore, ...] = (
             Chore(BEAT, now + BEAT, self._beat),
             Chore(LOOK, now, self._rescue),
-            Chore(LIMITS, now, self.slots.overdue, running=True),
+            Chore(LOOK, now, self._resolve),
+            Chore(TIMEOUTS, now, self.slots.overdue, running=True),
+            Chore(LOOK, now, self._sweep),
+            Chore(LOOK, now, self._age),
+            Chore(progress.EVERY, now, self._report, running=True),
         )
         if pruner is not None:
             # Not at once: whoever starts works first.
@@ -138,6 +151,10 @@ class Pump:
 
     # --- bells ------------------------------------------------------------------------------
 
+    async def _register(self, port: Port, threads: int) -> None:
+        await upkeep.register(port, self.id, threads, self._types(), self._queues)
+        await limits.declare(port, self._registry.limits())
+
     def _enqueued(self, urgency: int) -> None:
         self._urgent += 1
         self.slots.gate(urgency)
@@ -149,6 +166,12 @@ class Pump:
             self._urgent += 1
             self._maybe = True
         self._bell.ring()
+
+    def scale(self, threads: int) -> None:
+        """So many jobs at once from here on."""
+        self.slots.scale(threads)
+        self._engine.write(partial(upkeep.scale, worker=self.id, threads=threads), durable=False)
+        self.look_again()
 
     def look_again(self) -> None:
         """There may be something to claim."""
@@ -201,6 +224,9 @@ class Pump:
         ended = self.slots.collect()
         if self._stopping or self._is_stale():
             ended += self.slots.withdraw()
+        if any(one.job.limited for one in ended):
+            # A limit has room again, perhaps for the next job here.
+            self._maybe = True
         self._notice()
         wanted = 0 if self._stopping else self._wanted()
         claims = wanted > 0 and self._maybe
@@ -218,27 +244,36 @@ class Pump:
             self._maybe = True
             self.slots.restore(ended)
             raise
-        if len(claimed) >= wanted or not claims:
+        claimer = self._claimer
+        if len(claimed) >= wanted or not claims or claimer.more or claimer.held is not None:
             self._maybe = True
         self.slots.offer(claimed)
-        if urgent == self._urgent:
+        if claims and claimer.paused:
+            # What was claimed before the pause and has not begun.
+            self.slots.restore(self.slots.withdraw(claimer.paused))
+        # The gate stays closed for an urgent job that may be claimed for a free slot only.
+        if urgent == self._urgent and (claimer.held is None or not self.slots.gate(claimer.held)):
             self.slots.open_gate()
-        return bool(ended) or bool(claimed)
+        return bool(ended) or bool(claimed) or claimer.more
 
     async def _cycle(self, port: Port, ended: list[Settlement], limit: int) -> list[Claimed]:
         if ended:
-            for lost in await queue.settle(port, ended):
+            for lost in await queue.settle(port, ended, wakes=False):
                 logger.warning(
                     "job lost its lease", extra={"job": lost.job.id, "attempt": lost.job.attempt}
                 )
-        if not limit:
-            return []
-        if self._due is not None and self._due <= port.now():
-            await upkeep.stage(port)
-        types = reactions.types(self._registry, port.catalog)
-        claimed = await queue.claim(port, self.id, types, limit)
-        if len(claimed) < limit:
-            self._due = await upkeep.next_due(port)
+        claimed: list[Claimed] = []
+        if limit:
+            if self._due is not None and self._due <= port.now():
+                await upkeep.stage(port)
+            types = reactions.types(self._registry, port.catalog)
+            claimed = await self._claimer.claim(port, types, limit, self.slots.free_for)
+            if len(claimed) < limit:
+                self._due = self._claimer.due
+        places = sum(one.job.limited for one in ended)
+        if places > sum(job.limited for job in claimed):
+            # Other workers may have something for the places that are left.
+            port.touch("jobs")
         return claimed
 
     def _wanted(self) -> int:
@@ -247,6 +282,9 @@ class Pump:
         mean = slots.mean
         ahead = 0 if mean is None else min(MOST_AHEAD, int(slots.threads * AHEAD / max(mean, 1e-6)))
         wanted = slots.threads - slots.running + ahead - slots.waiting
+        if self._claimer.held is not None and slots.free_for(self._claimer.held) <= 0:
+            # The next one has a limit, and is claimed for a free slot only.
+            return 0
         if slots.gated:
             return max(wanted, slots.threads)
         # A few at a time would pay a transaction for each few.
@@ -262,12 +300,17 @@ class Pump:
             self._seen = version
             # A claim takes the lock of all processes: not for nothing.
             types = self._types()
-            look = partial(upkeep.look, types=types)
-            self._maybe, self._due = self._engine.read(look, single=True)
+            look = partial(self._look, types=types)
+            self._maybe, self._due, ended = self._engine.read(look)
+            if ended:
+                self._resolve()
             # Another process may have defined a handler that is for workers.
             self._maybe = self._maybe or types != self._types()
         if self._due is not None and self._due <= self._clock.now():
             self._maybe = True
+
+    async def _look(self, port: Port, types: tuple[str, ...]) -> tuple[bool, datetime | None, bool]:
+        return (*await self._claimer.look(port, types), await flow.unresolved(port))
 
     def _timeout(self) -> float:
         """Seconds to wait for the bell."""
@@ -283,20 +326,34 @@ class Pump:
         for chore in self._chores:
             if now >= chore.next:
                 chore.next = now + chore.every
-                pause = chore.do()
-                if isinstance(pause, float):
-                    chore.next = now + pause
-
-    def _register(self, threads: int) -> None:
-        say = partial(upkeep.register, worker=self.id, threads=threads, types=self._types())
-        self._engine.write(say)
+                more = chore.do()
+                if more is True:
+                    chore.next = now + SOON
+                elif isinstance(more, float):
+                    chore.next = now + more
 
     def _beat(self) -> None:
         beat = partial(upkeep.beat, worker=self.id, types=self._types())
         if not self._engine.write(beat, durable=False):
             # It was silent so long that others forgot it.
-            self._register(self.slots.threads)
+            self._engine.write(partial(self._register, threads=self.slots.threads))
         self._beaten = self._clock.now()
+
+    def _resolve(self) -> None:
+        """Do what follows from ends that no Aurora wrote."""
+        if self._engine.read(flow.unresolved, single=True):
+            self._engine.write(flow.resolve)
+
+    def _report(self) -> None:
+        """Write what the running attempts said since the last time."""
+        reports = {attempt: attempt.report for attempt in self.slots.reporting()}
+        told = [one for one in reports.values() if one is not None]
+        if not told:
+            return
+        lost = self._engine.write(partial(progress.write, reports=told), durable=False)
+        for attempt, report in reports.items():
+            attempt.told = report
+            attempt.lost = attempt.lost or report in lost
 
     def _rescue(self) -> None:
         engine = self._engine
@@ -313,6 +370,20 @@ class Pump:
             boards = {one: process.board(engine.folder, one) for one in holders}
             known = {one: begun for one, begun in boards.items() if begun is not None}
             self.rescued += engine.write(partial(upkeep.rescue_expired, boards=known))
+
+    def _sweep(self) -> bool:
+        """See to what other programs did to jobs behind the limits."""
+        found = self._engine.read(partial(meters.astray, after=self._astray))
+        self._astray = found.after
+        if found:
+            self._engine.write(partial(meters.tidy, found=found), durable=False)
+        return found.old
+
+    def _age(self) -> bool:
+        """Let jobs rise that have waited long."""
+        if not self._engine.read(aging.any_to_do, single=True):
+            return False
+        return self._engine.write(self._aging.step, durable=False)
 
     # --- the end ----------------------------------------------------------------------------
 

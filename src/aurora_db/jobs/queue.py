@@ -1,4 +1,4 @@
-"""The queue: enqueue, claim and settle, one transaction each, over a `Port`.
+"""The queue: enqueue and settle, one transaction each, over a `Port`.
 
 Every change of status is one guarded statement. A settlement carries attempt and worker: zero
 rows mean that the job belongs to somebody else by now.
@@ -7,17 +7,18 @@ rows mean that the job belongs to somebody else by now.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import decode, encode, instant, timestamp
+from aurora_db.base.errors import LeaseLost
 from aurora_db.base.ids import new_id
 from aurora_db.base.records import Job, Priority, Status
-from aurora_db.jobs.request import Request
+from aurora_db.jobs import flow
+from aurora_db.jobs.request import Links, Request
 from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port, Row
 from aurora_db.store.waiting import Single
@@ -31,34 +32,19 @@ ENQUEUE = Batch.insert("_jobs", (
 #: For jobs that are tied to others; most are not, and each column costs.
 ENQUEUE_LINKED = Batch.insert("_jobs", (
     "id", "type", "queue", "payload", "priority", "status", "max_retries", "run_at", "created_at",
-    "tags", "backoff", "timeout", "unique_key", "after", "depends_on",
+    "tags", "backoff", "timeout", "unique_key", "after", "depends_on", "on_dependency_failure", "batch",
 ))  # fmt: skip
 
 COLUMNS = (
     "id, type, queue, payload, priority, status, retries, max_retries, error, last_retry, run_at, created_at, "
     "started_at, finished_at, attempt, crashes, worker, lease_until, result, tags, cause, timeout, "
-    "progress, progress_note, unique_key, after, depends_on, backoff"
+    "progress, progress_note, unique_key, after, depends_on, backoff, on_dependency_failure, batch"
 )
 GET = f"SELECT {COLUMNS} FROM _jobs WHERE id = ?"
-
-#: The candidates of one type; the partial index gives them in this order.
-CANDIDATES = """
-    SELECT * FROM (SELECT _n, priority FROM _jobs
-                    WHERE status = 'PENDING' AND type = :type{n}
-                    ORDER BY priority DESC, _n LIMIT :limit)
-"""
-#: What shall be claimed, as one text: a row each would wait for the interpreter's lock each.
-LOOK = """
-    SELECT json_group_array(json_array(_n, id, type, payload, priority, attempt + 1, retries, max_retries, crashes,
-                                       queue, tags, backoff, timeout, :worker))
-      FROM _jobs
-     WHERE _n IN (SELECT _n FROM ({candidates}) ORDER BY priority DESC, _n LIMIT :limit)
-"""
-#: In the same transaction nobody else can have taken them.
-CLAIM = """
-    UPDATE _jobs
-       SET status = 'RUNNING', worker = :worker, attempt = attempt + 1, started_at = :now, lease_until = :lease
-     WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = 'PENDING'
+GET_MANY = f"SELECT {COLUMNS} FROM _jobs WHERE id IN (SELECT value FROM json_each(?))"
+ENDED = f"""
+    SELECT asked, {COLUMNS} FROM (SELECT value AS asked FROM json_each(?)) LEFT JOIN _jobs ON id = asked
+     WHERE id IS NULL OR finished_at IS NOT NULL
 """
 
 
@@ -92,6 +78,8 @@ LEAVES: Final[Mapping[Batch, Status]] = {
     CANCEL: Status.CANCELLED,
     RELEASE: Status.PENDING,
 }
+#: Those after which the job has ended.
+ENDS: Final = frozenset({COMPLETE, FAIL, CANCEL})
 SETTLED = """
     SELECT _n, attempt, worker FROM _jobs
      WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = :status
@@ -122,13 +110,23 @@ class Claimed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     backoff: str | None
     timeout: float | None
     worker: str
+    #: A limit counts it.
+    limited: bool = False
 
 
-_CLAIMED = msgspec.json.Decoder(list[Claimed])
+class Report(msgspec.Struct, frozen=True, gc=False):
+    """A sign of life of one attempt: how far it is, from 0 to 1, where it says so."""
+
+    job: Claimed
+    progress: float | None = None
+    note: str | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
-    """How one attempt ended. `error` and `traceback` go into `_job_errors` too when set."""
+    """How one attempt ended. `error` and `traceback` go into `_job_errors` too when set.
+
+    `report` is what the attempt said last and is not written yet.
+    """
 
     job: Claimed
     statement: Batch
@@ -136,6 +134,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
     traceback: str | None = None
     run_at: datetime | None = None
+    report: Report | None = None
 
 
 # --- enqueue --------------------------------------------------------------------------------
@@ -143,7 +142,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
 
 def _row(wanted: Request, now: datetime, text: str) -> tuple[tuple[Any, ...], Job]:
     """The row of a new job, and its record; `text` is `now`."""
-    id = new_id()
+    links = wanted.links
+    id = new_id() if links is None or links.id is None else links.id
     run_at = wanted.run_at
     due = None
     if run_at is not None and run_at > now:
@@ -167,6 +167,14 @@ def _row(wanted: Request, now: datetime, text: str) -> tuple[tuple[Any, ...], Jo
         tags=wanted.tags,
     )
     return row, record
+
+
+def begins(wanted: Request, waits: int, now: datetime) -> Status:
+    """The status that a new job begins with, which has to wait for so many others."""
+    if waits:
+        return Status.BLOCKED
+    late = wanted.run_at is not None and wanted.run_at > now
+    return Status.SCHEDULED if late else Status.PENDING
 
 
 def single(wanted: Request, clock: Clock) -> Single[Job]:
@@ -205,15 +213,17 @@ async def insert(port: Port, requests: Sequence[Request], waits: Sequence[int]) 
     records: list[Job] = []
     for wanted, count in zip(requests, waits, strict=True):
         row, record = _row(wanted, now, text)
-        links = wanted.links
-        key = None if links is None or links.unique is None else links.unique.key
-        after = () if links is None else links.after
-        status = Status.BLOCKED if count else record.status
+        links = wanted.links or Links()
+        key = None if links.unique is None else links.unique.key
+        after = links.after
+        left, policy = (count, links.on_failure) if after else (None, None)
+        status = begins(wanted, count, now)
         rows.append((
-            *row[:5], status, *row[6:], key, encode(after) if after else None, encode(count) if after else None,
+            *row[:5], status, *row[6:], key, encode(after) if after else None, left, policy, links.batch,
         ))  # fmt: skip
         records.append(msgspec.structs.replace(
-            record, status=status, unique_key=key, after=after, depends_on=count if after else None,
+            record, status=status, unique_key=key, after=after, depends_on=left,
+            on_dependency_failure=policy, batch=links.batch,
         ))  # fmt: skip
     if rows:
         await port.batch(ENQUEUE_LINKED, rows)
@@ -224,10 +234,24 @@ async def insert(port: Port, requests: Sequence[Request], waits: Sequence[int]) 
 async def get(port: Port, id: str) -> Job | None:
     """The job of this id, or None."""
     row = await port.row(GET, (id,))
-    return None if row is None else _job(row)
+    return None if row is None else of_row(row)
 
 
-def _job(row: Row) -> Job:
+async def get_many(port: Port, ids: Sequence[str]) -> dict[str, Job]:
+    """The jobs of these ids that exist, by id."""
+    rows = await port.rows(GET_MANY, (encode(list(ids)),))
+    return {row[0]: of_row(row) for row in rows}
+
+
+async def ended(port: Port, ids: Sequence[str]) -> list[tuple[str, Job | None]]:
+    """Those of these jobs that have ended, by id; None for one that does not exist (any more)."""
+    rows = await port.rows(ENDED, (encode(list(ids)),))
+    return [(row[0], None if row[1] is None else of_row(row[1:])) for row in rows]
+
+
+def of_row(row: Row) -> Job:
+    """The job that a row of `COLUMNS` tells."""
+
     def when(text: str | None) -> datetime | None:
         return None if text is None else instant(text)
 
@@ -241,34 +265,9 @@ def _job(row: Row) -> Job:
         finished_at=when(row[13]), attempt=row[14], crashes=row[15], worker=row[16],
         lease_until=when(row[17]), result=json(row[18]), tags=tuple(json(row[19]) or ()), cause=json(row[20]),
         timeout=row[21], progress=row[22], progress_note=row[23], unique_key=row[24],
-        after=tuple(json(row[25]) or ()), depends_on=json(row[26]), backoff=json(row[27]),
+        after=tuple(json(row[25]) or ()), depends_on=row[26], backoff=json(row[27]),
+        on_dependency_failure=row[28], batch=row[29],
     )  # fmt: skip
-
-
-# --- claim ----------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=64)
-def _look_text(types: int) -> str:
-    parts = [CANDIDATES.format(n=n) for n in range(types)]
-    return LOOK.format(candidates=" UNION ALL ".join(parts))
-
-
-async def claim(port: Port, worker: str, types: Sequence[str], limit: int) -> list[Claimed]:
-    """Claim up to `limit` pending jobs of these types, the most urgent first."""
-    if not types or limit < 1:
-        return []
-    wanted: dict[str, Any] = {f"type{n}": type for n, type in enumerate(types)}
-    row = await port.row(_look_text(len(types)), {**wanted, "worker": worker, "limit": limit})
-    claimed = _CLAIMED.decode(row[0]) if row is not None else []
-    if claimed:
-        now = port.now()
-        await port.change(CLAIM, {
-            "worker": worker, "now": timestamp(now), "lease": timestamp(now + timedelta(seconds=LEASE)),
-            "numbers": _numbers(claimed),
-        })  # fmt: skip
-        claimed.sort(key=lambda job: (-job.priority, job.n))
-    return claimed
 
 
 def _numbers(jobs: Iterable[Claimed]) -> str:
@@ -278,25 +277,45 @@ def _numbers(jobs: Iterable[Claimed]) -> str:
 # --- settle ---------------------------------------------------------------------------------
 
 
-async def settle(port: Port, settlements: Sequence[Settlement]) -> list[Settlement]:
-    """Write how attempts ended; returns those whose job is no longer theirs."""
+async def settle(
+    port: Port, settlements: Sequence[Settlement], *, wakes: bool = True
+) -> list[Settlement]:
+    """Write how attempts ended; returns those whose job is no longer theirs.
+
+    Whoever claims in the same transaction says `wakes=False`: what a limit has room for now is theirs.
+    """
     now = timestamp(port.now())
     lost: list[Settlement] = []
     groups: dict[Batch, list[Settlement]] = {}
     for settlement in settlements:
         groups.setdefault(settlement.statement, []).append(settlement)
+    reports = [one.report for one in settlements if one.report is not None]
+    if reports:
+        from aurora_db.jobs import progress  # noqa: PLC0415 - few handlers say how far they are
+
+        await progress.write(port, reports)
     for statement, group in groups.items():
         changed = await port.batch(statement, [_ended(one, now) for one in group])
         if changed < len(group):
             lost += await _lost(port, group, LEAVES[statement])
+    if not ENDS.isdisjoint(groups):
+        port.touch("ended")
     if port.catalog.handlers_of("_jobs"):
         # The end of a job may have enqueued others.
         port.touch("jobs")
+    limited = [one.job.n for one in settlements if one.job.limited]
+    if limited:
+        from aurora_db.jobs import meters  # noqa: PLC0415 - most jobs have no limits
+
+        if await meters.give_back(port, limited) and wakes:
+            port.touch("jobs")
     missing = {one.job.n for one in lost}
     errors = [one for one in settlements if one.traceback is not None and one.job.n not in missing]
     if errors:
         rows = [error_row(one.job, one.error, one.traceback, now) for one in errors]
         await port.batch(KEEP_ERROR, rows)
+    if not ENDS.isdisjoint(groups):
+        await flow.resolve(port)
     return lost
 
 
@@ -324,6 +343,14 @@ async def holds(port: Port, job: Claimed) -> bool:
     """Whether the attempt is still the job's."""
     fence = {"n": job.n, "attempt": job.attempt, "worker": job.worker}
     return await port.row(HOLDS, fence) is not None
+
+
+def lease_lost(job: Claimed) -> LeaseLost:
+    """The error of an attempt that is no longer the job's."""
+    return LeaseLost(
+        f"job '{job.id}' belongs to another worker or has ended; nothing was written",
+        hint="the handler ran longer than its process could hold the lease; make the work idempotent",
+    )
 
 
 async def keep_error(port: Port, job: Claimed, error: str, traceback: str) -> None:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from aurora_db.base.codec import instant, timestamp
+from aurora_db.jobs import flow, meters
 from aurora_db.jobs.queue import LEASE
 from aurora_db.store.port import Port, Row
 
@@ -30,21 +31,20 @@ STAGE = """
      WHERE _n IN (SELECT _n FROM _jobs WHERE status = 'SCHEDULED' AND run_at <= :now ORDER BY run_at LIMIT 1000)
     RETURNING priority
 """
-NEXT_DUE = "SELECT min(run_at) FROM _jobs WHERE status = 'SCHEDULED'"
-
-LOOK = f"""
-    SELECT EXISTS (SELECT 1 FROM json_each(:types) AS t
-                    WHERE EXISTS (SELECT 1 FROM _jobs WHERE status = 'PENDING' AND type = t.value)),
-           ({NEXT_DUE})
+#: A scheduled job, or a rate that has room again.
+NEXT_DUE = """
+    SELECT min(run_at) FROM (SELECT min(run_at) AS run_at FROM _jobs WHERE status = 'SCHEDULED'
+                              UNION ALL SELECT min(due_at) FROM _limit_waits WHERE due_at IS NOT NULL)
 """
 
 RENEW = "UPDATE _jobs SET lease_until = :lease WHERE worker = :worker AND status = 'RUNNING'"
 BEAT = "UPDATE _workers SET heartbeat_at = :now, types = :types WHERE id = :worker"
 
 REGISTER = """
-    INSERT INTO _workers (id, host, pid, threads, types, started_at, heartbeat_at)
-    VALUES (:worker, :host, :pid, :threads, :types, :now, :now)
+    INSERT INTO _workers (id, host, pid, threads, types, queues, started_at, heartbeat_at)
+    VALUES (:worker, :host, :pid, :threads, :types, :queues, :now, :now)
 """
+SCALE = "UPDATE _workers SET threads = :threads WHERE id = :worker"
 UNREGISTER = "DELETE FROM _workers WHERE id = :worker"
 OTHERS = "SELECT id, host FROM _workers WHERE id <> :worker"
 
@@ -110,23 +110,19 @@ async def stage(port: Port) -> int:
 
 
 async def next_due(port: Port) -> datetime | None:
-    """When the next scheduled job is due, or None."""
+    """When the next scheduled job is due, or the next that a rate holds back; or None."""
     row = await port.row(NEXT_DUE)
     return None if row is None or row[0] is None else instant(row[0])
 
 
-async def look(port: Port, types: Sequence[str]) -> tuple[bool, datetime | None]:
-    """Whether a job of these types is pending, and when the next scheduled one is due."""
-    row = await port.row(LOOK, {"types": json.dumps(types)})
-    assert row is not None
-    return bool(row[0]), None if row[1] is None else instant(row[1])
-
-
-async def register(port: Port, worker: str, threads: int, types: Sequence[str]) -> None:
-    """Say that this worker exists."""
+async def register(
+    port: Port, worker: str, threads: int, types: Sequence[str], queues: Sequence[str] | None = None
+) -> None:
+    """Say that this worker exists; without `queues` it serves all."""
     await port.change(REGISTER, {
         "worker": worker, "host": host(), "pid": os.getpid(), "threads": threads,
         "types": json.dumps(list(types)), "now": timestamp(port.now()),
+        "queues": None if queues is None else json.dumps(list(queues)),
     })  # fmt: skip
 
 
@@ -142,10 +138,16 @@ async def beat(port: Port, worker: str, types: Sequence[str]) -> bool:
     return known > 0
 
 
+async def scale(port: Port, worker: str, threads: int) -> None:
+    """Say that this worker has so many threads now."""
+    await port.change(SCALE, {"worker": worker, "threads": threads})
+
+
 async def leave(port: Port, worker: str) -> int:
     """A worker ends: what it still holds goes back uncounted. Returns how many jobs."""
     rows = await port.rows(GIVE_BACK, {"worker": worker})
     await port.change(UNREGISTER, {"worker": worker})
+    await meters.give_back(port, [row[0] for row in rows])
     if rows:
         port.touch("jobs")
     return len(rows)
@@ -166,7 +168,11 @@ async def rescue(port: Port, worker: str, begun: Collection[int]) -> int:
     crashed = await port.rows(CRASHED, {**who, "most": MOST_CRASHES, "poison": POISON})
     back = await port.rows(GIVE_BACK, {"worker": worker})
     await port.change(UNREGISTER, {"worker": worker})
+    await meters.give_back(port, [row[0] for row in (*crashed, *back)])
     port.touch("jobs")
+    # The third death is an end.
+    port.touch("ended")
+    await flow.resolve(port)
     return len(crashed) + len(back)
 
 
@@ -190,7 +196,10 @@ async def rescue_expired(
     await port.change(KEEP_EXPIRED, {"now": now, "error": SILENT_LEASE})
     rows = await port.rows(EXPIRED, {"now": now, "most": MOST_CRASHES, "poison": POISON})
     if rows or back:
+        await meters.give_back(port, [row[0] for row in (*rows, *back)])
         port.touch("jobs")
+        port.touch("ended")
+        await flow.resolve(port)
     return len(rows) + len(back)
 
 

@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Final
 
 from aurora_db.aql import suggest
-from aurora_db.base.codec import decode, instant, timestamp
+from aurora_db.base.codec import encode, instant, timestamp
 from aurora_db.base.records import Job, Priority
+from aurora_db.jobs import limits as limits_of
+from aurora_db.jobs import meters
 from aurora_db.jobs.alive import Worker
-from aurora_db.jobs.keys import filled
+from aurora_db.jobs.limits import Limit
+from aurora_db.jobs.meters import Meter
 from aurora_db.jobs.spoken import at, counted, lasting, listed, quoted, short, since
 from aurora_db.store.port import Port
 
@@ -19,6 +22,8 @@ from aurora_db.store.port import Port
 MOST: Final = 1_000
 #: Types whose lines are counted, at most.
 LANES: Final = 50
+#: Workers that are named.
+NAMED: Final = 5
 _LAST: Final = 2**63 - 1
 
 #: The index of what is pending has type, queue, priority and number, so this reads what it counts.
@@ -29,15 +34,16 @@ BEFORE = """
 """
 NUMBER = "SELECT _n FROM _jobs WHERE id = ?"
 PAUSED = "SELECT paused_at FROM _queues WHERE name = ? AND paused_at IS NOT NULL"
-LIMITS = """
-    SELECT scope, name, concurrency, rate_count, rate_period, key FROM _limits
-     WHERE (scope = 'queue' AND name = :queue) OR (scope = 'type' AND name = :type)
+#: Who has a place at a limit; there are never more than slots of all workers.
+HOLDERS = f"""
+    SELECT j.id FROM _limit_places AS p CROSS JOIN _jobs AS j
+     WHERE p.scope = ? AND p.name = ? AND p.key = ? AND j._n = p.n AND {meters.RUNS} AND j.id <> ?
 """
-#: There are never more of these than slots of all workers.
-HELD = {
-    "queue": "SELECT id, payload FROM _jobs WHERE status = 'RUNNING' AND queue = ? AND id <> ?",
-    "type": "SELECT id, payload FROM _jobs WHERE status = 'RUNNING' AND type = ? AND id <> ?",
-}
+PARKED = """
+    SELECT count(*) FROM (SELECT 1 FROM _limit_parked
+                           WHERE scope = :scope AND name = :name AND key = :key
+                             AND (priority > :priority OR (priority = :priority AND n < :n)) LIMIT :most)
+"""
 BUSY = "SELECT count(*) FROM _jobs WHERE status = 'RUNNING' AND worker IN (SELECT value FROM json_each(?))"
 LAST_ERROR = """
     SELECT attempt, error FROM _job_errors
@@ -49,7 +55,7 @@ SLEEP = "SELECT name FROM _job_steps WHERE job_id = ? AND sleep_until = ?"
 
 async def pending(port: Port, job: Job, workers: Sequence[Worker]) -> list[str]:
     """What keeps a PENDING job from running, the strongest reason first."""
-    able = [one for one in workers if one.alive and job.type in one.types]
+    able = [one for one in workers if one.alive and one.can(job.type, job.queue)]
     lines = [await _paused(port, job), nobody(job, workers), *await limits(port, job)]
     lines = [one for one in lines if one]
     lines.append(await _line(port, job, able, held=bool(lines)))
@@ -104,8 +110,14 @@ async def _paused(port: Port, job: Job) -> str:
 def nobody(job: Job, workers: Sequence[Worker]) -> str:
     """That no worker is there for the job; nothing if one is."""
     living = [one for one in workers if one.alive]
-    if any(job.type in one.types for one in living):
+    having = [one for one in living if job.type in one.types]
+    if any(one.can(job.type, job.queue) for one in having):
         return ""
+    if having:
+        told = "; ".join(
+            f"worker {one.name} serves {quoted(one.queues or ())}" for one in having[:NAMED]
+        )
+        return f"no worker that is alive and has the type '{job.type}' serves the queue '{job.queue}': {told}{_more(having)}."
     if not living:
         gone = [one for one in workers if job.type in one.types]
         last = max((one.heartbeat_at for one in gone), default=None)
@@ -116,36 +128,55 @@ def nobody(job: Job, workers: Sequence[Worker]) -> str:
     types = sorted({type for one in living for type in one.types})
     hint = suggest.hint(job.type, types)
     told = "; ".join(
-        f"worker {one.name} has {quoted(one.types) if one.types else 'none'}" for one in living[:5]
+        f"worker {one.name} has {quoted(one.types) if one.types else 'none'}"
+        for one in living[:NAMED]
     )
-    more = f"; and {len(living) - 5:,} more workers" if len(living) > 5 else ""
-    return f"no worker that is alive has the type '{job.type}': {told}{more}.{'' if hint is None else f' {hint[0].upper()}{hint[1:]}'}"
+    return f"no worker that is alive has the type '{job.type}': {told}{_more(living)}.{'' if hint is None else f' {hint[0].upper()}{hint[1:]}'}"
+
+
+def _more(workers: Sequence[Worker]) -> str:
+    return f"; and {len(workers) - NAMED:,} more workers" if len(workers) > NAMED else ""
 
 
 async def limits(port: Port, job: Job) -> list[str]:
-    """The limits that it has to wait for, and who holds them."""
+    """The limits that it has to wait for, who holds them, and how many wait there before it."""
+    known = await meters.limits(port)
     lines: list[str] = []
-    for scope, name, concurrency, _, _, key in await port.rows(
-        LIMITS, {"queue": job.queue, "type": job.type}
-    ):
-        mine = None if key is None else filled(key, job.payload)
-        held = await _holders(port, job, scope, key, mine)
-        if concurrency is not None and len(held) >= concurrency:
-            of = f"{scope} '{name}'" + ("" if mine is None else f", for key '{mine}'")
-            verb = "runs" if len(held) == 1 else "run"
-            lines.append(
-                f"the limit of {concurrency} at once of {of} is reached: {listed(held)} {verb}."
-            )
+    for scope, name in (("type", job.type), ("queue", job.queue)):
+        limit = known.get((scope, name))
+        if limit is None:
+            continue
+        meter = (scope, name, limits_of.value(limit, encode(job.payload)))
+        of = f"{scope} '{name}'" + ("" if limit.key is None else f", for key '{meter[2]}'")
+        lines += await _held_up(port, job, limit, meter, of)
     return lines
 
 
-async def _holders(
-    port: Port, job: Job, scope: str, key: str | None, mine: str | None
-) -> list[str]:
-    rows = await port.rows(HELD[scope], (job.queue if scope == "queue" else job.type, job.id))
-    return [
-        f"'{id}'" for id, payload in rows if key is None or filled(key, decode(payload)) == mine
-    ]
+async def _held_up(port: Port, job: Job, limit: Limit, meter: Meter, of: str) -> list[str]:
+    lines: list[str] = []
+    held = [f"'{row[0]}'" for row in await port.rows(HOLDERS, (*meter, job.id))]
+    if limit.concurrency is not None and len(held) >= limit.concurrency:
+        verb = "runs" if len(held) == 1 else "run"
+        lines.append(
+            f"the limit of {limit.concurrency} at once of {of} is reached: {listed(held)} {verb}."
+        )
+    room = (await meters.rooms(port, {meter[:2]: limit}, [meter]))[meter]
+    if room.frees is not None:
+        frees = instant(room.frees)
+        left = lasting((frees - port.now()).total_seconds())
+        lines.append(
+            f"the rate of {limit.rate} of {of} is used up: it frees the next in {left}, at {at(frees)}."
+        )
+    if lines:
+        scope, name, key = meter
+        row = await port.row(PARKED, {
+            "scope": scope, "name": name, "key": key, "priority": job.priority, "n": await _number(port, job),
+            "most": MOST + 1,
+        })  # fmt: skip
+        if row is not None and row[0]:
+            is_ = "waits" if row[0] == 1 else "wait"
+            lines.append(f"{counted(row[0], most=MOST)} {is_} for it before this one.")
+    return lines
 
 
 # --- its place in the line ------------------------------------------------------------------
@@ -153,8 +184,7 @@ async def _holders(
 
 async def _line(port: Port, job: Job, able: Sequence[Worker], *, held: bool) -> str:
     """How many are before it among what the workers that have its type can run."""
-    row = await port.row(NUMBER, (job.id,))
-    n = 0 if row is None else row[0]
+    n = await _number(port, job)
     types = dict.fromkeys([job.type, *(type for one in able for type in one.types)])
     higher: list[str] = []
     total = 0
@@ -177,6 +207,11 @@ async def _line(port: Port, job: Job, able: Sequence[Worker], *, held: bool) -> 
     if held:
         return f"no job is before it in queue '{job.queue}'."
     return await _next(port, able)
+
+
+async def _number(port: Port, job: Job) -> int:
+    row = await port.row(NUMBER, (job.id,))
+    return 0 if row is None else row[0]
 
 
 async def _count(port: Port, queue: str, types: Sequence[str], priority: int, upto: int) -> int:

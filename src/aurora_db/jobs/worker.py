@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from aurora_db.base.errors import WorkersDisabled
-from aurora_db.base.records import Status, WorkerStats
-from aurora_db.jobs import pausing, reactions, upkeep
+from aurora_db.base.errors import ValidationError, WorkersDisabled
+from aurora_db.base.records import QueueState, Status, WorkerStats
+from aurora_db.jobs import limits, queues, reactions, upkeep
 from aurora_db.jobs.context import Bench, MakeTransaction
 from aurora_db.jobs.handlers import JobHandler, Jobs
 from aurora_db.jobs.pruning import Pruner
+from aurora_db.jobs.queues import named
 from aurora_db.jobs.reactions import React
 from aurora_db.store.engine import Engine
 
@@ -23,8 +25,22 @@ if TYPE_CHECKING:
     from aurora_db.jobs.pump import Pump
 
 
-#: Jobs that one process runs at once, at most.
-MOST_THREADS = 1_024
+class QueueOptions(TypedDict, total=False):
+    """What `configure` takes."""
+
+    concurrency: int | None
+    rate: str | None
+    key: str | None
+    aging: float | timedelta | None
+
+
+def _unknown(name: str) -> str:
+    known = list(QueueOptions.__annotations__)
+    import difflib  # noqa: PLC0415 - for this error only
+
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean '{near[0]}'?" if near else f"; options are {', '.join(known)}"
+    return f"no option named '{name}'{hint}"
 
 
 class Workers:
@@ -32,6 +48,7 @@ class Workers:
 
     Args:
         threads: how many jobs run at once.
+        queues: the queues whose jobs it runs; None for all.
         enabled: False refuses every verb with the way to enable.
         poll_interval: seconds between looks for commits of other processes, at most.
         shutdown_timeout: seconds that `run` waits for running jobs at its end.
@@ -44,6 +61,7 @@ class Workers:
         registry: Jobs,
         *,
         threads: int,
+        queues: Sequence[str] | None,
         enabled: bool,
         poll_interval: float,
         shutdown_timeout: float,
@@ -56,11 +74,12 @@ class Workers:
         self._registry = registry
         self._react = react
         self._threads = threads
+        self._queues = queues
         self._enabled = enabled
         self._poll_interval = poll_interval
         self._shutdown_timeout = shutdown_timeout
         self._pruner = Pruner(engine, kept) if kept else None
-        self._bench = Bench(engine, make_transaction, make_async_transaction)
+        self._bench = Bench(engine, make_transaction, make_async_transaction, registry)
         self._pump: Pump | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -98,8 +117,11 @@ class Workers:
             return
         if self._pump is None:
             self.start()
-        else:
-            self._pump.look_again()
+            return
+        wanted = self._registry.limits()
+        if self._engine.read(partial(limits.differs, wanted=wanted), single=True):
+            self._engine.write(partial(limits.declare, wanted=wanted))
+        self._pump.look_again()
 
     def _defined(self, _urgency: int) -> None:
         """An event handler was defined, by this process or another; start what never started."""
@@ -133,6 +155,7 @@ class Workers:
                     self._bench,
                     self._threads,
                     self._poll_interval,
+                    self._queues,
                     self._pruner,
                 )
 
@@ -154,35 +177,98 @@ class Workers:
             pump.stop(timeout)
 
     def pause(self, queue: str) -> bool:
-        """Let no job of a queue begin any more, in no process; False when it was paused already."""
-        return self._engine.write(partial(pausing.pause, queue=queue))
+        """Let no process claim from this queue until `resume`; False when it was paused already.
+
+        Running jobs finish; what was claimed and has not begun goes back uncounted.
+
+        Raises:
+            ValidationError: it is no name.
+        """
+        self._check()
+        name = queues.named(queue)
+        return self._engine.write(partial(queues.pause, queue=name))
 
     def resume(self, queue: str) -> bool:
-        """Let the jobs of a paused queue begin again; False when it was not paused."""
-        return self._engine.write(partial(pausing.resume, queue=queue))
+        """Let all processes claim from this queue again; False when it was not paused.
 
-    def enable(self, *, threads: int | None = None) -> None:
+        Raises:
+            ValidationError: it is no name.
+        """
+        self._check()
+        name = queues.named(queue)
+        return self._engine.write(partial(queues.resume, queue=name))
+
+    def configure(self, queue: str, **options: Unpack[QueueOptions]) -> None:
+        """Say what holds for a queue, in all processes; what is not named stays, None clears.
+
+        Args:
+            queue: its name; no job needs to be in it.
+            concurrency: how many of its jobs may run at once.
+            rate: how many may begin in a time, such as "100/1m".
+            key: makes both count for each value by itself: "${customer}" of the payload.
+            aging: seconds after which a waiting job rises by one priority, up to HIGH.
+
+        Raises:
+            ValidationError: an option is outside its range.
+        """
+        self._check()
+        unknown = options.keys() - QueueOptions.__annotations__.keys()
+        if unknown:
+            raise TypeError(_unknown(min(unknown)))
+        wanted, name = queues.said(options), queues.named(queue)
+        self._engine.write(lambda port: queues.configure(port, name, wanted))
+
+    def queues(self) -> list[QueueState]:
+        """Every queue that has waiting or running jobs, or was configured; by name."""
+        self._check()
+        return self._engine.read(queues.states)
+
+    def scale(self, threads: int) -> None:
+        """Run so many jobs at once in this process from now on; running ones finish.
+
+        Raises:
+            ValidationError: it is no number from 1 to 1,024.
+        """
+        self._check()
+        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValidationError(
+                f"'threads' is from 1 to 1024, got {threads!r}", field="threads", rule="threads", value=threads,
+                hint="to run nothing, stop the workers or pause a queue",
+            )  # fmt: skip
+        self._threads = threads
+        pump = self._pump
+        if pump is not None:
+            pump.scale(threads)
+
+    def enable(self, *, threads: int | None = None, queues: Sequence[str] | None = None) -> None:
         """Let this process work, though the database was opened to enqueue only.
 
         Workers that run are stopped first, as by `stop`; `start` or `run` starts them.
 
         Args:
             threads: how many jobs run at once, from 1 to 1,024; as the database was opened when absent.
+            queues: the queues whose jobs it runs; as the database was opened when absent.
 
         Raises:
-            ValueError: the number of threads is outside its range.
+            ValidationError: an option is outside its range.
         """
-        if threads is not None and not 1 <= threads <= MOST_THREADS:
-            raise ValueError(f"'threads' is from 1 to {MOST_THREADS}, not {threads!r}")
         self.close(self._shutdown_timeout)
         self._closed = False
         self._enabled = True
-        self._threads = self._threads if threads is None else threads
+        if threads is not None:
+            self.scale(threads)
+        if queues is not None:
+            self._queues = [named(one) for one in queues]
 
     @property
     def threads(self) -> int:
         """How many jobs run at once in this process."""
         return self._threads
+
+    @property
+    def served(self) -> tuple[str, ...] | None:
+        """The queues whose jobs this process runs; None for all."""
+        return None if self._queues is None else tuple(self._queues)
 
     @property
     def types(self) -> tuple[str, ...]:

@@ -295,7 +295,13 @@ class Engine:
 
         self._check(writing=True)
         self._writer.refuse_holder()
-        held = await asyncio.to_thread(self._writer.hold, deadline)
+        hold = asyncio.ensure_future(asyncio.to_thread(self._writer.hold, deadline))
+        try:
+            held = await asyncio.shield(hold)
+        except asyncio.CancelledError:
+            # The thread gets the writer all the same, and nobody would let it go before its deadline.
+            hold.add_done_callback(_let_go)
+            raise
         held.belongs_to_caller()
         try:
             yield held
@@ -303,6 +309,11 @@ class Engine:
             held.finish(error)
             raise
         await asyncio.to_thread(held.finish, None)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the calling thread or task has an interactive transaction open."""
+        return self._writer.is_held_by_caller
 
     def listen(self, topic: str, callback: Callable[[int], None]) -> Callable[[], None]:
         """Call back after each commit of this process that touched `topic`, with its urgency."""
@@ -383,6 +394,12 @@ class Engine:
 
     def __repr__(self) -> str:
         return f"Engine({self.path!r})"
+
+
+def _let_go(hold: asyncio.Future[Held]) -> None:
+    """Undo the transaction of a task that was cancelled before it had it."""
+    if not hold.cancelled() and hold.exception() is None:
+        hold.result().rollback()
 
 
 def _check_folder(path: str, *, read_only: bool) -> None:

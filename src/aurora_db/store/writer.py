@@ -154,12 +154,17 @@ class Writer:
         """
         if self._closed:
             raise closed()
-        held = self._held
-        if held is not None and held.owner == caller():
+        if self.is_held_by_caller:
             raise TransactionError(
                 "this thread or task holds a transaction; a write beside it would wait for itself",
                 hint="use tx, the transaction of the block, instead of the database",
             )
+
+    @property
+    def is_held_by_caller(self) -> bool:
+        """Whether the calling thread or task holds an interactive transaction."""
+        held = self._held
+        return held is not None and held.owner == caller()
 
     # --- asynchronous callers ---------------------------------------------------------------
 
