@@ -94,7 +94,7 @@ def plain(value: object) -> Text:
 
 def out(shown: object) -> None:
     """Print a line or a table; where no terminal is, nothing is cut."""
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE
+    width = None if sys.stdout.isatty() else WIDE
     Console(width=width, markup=False, highlight=False, emoji=False).print(
         shown, soft_wrap=isinstance(shown, (str, Text))
     )

@@ -16,8 +16,8 @@ from aurora_db import Aurora, Jobs, ManualClock
 
 GUARD = 30.0
 
-WORKER = """
-import sys, time
+WORKER = r"""
+import os, sys, time
 from aurora_db import Aurora
 db = Aurora(sys.argv[1], workers_enabled=True, worker_threads=int(sys.argv[2]))
 @db.job("quick")
@@ -25,7 +25,7 @@ def quick(payload):
     pass
 @db.job("hang")
 def hang(payload):
-    print("began", flush=True)
+    os.write(1, b"began\n")
     time.sleep(600)
 db.workers.run()
 """
@@ -39,21 +39,32 @@ def until(holds):
         time.sleep(0.005)
 
 
-def begun(path, threads, count):
-    """A worker process that runs so many hanging jobs."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", WORKER, path, str(threads)], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    for _ in range(count):
-        assert child.stdout.readline().strip() == "began"
-    return child
+@pytest.fixture
+def begun(path):
+    """Starts a worker process that runs so many hanging jobs; none is left behind."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(threads, count):
+        child = subprocess.Popen(
+            [sys.executable, "-c", WORKER, path, str(threads)], stdout=subprocess.PIPE, text=True
+        )
+        started.append(child)
+        assert child.stdout is not None
+        for _ in range(count):
+            assert child.stdout.readline() == "began\n"
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+        child.wait(GUARD)
+        assert child.stdout is not None
+        child.stdout.close()
 
 
 def ended_by_signal(child, number):
     os.kill(child.pid, number)
     child.wait(GUARD)
-    child.stdout.close()
 
 
 CLAIMED = """
@@ -75,11 +86,11 @@ def others_done(path, behind, clock=None):
         return [other.get_job(one.id).crashes for one in behind], kept
 
 
-def test_what_was_claimed_and_not_begun_counts_no_crash(path, other_program):
+def test_what_was_claimed_and_not_begun_counts_no_crash(path, begun, other_program):
     """Only the job that ran when its process was killed is to blame; those behind it are not."""
     with Aurora(path) as db:
         bad = db.enqueue_job("hang", {})
-        child = begun(path, 1, 1)
+        child = begun(1, 1)
         behind = db.enqueue_jobs("quick", [{}] * 5)
     other_program(CLAIMED)
     ended_by_signal(child, signal.SIGKILL)
@@ -92,11 +103,11 @@ def test_what_was_claimed_and_not_begun_counts_no_crash(path, other_program):
     assert kept == [{"job_id": bad.id, "attempt": 1, "error": error, "worker": crashed.worker}]
 
 
-def test_a_process_that_hangs_gives_back_uncounted_what_had_not_begun(path, other_program):
+def test_a_process_that_hangs_gives_back_uncounted_what_had_not_begun(path, begun, other_program):
     """Stopped past its lease: of its jobs, those on its board count a crash, the others do not."""
     with Aurora(path) as db:
         bad = db.enqueue_job("hang", {})
-        child = begun(path, 1, 1)
+        child = begun(1, 1)
         behind = db.enqueue_jobs("quick", [{}] * 5)
         # Not in the middle of a commit, or all would wait for it.
         until(lambda: db.get_job(bad.id).status == "RUNNING")
@@ -114,13 +125,13 @@ def test_a_process_that_hangs_gives_back_uncounted_what_had_not_begun(path, othe
         ended_by_signal(child, signal.SIGKILL)
 
 
-def test_the_third_death_fails_it_and_each_death_is_kept(path):
+def test_the_third_death_fails_it_and_each_death_is_kept(path, begun):
     """Its neighbour, killed along with it twice, is done by the next worker."""
     with Aurora(path) as db:
         poison, neighbour = db.enqueue_jobs("hang", [{"n": 1}, {"n": 2}])
         for n in range(3):
             # Together twice; then it runs alone.
-            child = begun(path, 2, 2 if n < 2 else 1)
+            child = begun(2, 2 if n < 2 else 1)
             if n == 2:
                 states = {str(db.get_job(one.id).status) for one in (poison, neighbour)}
                 assert "RUNNING" in states

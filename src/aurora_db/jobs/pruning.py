@@ -32,7 +32,7 @@ KEPT: Final = 7 * 86_400.0
 ENDED: Final = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 #: Jobs that one step looks at, and deletes, at most.
 LOOKED: Final = 2_000
-DELETED: Final = 500
+DELETED: Final = 200
 #: Seconds between two steps while much is to be deleted, and while the walk only goes on.
 BUSY: Final = 0.1
 WALKING: Final = 1.0
