@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import subprocess
 import sys
 import tempfile
@@ -16,10 +17,13 @@ from aurora_db import AsyncAurora, Aurora, JobContext, Jobs
 from aurora_db.base.clock import SystemClock
 from aurora_db.base.codec import encode, timestamp
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import queue
+from aurora_db.jobs import conflicts, queue
+from benchmarks import processes
 from benchmarks.measure import Figure, bare, database, document, median
 
 ONE, MANY, TOTAL, BATCH = 1_000, 20_000, 20_000, 100
+#: Jobs of a flow, each after three others, and of a batch.
+FLOW, GATHERED = 10_000, 100_000
 PAYLOAD = document(7)
 
 CLAIM = """
@@ -90,6 +94,52 @@ def enqueue_many_ours() -> float:
     with database() as db:
         start = perf_counter()
         db.enqueue_jobs("noop", [PAYLOAD] * MANY)
+        return MANY / (perf_counter() - start)
+
+
+def unique_floor(count: int, size: int) -> float:
+    """Jobs a second with a key each, bare: a look, the job and the row of the key; `size` in a transaction."""
+    with bare() as connection:
+        start = perf_counter()
+        for first in range(0, count, size):
+            rows = [row() for _ in range(size)]
+            names = [("noop", f"k{n}") for n in range(first, first + size)]
+            held = [
+                (*name, one[0], '["PENDING"]', None) for name, one in zip(names, rows, strict=True)
+            ]
+            with connection:
+                connection.execute(conflicts.HOLDERS, {"names": encode(names)}).fetchall()
+                insert(connection, rows)
+                for text, params in conflicts.HOLD.pieces(held):
+                    connection.execute(text, params)
+        return count / (perf_counter() - start)
+
+
+def unique_one_ours() -> float:
+    """Single enqueues a second of jobs with a key each."""
+    with database() as db:
+        start = perf_counter()
+        for number in range(ONE):
+            db.enqueue_job("noop", PAYLOAD, unique=f"k{number}")
+        return ONE / (perf_counter() - start)
+
+
+def unique_many_ours() -> float:
+    """Jobs with a key each a second, in one transaction."""
+    payloads = [{**PAYLOAD, "key": number} for number in range(MANY)]
+    with database() as db:
+        start = perf_counter()
+        db.enqueue_jobs("noop", payloads, unique="k${key}")
+        return MANY / (perf_counter() - start)
+
+
+def unique_again_ours() -> float:
+    """The same where all of them are there already."""
+    payloads = [{**PAYLOAD, "key": number} for number in range(MANY)]
+    with database() as db:
+        db.enqueue_jobs("noop", payloads, unique="k${key}")
+        start = perf_counter()
+        db.enqueue_jobs("noop", payloads, unique="k${key}")
         return MANY / (perf_counter() - start)
 
 
@@ -177,6 +227,27 @@ def loop_ours(*, drain: bool) -> float:
             while db.workers.stats().by_status.get("COMPLETED", 0) < TOTAL:
                 sleep(0.001)
             return TOTAL / (perf_counter() - start)
+
+
+def together(*, flow: bool) -> float:
+    """Jobs a second of a flow of 10,000 in layers, or of a batch of 100,000, from the block to the callback."""
+    over = threading.Event()
+    jobs = Jobs()
+    jobs.job("noop")(lambda _: None)
+    jobs.job("over")(lambda _: over.set())
+    rng = random.Random(7)
+    with database(workers_enabled=True, jobs=jobs) as db:
+        start = perf_counter()
+        if flow:
+            with db.flow(on_complete="over") as block:
+                for n in range(FLOW):
+                    before = [str((n // 100 - 1) * 100 + rng.randrange(100)) for _ in range(3)]
+                    block.job(str(n), "noop", PAYLOAD, after=before if n >= 100 else ())
+        else:
+            with db.batch(on_complete="over") as block:
+                block.enqueue_jobs("noop", [PAYLOAD] * GATHERED)
+        assert over.wait(300)
+        return (FLOW if flow else GATHERED) / (perf_counter() - start)
 
 
 def pickup() -> list[Figure]:
@@ -350,6 +421,19 @@ def figures() -> list[Figure]:
     return [
         Figure("enqueue one", "/s", median(enqueue_one_floor), median(enqueue_one_ours)),
         Figure("enqueue many", "/s", median(enqueue_many_floor), median(enqueue_many_ours)),
+        Figure(
+            "enqueue one, unique",
+            "/s",
+            median(lambda: unique_floor(ONE, 1)),
+            median(unique_one_ours),
+        ),
+        Figure(
+            "enqueue many, unique",
+            "/s",
+            median(lambda: unique_floor(MANY, MANY)),
+            median(unique_many_ours),
+        ),
+        Figure("enqueue many, unique, all there", "/s", None, median(unique_again_ours)),
         *(
             Figure(
                 f"enqueue, {n:,} asyncio producers",
@@ -371,6 +455,8 @@ def figures() -> list[Figure]:
             median(lambda: loop_floor(drain=False), 3),
             median(lambda: loop_ours(drain=False), 3),
         ),
+        Figure("flow of 10,000", "/s", None, median(lambda: together(flow=True), 3)),
+        Figure("batch of 100,000", "/s", None, median(lambda: together(flow=False), 3)),
         *pickup(),
         *pickup_elsewhere(),
         Figure(
@@ -381,4 +467,5 @@ def figures() -> list[Figure]:
         ),
         Figure("with three steps, jobs", "/s", median(stepped_floor, 3), median(stepped_ours, 3)),
         *waiting(),
+        *processes.figures(),
     ]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from aurora_db import __version__, cli_changes, cli_data, cli_work
-from aurora_db.cli_frame import HELP, app
+from aurora_db import __version__, cli_changes, cli_data, cli_schedules, cli_work
+from aurora_db.cli_frame import HELP, app, command, opened, say
 
 
 def _version(wanted: bool) -> None:
@@ -32,5 +32,7 @@ def main(
 
 #: Importing them registered their commands.
 ROOMS = (cli_data, cli_work, cli_changes)
+
+cli_schedules.register(command, opened, say)
 
 __all__ = ["ROOMS", "app"]

@@ -125,3 +125,17 @@ async def test_a_task_cancelled_while_it_waits_for_a_transaction_lets_it_go(path
                 await task
         async with asyncio.timeout(5):
             await db.insert_into("notes", {"text": "after"})
+
+
+async def test_transactions_of_many_tasks_wait_for_each_other(path):
+    """None is taken for the one before it, whichever thread waited for it."""
+    async with AsyncAurora(path, durability="none") as db:
+        await db.execute("schema { define collection notes { n: Int! } }")
+
+        async def note(n: int) -> None:
+            async with db.transaction() as tx:
+                await tx["notes"].insert({"n": n})
+
+        for _ in range(20):
+            await asyncio.gather(*(note(n) for n in range(20)))
+        assert await db["notes"].count() == 400

@@ -54,7 +54,7 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
             definition:JSON created_at:DateTime
         """),
         _collection("_schedules", """
-            name:String enabled:Boolean next_at:DateTime last_at:DateTime definition:JSON created_at:DateTime
+            name:String enabled:Boolean next_at:DateTime due_at:DateTime last_at:DateTime definition:JSON created_at:DateTime
         """),
         _collection("_migrations", """
             version:String checksum:String status:String applied_at:DateTime statements:String

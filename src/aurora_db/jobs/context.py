@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime, timedelta
@@ -17,16 +16,15 @@ from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import JobError
 from aurora_db.base.records import Job, Priority
 from aurora_db.jobs import flow, progress, queue
-from aurora_db.jobs.handlers import Handler, Jobs, Snooze
+from aurora_db.jobs.attempt import Attempt, Fate
+from aurora_db.jobs.handlers import Jobs, Snooze
 from aurora_db.jobs.progress import Done
-from aurora_db.jobs.queue import Claimed, Report, Settlement
+from aurora_db.jobs.queue import Settlement
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
 from aurora_db.store.port import Port, finish
 
 if TYPE_CHECKING:
-    import asyncio
-
     # The façades are above this floor; they are only named here, for type checkers.
     from aurora_db.aio import AsyncTransaction
     from aurora_db.database import Transaction
@@ -36,6 +34,10 @@ if TYPE_CHECKING:
 #: Makes the face of an open transaction: takes it and where to put the result of the job, if it has one.
 MakeTransaction = Callable[[Held, Callable[[object], None] | None], Any]
 
+#: Makes the bench of a child process, from the path of the database, its durability, the seconds
+#: that its feed is kept and the registry of the handler; with it comes how to close.
+Elsewhere = Callable[[str, str, float, Jobs], "tuple[Bench, Callable[[], None]]"]
+
 
 class Bench(msgspec.Struct, frozen=True):
     """What the attempts of one worker share."""
@@ -44,38 +46,8 @@ class Bench(msgspec.Struct, frozen=True):
     make_transaction: MakeTransaction
     make_async_transaction: MakeTransaction
     registry: Jobs
-
-
-class Attempt:
-    """One attempt in its slot.
-
-    `late` since its time is over; `gone` since its slot was given to others; `lost` since it is known
-    that the job is another's: what it still does does not count any more. `report` is what it said
-    last, `told` what of that is written.
-    """
-
-    __slots__ = (
-        "deadline", "gone", "handler", "job", "late", "lost", "report", "slot", "task", "thread", "told",
-    )  # fmt: skip
-
-    def __init__(self, job: Claimed, handler: Handler, slot: int, deadline: float) -> None:
-        self.job = job
-        self.handler = handler
-        self.slot = slot
-        self.deadline = deadline
-        self.late = False
-        self.gone = False
-        self.lost = False
-        self.report: Report | None = None
-        self.told: Report | None = None
-        #: The thread in which the handler runs; the task of an async one.
-        self.thread = threading.current_thread()
-        self.task: asyncio.Task[None] | None = None
-
-    @property
-    def unwritten(self) -> Report | None:
-        """What it said last, if that is not written yet."""
-        return None if self.report is self.told else self.report
+    #: Opens the database in a child process; by its name it is found there.
+    elsewhere: Elsewhere | None = None
 
 
 class JobContext:
@@ -123,11 +95,20 @@ class JobContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the time of this attempt is over, so that a handler in a thread should end.
+        """Whether this attempt shall end: its time is over, the job was cancelled or is lost, or
+        the worker stops.
 
-        What it returns now does not count, and `completing()` raises `LeaseLost`.
+        A handler in a thread should look from time to time: nobody can end it. What it returns
+        does not count then, and `completing()` raises `LeaseLost`.
         """
-        return self._attempt.late or self._attempt.lost
+        return self._attempt.fate is not None
+
+    def wait_cancelled(self, timeout: float | None = None) -> bool:
+        """Wait up to `timeout` seconds for `cancelled`; whether it is so.
+
+        Instead of `time.sleep` in a handler in a thread, which ends at once then.
+        """
+        return self._attempt.wait(timeout)
 
     @property
     def completed(self) -> bool:
@@ -230,7 +211,8 @@ class JobContext:
             LeaseLost: it is known that the job belongs to another worker.
         """
         self._check()
-        self._attempt.report = progress.report(self._claimed, self._attempt.report, done, note)
+        attempt = self._attempt
+        attempt.say(progress.report(self._claimed, attempt.report, done, note))
         return progress.DONE
 
     def heartbeat(self) -> Done:
@@ -245,11 +227,11 @@ class JobContext:
         self._check()
         attempt = self._attempt
         if not self._bench.engine.read(partial(queue.holds, job=self._claimed), single=True):
-            attempt.lost = True
+            attempt.tell(Fate.LOST)
             raise queue.lease_lost(self._claimed)
         if attempt.report is attempt.told:
             # Written with the others' in a moment; a report renews the lease.
-            attempt.report = progress.renewal(self._claimed, attempt.report)
+            attempt.say(progress.renewal(self._claimed, attempt.report))
         return progress.DONE
 
     def _check(self) -> None:

@@ -68,6 +68,11 @@ FAIL = _settle(f"status = 'FAILED', finished_at = ended.now, {FAILED}")
 SNOOZE = _settle("status = 'SCHEDULED', run_at = ended.run_at")
 CANCEL = _settle("status = 'CANCELLED', finished_at = ended.now, error = ended.error")
 RELEASE = _settle("status = 'PENDING', started_at = NULL")
+#: The process of the handler died: that counts, and is no failure of the attempt.
+CRASHED = _settle("status = 'PENDING', crashes = crashes + 1")
+POISONED = _settle(
+    "status = 'FAILED', crashes = crashes + 1, finished_at = ended.now, error = ended.error"
+)
 
 #: What each of them leaves behind.
 LEAVES: Final[Mapping[Batch, Status]] = {
@@ -77,9 +82,11 @@ LEAVES: Final[Mapping[Batch, Status]] = {
     SNOOZE: Status.SCHEDULED,
     CANCEL: Status.CANCELLED,
     RELEASE: Status.PENDING,
+    CRASHED: Status.PENDING,
+    POISONED: Status.FAILED,
 }
 #: Those after which the job has ended.
-ENDS: Final = frozenset({COMPLETE, FAIL, CANCEL})
+ENDS: Final = frozenset({COMPLETE, FAIL, POISONED, CANCEL})
 SETTLED = """
     SELECT _n, attempt, worker FROM _jobs
      WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = :status
@@ -300,8 +307,8 @@ async def settle(
             lost += await _lost(port, group, LEAVES[statement])
     if not ENDS.isdisjoint(groups):
         port.touch("ended")
-    if port.catalog.handlers_of("_jobs"):
-        # The end of a job may have enqueued others.
+    if CRASHED in groups or port.catalog.handlers_of("_jobs"):
+        # Another process may take it; and the end of a job may have enqueued others.
         port.touch("jobs")
     limited = [one.job.n for one in settlements if one.job.limited]
     if limited:

@@ -31,9 +31,10 @@ STAGE = """
      WHERE _n IN (SELECT _n FROM _jobs WHERE status = 'SCHEDULED' AND run_at <= :now ORDER BY run_at LIMIT 1000)
     RETURNING priority
 """
-#: A scheduled job, or a rate that has room again.
+#: A scheduled job, a schedule, or a rate that has room again.
 NEXT_DUE = """
     SELECT min(run_at) FROM (SELECT min(run_at) AS run_at FROM _jobs WHERE status = 'SCHEDULED'
+                              UNION ALL SELECT min(next_at) FROM _schedules WHERE next_at IS NOT NULL
                               UNION ALL SELECT min(due_at) FROM _limit_waits WHERE due_at IS NOT NULL)
 """
 
@@ -93,6 +94,15 @@ GIVE_BACK_EXPIRED = """
 HOLDERS = "SELECT DISTINCT worker FROM _jobs WHERE status = 'RUNNING' AND lease_until < :now"
 SILENT = "DELETE FROM _workers WHERE heartbeat_at < :before AND id NOT IN (SELECT worker FROM _jobs WHERE status = 'RUNNING')"
 
+#: Which of these attempts have lost their job. One that was completed by its own transaction has not,
+#: though its handler may still run.
+LOST = """
+    SELECT m.value ->> 0, m.value ->> 1 FROM json_each(:attempts) AS m
+     WHERE NOT EXISTS (SELECT 1 FROM _jobs
+                        WHERE _n = m.value ->> 0 AND attempt = m.value ->> 1 AND worker = :worker
+                          AND +status IN ('RUNNING', 'COMPLETED'))
+"""
+
 COUNT = "SELECT status, count(*) FROM _jobs GROUP BY status"
 
 
@@ -110,7 +120,7 @@ async def stage(port: Port) -> int:
 
 
 async def next_due(port: Port) -> datetime | None:
-    """When the next scheduled job is due, or the next that a rate holds back; or None."""
+    """When the next scheduled job or schedule is due, or the next that a rate holds back; or None."""
     row = await port.row(NEXT_DUE)
     return None if row is None or row[0] is None else instant(row[0])
 
@@ -199,6 +209,8 @@ async def rescue_expired(
         await meters.give_back(port, [row[0] for row in (*rows, *back)])
         port.touch("jobs")
         port.touch("ended")
+        # Whoever held them may go on by now.
+        port.touch("cancels")
         await flow.resolve(port)
     return len(rows) + len(back)
 
@@ -206,6 +218,14 @@ async def rescue_expired(
 async def expired(port: Port) -> list[str]:
     """The workers that hold jobs by a lease that has ended."""
     return [row[0] for row in await port.rows(HOLDERS, {"now": timestamp(port.now())})]
+
+
+async def lost(
+    port: Port, worker: str, attempts: Sequence[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Those of these attempts whose job was cancelled or belongs to others; number and attempt."""
+    rows = await port.rows(LOST, {"worker": worker, "attempts": json.dumps(attempts)})
+    return {(n, attempt) for n, attempt in rows}
 
 
 async def count(port: Port) -> dict[str, Any]:

@@ -409,8 +409,8 @@ class Writer:
 
     # --- interactive transactions -----------------------------------------------------------
 
-    def hold(self, deadline: float = DEADLINE) -> Held:
-        """Take the writer for an interactive transaction; blocks until it is free.
+    def hold(self, deadline: float = DEADLINE, owner: object = None) -> Held:
+        """Take the writer for an interactive transaction of the caller, or of `owner`; blocks until it is free.
 
         Raises:
             TransactionError: the caller holds one already.
@@ -423,7 +423,7 @@ class Writer:
             self.port.run("BEGIN IMMEDIATE")
             self._refresh()
             self._position = None
-            held = Held(self, deadline)
+            held = Held(self, deadline, owner)
         except BaseException:
             if self.port.connection.in_transaction:
                 self.port.run("ROLLBACK")
