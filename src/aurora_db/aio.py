@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
+from aurora_db.aio_care import AsyncJobCare
 from aurora_db.aio_collection import AsyncCollection
 from aurora_db.aio_files import AsyncFiles
 from aurora_db.aio_jobs import AsyncJobCalls
@@ -29,6 +30,7 @@ from aurora_db.base.records import (
     Problem,
 )
 from aurora_db.config import AuroraConfig, Duration, Options
+from aurora_db.jobs import pruning
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.endings import Endings
 from aurora_db.jobs.handlers import CatchUp, Jobs, Overlap, RegisteredJob
@@ -51,7 +53,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _AsyncVerbs(AsyncFiles, AsyncJobCalls):
+class _AsyncVerbs(AsyncFiles, AsyncJobCalls, AsyncJobCare):
     """The verbs that a database and an open transaction share."""
 
     def __init__(
@@ -314,6 +316,7 @@ class AsyncAurora(_AsyncVerbs):
             enabled=config.workers_enabled,
             poll_interval=seconds(config.poll_interval),
             shutdown_timeout=seconds(config.shutdown_timeout),
+            kept=pruning.kept(config.job_retention),
             bench=completing.bench(engine, plans, registry),
             react=Reactions(plans.runner).run,
             fire=Firing(plans.runner).step,

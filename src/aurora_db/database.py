@@ -25,9 +25,11 @@ from aurora_db.base.records import (
 )
 from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig, Duration, Options
+from aurora_db.database_care import JobCare
 from aurora_db.database_jobs import JobCalls
 from aurora_db.database_query import Query
 from aurora_db.files import Files
+from aurora_db.jobs import pruning
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.endings import Endings
 from aurora_db.jobs.handlers import CatchUp, Jobs, Overlap, RegisteredJob
@@ -50,7 +52,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Verbs(Files, JobCalls):
+class _Verbs(Files, JobCalls, JobCare):
     """The verbs that a database and an open transaction share."""
 
     def __init__(self, engine: Engine, gate: Gate | HeldGate, plans: Plans, jobs: Jobs) -> None:
@@ -311,6 +313,7 @@ class Aurora(_Verbs):
             enabled=config.workers_enabled,
             poll_interval=seconds(config.poll_interval),
             shutdown_timeout=seconds(config.shutdown_timeout),
+            kept=pruning.kept(config.job_retention),
             bench=completing.bench(engine, plans, registry),
             react=Reactions(plans.runner).run,
             fire=Firing(plans.runner).step,

@@ -108,8 +108,20 @@ def inspect(folder: Path, worker_id: str) -> Dead | None:
         return None
     finally:
         os.close(descriptor)
+    return Dead(_numbers(board))
+
+
+def board(folder: Path, worker_id: str) -> frozenset[int] | None:
+    """The numbers of the jobs that a worker runs, or ran last, alive or not; None without its file."""
+    try:
+        return _numbers(_file(folder, worker_id).read_bytes())
+    except OSError:
+        return None
+
+
+def _numbers(board: bytes) -> frozenset[int]:
     whole = len(board) - len(board) % _WORD.size
-    return Dead(frozenset(n for (n,) in _WORD.iter_unpack(board[:whole]) if n))
+    return frozenset(n for (n,) in _WORD.iter_unpack(board[:whole]) if n)
 
 
 def forget(folder: Path, worker_id: str) -> None:
