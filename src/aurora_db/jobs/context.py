@@ -14,7 +14,7 @@ import msgspec
 from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import JobError, LeaseLost
 from aurora_db.base.records import Priority
-from aurora_db.jobs import queue
+from aurora_db.jobs import crash, queue
 from aurora_db.jobs.handlers import Handler
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.store.engine import Engine
@@ -176,10 +176,14 @@ class Completing:
             try:
                 if finish(queue.settle(self._held.port, [self._settlement()])):
                     raise self._lost()
+                if crash.hook is not None:
+                    crash.hook("in_completing_before_commit", self._bench.engine)
             except BaseException:
                 self._block.__exit__(*sys.exc_info())
                 raise
         self._block.__exit__(kind, error, traceback)
+        if completes and crash.hook is not None:
+            crash.hook("after_commit_before_ack", self._bench.engine)
         self.committed = completes
 
     async def __aenter__(self) -> AsyncTransaction:
@@ -206,8 +210,12 @@ class Completing:
             try:
                 if await queue.settle(self._held.port, [self._settlement()]):
                     raise self._lost()
+                if crash.hook is not None:
+                    crash.hook("in_completing_before_commit", self._bench.engine)
             except BaseException:
                 await self._async_block.__aexit__(*sys.exc_info())
                 raise
         await self._async_block.__aexit__(kind, error, traceback)
+        if completes and crash.hook is not None:
+            crash.hook("after_commit_before_ack", self._bench.engine)
         self.committed = completes

@@ -140,7 +140,8 @@ class Jobs:
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
         self._databases: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._heard: list[Callable[[], None]] = []
+        #: Databases come and go, a registry in a module stays.
+        self._heard: list[weakref.WeakMethod[Callable[[], None]]] = []
 
     def job(
         self,
@@ -206,8 +207,10 @@ class Jobs:
                 f"job type '{handler.type}' has a handler already", hint="register each type once"
             )
         self._handlers[handler.type] = handler
-        for heard in list(self._heard):
-            heard()
+        for listener in list(self._heard):
+            heard = listener()
+            if heard is not None:
+                heard()
 
     def find(self, type: str) -> Handler | None:
         """The handler of a type, or None."""
@@ -218,12 +221,17 @@ class Jobs:
         return tuple(self._handlers)
 
     def on_register(self, heard: Callable[[], None]) -> None:
-        """Call `heard` after each registration."""
-        self._heard.append(heard)
+        """Call the method `heard` after each registration, as long as its object lives."""
+        self._heard = [one for one in self._heard if one() is not None]
+        self._heard.append(weakref.WeakMethod(heard))
 
     def attach(self, database: Enqueues) -> None:
         """Remember a database for `RegisteredJob.enqueue`."""
         self._databases.add(database)
+
+    def detach(self, database: Enqueues) -> None:
+        """Forget a database that was closed. Twice is no error."""
+        self._databases.discard(database)
 
     def database(self) -> Enqueues:
         """The one database that uses this registry.

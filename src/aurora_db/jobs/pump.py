@@ -18,7 +18,7 @@ from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import queue, reactions, upkeep
+from aurora_db.jobs import crash, queue, reactions, upkeep
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
@@ -100,6 +100,7 @@ class Pump:
         self._clock = engine.clock
         self._poll_interval = poll_interval
         self._bell = Bell()
+        crash.from_environment()
         self._stopping = False
         self._drained = threading.Event()
         self._maybe = True
@@ -211,6 +212,8 @@ class Pump:
             raise
         if len(claimed) >= wanted or not claims:
             self._maybe = True
+        if crash.hook is not None:
+            self._crash_points(ended, claimed)
         self.slots.offer(claimed)
         if urgent == self._urgent:
             self.slots.open_gate()
@@ -222,6 +225,8 @@ class Pump:
                 logger.warning(
                     "job lost its lease", extra={"job": lost.job.id, "attempt": lost.job.attempt}
                 )
+            if crash.hook is not None:
+                crash.hook("before_commit", self._engine)
         if not limit:
             return []
         if self._due is not None and self._due <= port.now():
@@ -231,6 +236,14 @@ class Pump:
         if len(claimed) < limit:
             self._due = await upkeep.next_due(port)
         return claimed
+
+    def _crash_points(self, ended: list[Settlement], claimed: list[Claimed]) -> None:
+        """A test may want the process to die here: what this round did is committed."""
+        assert crash.hook is not None
+        if ended:
+            crash.hook("after_commit_before_ack", self._engine)
+        if claimed:
+            crash.hook("after_claim", self._engine)
 
     def _wanted(self) -> int:
         """How many jobs to claim: for free slots, and as many as they do in a moment."""

@@ -39,6 +39,9 @@ COLUMNS = (
     "started_at, finished_at, attempt, crashes, worker, lease_until, result, tags, cause, timeout, "
     "progress, progress_note, unique_key, after, depends_on, backoff"
 )
+IN_STATUS = f"""
+    SELECT {COLUMNS} FROM _jobs WHERE status IN (SELECT value FROM json_each(?)) ORDER BY _n
+"""
 GET = f"SELECT {COLUMNS} FROM _jobs WHERE id = ?"
 
 #: The candidates of one type; the partial index gives them in this order.
@@ -227,6 +230,12 @@ async def get(port: Port, id: str) -> Job | None:
     return None if row is None else _job(row)
 
 
+async def in_status(port: Port, statuses: Sequence[Status]) -> list[Job]:
+    """The jobs that have one of these statuses, in the order of enqueueing."""
+    rows = await port.rows(IN_STATUS, (encode(list(statuses)),))
+    return [_job(row) for row in rows]
+
+
 def _job(row: Row) -> Job:
     def when(text: str | None) -> datetime | None:
         return None if text is None else instant(text)
@@ -259,7 +268,18 @@ async def claim(port: Port, worker: str, types: Sequence[str], limit: int) -> li
     if not types or limit < 1:
         return []
     wanted: dict[str, Any] = {f"type{n}": type for n, type in enumerate(types)}
-    row = await port.row(_look_text(len(types)), {**wanted, "worker": worker, "limit": limit})
+    return await _take(port, worker, _look_text(len(types)), {**wanted, "limit": limit})
+
+
+async def claim_of(
+    port: Port, worker: str, candidates: str, params: Mapping[str, Any]
+) -> list[Claimed]:
+    """Claim the first of `candidates`, a SELECT of `_n` and `priority`."""
+    return await _take(port, worker, LOOK.format(candidates=candidates), {**params, "limit": 1})
+
+
+async def _take(port: Port, worker: str, look: str, params: Mapping[str, Any]) -> list[Claimed]:
+    row = await port.row(look, {**params, "worker": worker})
     claimed = _CLAIMED.decode(row[0]) if row is not None else []
     if claimed:
         now = port.now()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from aurora_db.base.errors import WorkersDisabled
+from aurora_db.base.errors import JobError, WorkersDisabled
 from aurora_db.base.records import WorkerStats
 from aurora_db.jobs import reactions, upkeep
 from aurora_db.jobs.context import Bench, MakeTransaction
@@ -19,6 +19,7 @@ from aurora_db.store.engine import Engine
 
 if TYPE_CHECKING:
     from aurora_db.jobs.pump import Pump
+    from aurora_db.jobs.solo import Solo
 
 
 class Workers:
@@ -168,6 +169,29 @@ class Workers:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def refuse_running(self) -> None:
+        """Refuse what needs the jobs for itself.
+
+        Raises:
+            JobError: workers of this database run.
+        """
+        if self._pump is not None:
+            raise JobError(
+                "workers of this database run, so a test cannot say when jobs do",
+                hint="open it without workers_enabled=True, or stop them by db.workers.stop()",
+            )
+
+    def solo(self) -> Solo:
+        """A worker that a test drives.
+
+        Raises:
+            JobError: workers of this database run.
+        """
+        from aurora_db.jobs.solo import Solo  # noqa: PLC0415 - only tests need it
+
+        self.refuse_running()
+        return Solo(self._engine, self._registry, self._react, self._bench)
 
     def stats(self) -> WorkerStats:
         """The queue by status, and what this process does."""
