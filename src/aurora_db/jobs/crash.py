@@ -23,7 +23,7 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType({
     "after_claim": "the job is claimed, its handler has not begun",
     "before_commit": "the handler has returned, and how it ended is not committed",
     "after_commit_before_ack": "how it ended is committed, and the worker does not know that yet",
-    "in_completing_before_commit": "the block of job.completing() has ended and is not committed",
+    "in_completing_before_commit": "the block of `job.completing()` has ended and is not committed",
     "between_steps": "a step is committed, the next one has not begun",
 })  # fmt: skip
 

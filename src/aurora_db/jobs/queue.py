@@ -268,18 +268,7 @@ async def claim(port: Port, worker: str, types: Sequence[str], limit: int) -> li
     if not types or limit < 1:
         return []
     wanted: dict[str, Any] = {f"type{n}": type for n, type in enumerate(types)}
-    return await _take(port, worker, _look_text(len(types)), {**wanted, "limit": limit})
-
-
-async def claim_of(
-    port: Port, worker: str, candidates: str, params: Mapping[str, Any]
-) -> list[Claimed]:
-    """Claim the first of `candidates`, a SELECT of `_n` and `priority`."""
-    return await _take(port, worker, LOOK.format(candidates=candidates), {**params, "limit": 1})
-
-
-async def _take(port: Port, worker: str, look: str, params: Mapping[str, Any]) -> list[Claimed]:
-    row = await port.row(look, {**params, "worker": worker})
+    row = await port.row(_look_text(len(types)), {**wanted, "worker": worker, "limit": limit})
     claimed = _CLAIMED.decode(row[0]) if row is not None else []
     if claimed:
         now = port.now()

@@ -13,14 +13,14 @@ import msgspec
 
 from aurora_db.aql import suggest
 from aurora_db.base.clock import ManualClock
-from aurora_db.base.codec import decode
+from aurora_db.base.codec import decode, plain
 from aurora_db.base.errors import JobError, UnknownJobType, ValidationError
 from aurora_db.base.records import Job, Priority
 from aurora_db.jobs import crash, expecting, queue, reactions
 from aurora_db.jobs import request as requests
 from aurora_db.jobs.crash import Armed, Crashed
 from aurora_db.jobs.drained import Tally
-from aurora_db.jobs.handlers import Handler, JobHandler, Jobs, RegisteredJob
+from aurora_db.jobs.handlers import Handler, JobHandler, Jobs, RegisteredJob, check_payload
 from aurora_db.jobs.queue import Settlement
 from aurora_db.jobs.request import Request
 from aurora_db.jobs.solo import failure
@@ -288,11 +288,14 @@ class Rehearsal:
         timeout: float | timedelta | None,
         tags: Sequence[str],
     ) -> Request:
-        """The job that an attempt pretends to be; the handler checks its payload itself.
+        """The job that an attempt pretends to be.
 
         Raises:
+            PayloadInvalid: the payload is not what the handler declares.
             ValidationError: an option is outside its range.
         """
+        if handler.takes_payload and handler.convert is not None:
+            check_payload(handler, plain(payload))
         return requests.request(
             self._engine.clock, handler.type, payload,
             Priority.NORMAL if priority is None else priority,

@@ -11,13 +11,13 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from aurora_db.base.codec import encode, instant
+from aurora_db.base.codec import encode, instant, timestamp
 from aurora_db.base.errors import JobFailed, TransactionError
 from aurora_db.base.ids import new_id
 from aurora_db.jobs import crash, executor, queue, reactions, upkeep
@@ -41,13 +41,19 @@ NEXT = """
      WHERE status = 'SCHEDULED' AND type IN (SELECT value FROM json_each(:types))
        AND (:queue IS NULL OR queue = :queue)
 """
-#: The candidates of one queue.
+#: The next job of one queue.
 OF_QUEUE = """
-    SELECT _n, priority FROM _jobs
+    SELECT id FROM _jobs
      WHERE status = 'PENDING' AND queue = :queue AND type IN (SELECT value FROM json_each(:types))
-     ORDER BY priority DESC, _n LIMIT :limit
+     ORDER BY priority DESC, _n LIMIT 1
 """
-ONE = "SELECT _n, priority FROM _jobs WHERE id = :id"
+HOLD = """
+    UPDATE _jobs SET status = 'RUNNING', worker = :worker, attempt = attempt + 1, started_at = :now,
+                     lease_until = :lease
+     WHERE id = :id AND status = 'PENDING'
+    RETURNING _n, id, type, payload, priority, attempt, retries, max_retries, crashes, queue, tags, backoff,
+              timeout, worker
+"""
 PENDING = "SELECT type, count(*) FROM _jobs WHERE status = 'PENDING' GROUP BY type ORDER BY type"
 COMPLETED = """
     SELECT 1 FROM _jobs WHERE _n = ? AND attempt = ? AND worker = ? AND status = 'COMPLETED'
@@ -102,10 +108,19 @@ class Solo:
         if queue_name is None:
             claimed = await queue.claim(port, self.id, types, 1)
         else:
-            claimed = await queue.claim_of(
-                port, self.id, OF_QUEUE, {"types": encode(list(types)), "queue": queue_name}
-            )
+            row = await port.row(OF_QUEUE, {"types": encode(list(types)), "queue": queue_name})
+            return None if row is None else await self._hold(port, row[0])
         return claimed[0] if claimed else None
+
+    async def _hold(self, port: Port, id: str) -> Claimed:
+        """Claim this one job, which is pending."""
+        now = port.now()
+        lease = timestamp(now + timedelta(seconds=queue.LEASE))
+        row = await port.row(
+            HOLD, {"id": id, "worker": self.id, "now": timestamp(now), "lease": lease}
+        )
+        assert row is not None
+        return Claimed(*row)
 
     async def next_due(
         self, port: Port, types: Sequence[str] | None, queue_name: str | None
@@ -143,7 +158,7 @@ class Solo:
         """A job that is claimed when others can see it: for an attempt that leaves no job behind."""
         job = await queue.enqueue(port, wanted)
         await port.change(ATTEMPT, {"attempt": attempt, "retries": retries, "id": job.id})
-        return (await queue.claim_of(port, self.id, ONE, {"id": job.id}))[0]
+        return await self._hold(port, job.id)
 
     async def unmake(self, port: Port, job: Claimed) -> str | None:
         """Forget such a job; the JSON of its result, where its own transaction completed it."""
@@ -213,15 +228,7 @@ class Solo:
         import asyncio  # noqa: PLC0415 - the same
 
         runner = self._runner = self._runner or asyncio.Runner()
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return runner.run(work())
-        # The caller is a task of another loop; two cannot run in one thread.
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - the same
-
-        with ThreadPoolExecutor(1, "aurora-solo") as pool:
-            return pool.submit(copy_context().run, lambda: runner.run(work())).result()
+        return _apart(lambda: runner.run(work()))
 
     def ended(self, one: Attempt, settlement: Settlement | None) -> Settlement | None:
         """How an attempt ended, once its time limit is taken into account; None as of `executor.run`.
@@ -288,7 +295,21 @@ class Solo:
         self._current = None
         runner, self._runner = self._runner, None
         if runner is not None:
-            runner.close()
+            _apart(runner.close)
+
+
+def _apart(work: Callable[[], T]) -> T:
+    """Run what drives an event loop: on a thread where one runs here, for a thread has one at a time."""
+    import asyncio  # noqa: PLC0415 - the same
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - the same
+
+    with ThreadPoolExecutor(1, "aurora-solo") as pool:
+        return pool.submit(copy_context().run, work).result()
 
 
 def failure(raised: BaseException | None, settlement: Settlement) -> BaseException:
