@@ -11,7 +11,7 @@ from time import perf_counter
 import apsw
 
 from aurora_db import Aurora
-from aurora_db.jobs import queue
+from aurora_db.jobs import claims
 from benchmarks.measure import Figure, document
 
 FINISHED = 1_000_000
@@ -30,7 +30,7 @@ def claim_cost(path: Path) -> float:
     """Microseconds a job, claimed a hundred at a time, each claim a transaction."""
     with Aurora(path) as db:
         db.enqueue_jobs("noop", [document(n) for n in range(CLAIMS * EACH)])
-        claim = partial(queue.claim, worker="w", types=["noop"], limit=EACH)
+        claim = partial(claims.claim, worker="w", types=["noop"], limit=EACH)
         took: list[float] = []
         for _ in range(CLAIMS):
             start = perf_counter()

@@ -124,13 +124,13 @@ def claim_one() -> Callable[..., Held | None]:
     """Claims the next job of any type as a worker would, staging what is due and expired."""
 
     def claim(db: Aurora, worker: str = "w1") -> Held | None:
-        from aurora_db.jobs import queue, upkeep
+        from aurora_db.jobs import claims, upkeep
 
         async def verb(port: Any) -> list[Any]:
             await upkeep.stage(port)
             await upkeep.rescue_expired(port)
             types = [row[0] for row in await port.rows("SELECT DISTINCT type FROM _jobs")]
-            return await queue.claim(port, worker, types, 1)
+            return await claims.claim(port, worker, types, 1)
 
         claimed = db._engine.write(verb)
         return Held(db, claimed[0]) if claimed else None

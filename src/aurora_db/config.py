@@ -7,9 +7,9 @@ the nearest.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, TypedDict, cast, get_args
 
 import msgspec
 
@@ -27,6 +27,7 @@ class Options(TypedDict, total=False):
 
     workers_enabled: bool
     worker_threads: int
+    worker_queues: Sequence[str] | None
     durability: Durability
     read_only: bool
     feed_retention: Duration
@@ -42,6 +43,7 @@ class AuroraConfig(msgspec.Struct, frozen=True, kw_only=True):
         path: a file, made when absent; ":memory:" is a private one that goes at `close`.
         workers_enabled: whether this process runs jobs; otherwise it only enqueues.
         worker_threads: how many jobs run at once in this process, 1 to 1,024.
+        worker_queues: the queues whose jobs this process runs, such as ("media",); None for all.
         durability: "strict" (an acknowledged write survives a power cut), "relaxed" (a power
             cut may lose the last moments, never consistency) or "none" (tests and imports).
         read_only: open without writing; every write is refused.
@@ -58,6 +60,7 @@ class AuroraConfig(msgspec.Struct, frozen=True, kw_only=True):
     path: str | os.PathLike[str]
     workers_enabled: bool = False
     worker_threads: int = 4
+    worker_queues: Sequence[str] | None = None
     durability: Durability = "strict"
     read_only: bool = False
     feed_retention: Duration = timedelta(days=1)
@@ -75,6 +78,13 @@ class AuroraConfig(msgspec.Struct, frozen=True, kw_only=True):
             )
         if not 1 <= self.worker_threads <= 1024:
             raise ValueError(f"'worker_threads' is from 1 to 1024, not {self.worker_threads!r}")
+        queues: object = self.worker_queues
+        if queues is not None and (
+            not isinstance(queues, (list, tuple, set, frozenset))
+            or not queues
+            or not all(isinstance(one, str) and one for one in cast("Iterable[object]", queues))
+        ):
+            raise ValueError(f"'worker_queues' is a list of names, or None for all, not {queues!r}")
         if self.durability not in get_args(Durability):
             words = ", ".join(f"'{word}'" for word in get_args(Durability))
             raise ValueError(f"'durability' is one of {words}, not {self.durability!r}")

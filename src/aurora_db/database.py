@@ -307,6 +307,7 @@ class Aurora(_Verbs):
             engine,
             registry,
             threads=config.worker_threads,
+            queues=config.worker_queues,
             enabled=config.workers_enabled,
             poll_interval=seconds(config.poll_interval),
             shutdown_timeout=seconds(config.shutdown_timeout),

@@ -85,13 +85,13 @@ class JobsTesting(Rehearsal):
         *,
         with_scheduled: bool,
     ) -> None:
-        worker = self._workers.solo()
+        worker = self._workers.solo(queue)
         try:
             self._gate.write(worker.arrive)
             worker.bury()
             tally.rescued = worker.rescued
-            take = partial(worker.take, types=types, queue_name=queue)
-            due = partial(worker.next_due, types=types, queue_name=queue)
+            take = partial(worker.take, types=types)
+            due = partial(worker.next_due, types=types)
             while tally.goes_on():
                 job = self._gate.write(take)
                 if job is not None:

@@ -360,3 +360,147 @@ def test_fields_named_true_and_false_are_read_from_the_images(working):
     )
     settled(working)
     assert working.execute("{ log { text } }") == {"log": [{"text": 'was, NEW."false"'}]}
+
+
+def enqueued(db, type, count):
+    """The jobs of a type when there are so many and every handler is done."""
+    end = time.monotonic() + GUARD
+    while True:
+        jobs = db.execute(
+            "{ _jobs { id type status payload unique_key after run_at cause result } }"
+        )["_jobs"]
+        found = [job for job in jobs if job["type"] == type]
+        done = all(job["status"] == "COMPLETED" for job in jobs if job["type"][0] == "_")
+        if len(found) >= count and done:
+            return found
+        assert time.monotonic() < end, f"no {count} jobs of '{type}': {jobs}"
+        time.sleep(0.002)
+
+
+def test_a_unique_job_of_a_handler(working):
+    """Its key is made of the document; what stands in the document is no template."""
+    working.execute(SCHEMA)
+    working.execute("""define handler "sync" { on: ["insert:orders", "update:orders"] action: {
+      enqueueJob(type: "sync", payload: {c: "${customer}", t: "${total}"}, delay: "1h",
+                 unique: {key: "c-${customer}", onConflict: REPLACE}) { conflict unique_key } } }""")
+    ids = [
+        working.insert_into("orders", {"customer": name, "total": total})
+        for name, total in (("Ada", 1.0), ("Bob", 2.0), ("Ada", 3.0), ("${t}", 4.0))
+    ]
+    working["orders"].update(ids[1], {"total": 5.0})
+    jobs = enqueued(working, "sync", 3)
+    assert {job["unique_key"]: job["payload"]["t"] for job in jobs} == {
+        "c-Ada": 3.0, "c-Bob": 5.0, "c-${t}": 4.0,
+    }  # fmt: skip
+    assert {job["status"] for job in jobs} == {"SCHEDULED"}
+    told = [job["result"]["enqueueJob"] for job in enqueued(working, "_handler:sync", 5)]
+    assert sorted(one["conflict"] for one in told) == [False, False, False, True, True]
+
+
+def test_a_handler_debounces(working):
+    """Each change puts the one job off; its key keeps the type of a number."""
+    working.execute("schema { define collection n { k: Int v: Int } }")
+    working.execute("""define handler "h" { on: ["insert:n", "update:n"] action: {
+      enqueueJob(type: "index", delay: "1h", unique: {key: $_k, onConflict: RESCHEDULE}, payload: "${v}") } }""")
+    id = working.insert_into("n", {"k": 7, "v": 1})
+    (first,) = enqueued(working, "index", 1)
+    assert (first["unique_key"], first["payload"]) == ("7", 1)
+    working["n"].update(id, {"v": 2})
+    enqueued(working, "_handler:h", 2)
+    (second,) = enqueued(working, "index", 1)
+    assert (second["id"], second["payload"]) == (first["id"], 1)
+    assert second["run_at"] > first["run_at"]
+
+
+def test_a_handler_names_the_time(working):
+    """`runAt` and `delay` are made of the document; without the field the job is due at once."""
+    working.execute(SCHEMA)
+    working.execute("""define handler "at" { on: "insert:orders" action: {
+      a: enqueueJob(type: "at", runAt: "${at}", payload: $_customer)
+      b: enqueueJob(type: "late", delay: "${total}h") } }""")
+    working.insert_into("orders", {"customer": "Ada", "at": "2999-01-02T03:04:05Z", "total": 2.0})
+    (job,) = enqueued(working, "at", 1)
+    assert job["run_at"].isoformat() == "2999-01-02T03:04:05+00:00"
+    (job,) = enqueued(working, "late", 1)
+    assert job["status"] == "SCHEDULED"
+    working.insert_into("orders", {"customer": "Bob", "total": 0.5})
+    jobs = enqueued(working, "at", 2)
+    assert [(one["payload"], one["status"]) for one in jobs] == [
+        ("Ada", "SCHEDULED"),
+        ("Bob", "PENDING"),
+    ]
+
+
+def test_actions_of_a_handler_wait_for_each_other(working):
+    """`after` takes the id of an earlier action, or of the job that ended."""
+    working.execute(SCHEMA)
+    working.execute("""define handler "two" { on: "insert:orders" action: {
+      one: enqueueJob(type: "one") { id }
+      two: enqueueJob(type: "two", after: [$one.id]) } }""")
+    working.execute("""define handler "ended" { on: "job_completed:load" action: {
+      enqueueJob(type: "three", after: ["${id}"], onDependencyFailure: RUN) } }""")
+    working.insert_into("orders", {"customer": "Ada"})
+    (one,) = enqueued(working, "one", 1)
+    (two,) = enqueued(working, "two", 1)
+    assert two["after"] == [one["id"]]
+    working.job("load")(lambda _: None)
+    load = working.enqueue_job("load")
+    (three,) = enqueued(working, "three", 1)
+    assert three["after"] == [load.id]
+
+
+def test_ends_of_jobs_cause_unique_jobs(working):
+    """Completed, failed and cancelled jobs; the key is made of the job that ended."""
+    for event in ("completed", "failed", "cancelled"):
+        working.execute(f"""define handler "{event}" {{ on: "job_{event}:work" action: {{
+          enqueueJob(type: "tell", delay: "1h", unique: "{event}-${{payload.c}}", payload: $_status) }} }}""")
+
+    @working.job("work", retries=1)
+    def work(payload: dict) -> None:
+        if payload["fail"]:
+            raise ValueError("no")
+
+    for customer in (1, 1, 2):
+        working.enqueue_job("work", {"c": customer, "fail": False})
+        working.enqueue_job("work", {"c": customer, "fail": True})
+        working.cancel_job(working.enqueue_job("work", {"c": customer}, delay=3_600).id)
+    for event in ("completed", "failed", "cancelled"):
+        enqueued(working, f"_handler:{event}", 3)
+    assert {job["unique_key"]: job["payload"] for job in enqueued(working, "tell", 6)} == {
+        "completed-1": "COMPLETED", "completed-2": "COMPLETED", "failed-1": "FAILED", "failed-2": "FAILED",
+        "cancelled-1": "CANCELLED", "cancelled-2": "CANCELLED",
+    }  # fmt: skip
+    counted = working.execute("{ _handlers { name fired failed last_at } }")["_handlers"]
+    assert [(one["name"], one["fired"], one["failed"]) for one in counted] == [
+        ("completed", 3, 0), ("failed", 3, 0), ("cancelled", 3, 0),
+    ]  # fmt: skip
+    assert all(one["last_at"] is not None for one in counted)
+
+
+def test_a_loop_through_a_worker_and_unique_jobs_is_stopped(working):
+    """A job that its own end enqueues again stops, with the chain in the error."""
+    working.job("again")(lambda _: None)
+    working.execute("""define handler "loop" { on: "job_completed:again" action: {
+      enqueueJob(type: "again", unique: true, payload: "${payload}") } }""")
+    working.enqueue_job("again", 1)
+    end = time.monotonic() + GUARD
+    while not (failed := working.execute('{ _jobs(where: {status: "FAILED"}) { type error } }')["_jobs"]):  # fmt: skip
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    assert failed[0]["type"] == "_handler:loop"
+    assert failed[0]["error"].startswith(
+        "event handlers cause each other, more than 16 in a chain: loop → loop → loop"
+    )
+
+
+def test_a_backfill_of_a_handler_with_unique_jobs(working):
+    """Documents that exist give one job for each key."""
+    working.execute(SCHEMA)
+    working["orders"].insert_many([{"customer": f"c{n % 3}"} for n in range(30)])
+    working.execute("""define handler "sync" { on: "insert:orders" action: {
+      enqueueJob(type: "sync", unique: "${customer}") } }""")
+    told = working.execute('backfill handler "sync"')
+    assert told == {"name": "sync", "status": "backfilled", "enqueued": 30}
+    enqueued(working, "_handler:sync", 30)
+    jobs = enqueued(working, "sync", 3)
+    assert sorted(job["unique_key"] for job in jobs) == ["c0", "c1", "c2"]

@@ -314,3 +314,37 @@ async def test_a_time_limit_in_an_asynchronous_database(aurora_async):
     for job in jobs:
         ended = await aurora_async.get_job(job.id)
         assert ended.error == "Timeout: the attempt took longer than 60 s"
+
+
+@pytest.mark.parametrize("key", [None, "${to}"])
+def test_a_rate_holds_by_the_clock(aurora, testing, aurora_jobs, key):
+    """Two a minute: the third one runs a minute later, in a drain that moves the clock on."""
+    aurora_jobs.job("mail", rate="2/1m", key=key)(lambda payload: None)
+    aurora.enqueue_jobs("mail", [{"to": "ada"}] * 5)
+    assert testing.drain().completed == 2
+    begun = testing.clock.now()
+    assert testing.drain(with_scheduled=True).completed == 3
+    assert (testing.clock.now() - begun).total_seconds() == 120
+
+
+def test_a_limit_of_a_type_lets_one_after_the_other_run(aurora, testing, aurora_jobs):
+    """Also when its worker died."""
+    aurora_jobs.job("one", concurrency=1)(lambda payload: None)
+    aurora.enqueue_jobs("one", range(3))
+    with testing.crash_at("before_commit"):
+        testing.drain()
+    assert testing.drain() == DrainResult(completed=3, rescued=1)
+
+
+def test_a_paused_queue_waits(tmp_path, aurora_jobs, aurora_clock):
+    with Aurora(
+        tmp_path / "a.db", workers_enabled=True, jobs=aurora_jobs, clock=aurora_clock
+    ) as db:
+        db.workers.stop()
+        db.workers.pause("mail")
+        db.enqueue_job("plain", queue="mail")
+        db.enqueue_job("plain")
+        testing = db.jobs_testing
+        assert testing.drain() == DrainResult(completed=1, pending={"plain": 1})
+        db.workers.resume("mail")
+        assert testing.drain() == DrainResult(completed=1)

@@ -11,11 +11,11 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final, cast
 
-from aurora_db.aql import handler_events, parser, plan, suggest, syntax
+from aurora_db.aql import handler_events, job_links, parser, plan, suggest, syntax
 from aurora_db.aql.catalog import Catalog, Collection, Field, Handler, HandlerEvent, Type
 from aurora_db.aql.conditions import Conditions
 from aurora_db.aql.handler_values import Lifted, Values, no_old_value
-from aurora_db.aql.job_mutations import ARGUMENTS, LATER
+from aurora_db.aql.job_mutations import ARGUMENTS
 from aurora_db.aql.job_options import job_option
 from aurora_db.aql.mutations import Mutations
 from aurora_db.aql.values import Scope, literal
@@ -26,8 +26,9 @@ from aurora_db.base.errors import (
     UnknownField,
 )
 
-#: Options of an `enqueueJob` that need our clock: a trigger has the wall clock only.
-TIMED: Final = frozenset({"delay", "run_at"})
+#: Options of an `enqueueJob` that need our clock, where a trigger has the wall clock only, or more than
+#: one statement.
+BY_WORKER: Final = frozenset({"delay", "run_at", *job_links.NAMES})
 
 _ID: Final = Field(name="id", type=Type(name="ID"), required=True)
 
@@ -212,11 +213,11 @@ class _Event:
         if not isinstance(node, syntax.FieldSelection) or node.name.text != "enqueueJob":
             return None
         scope = self._scope
-        given = scope.arguments("enqueueJob", node.arguments, ARGUMENTS, LATER)
+        given = scope.arguments("enqueueJob", node.arguments, ARGUMENTS)
         scope.needed("enqueueJob", given, "type", node.name.span)
         options: list[tuple[str, plan.HandlerValue]] = []
         for name, entry in given.items():
-            if name in TIMED:
+            if name in BY_WORKER:
                 return None
             value = self._values.value(entry.value)
             if name != "payload":

@@ -13,8 +13,11 @@ Shape = dict[str, "Shape | None"]
 def shape_of(part: plan.Part) -> Shape | None:
     """The keys of a part's result, and those below each."""
     match part:
-        case plan.Insert() | plan.EnqueueJob():
+        case plan.Insert():
             return _outputs(part.outputs)
+        case plan.EnqueueJob():
+            shape = _outputs(part.outputs)
+            return shape if shape is None else {**shape, **dict.fromkeys(part.conflicts, _LEAF)}
         case plan.Upsert():
             shape = _outputs(part.outputs)
             return shape if shape is None else {**shape, **dict.fromkeys(part.created, _LEAF)}

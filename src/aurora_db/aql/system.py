@@ -10,7 +10,8 @@ from aurora_db.aql import suggest
 from aurora_db.aql.catalog import Catalog, Collection, Field, Type
 from aurora_db.base.errors import UnknownCollection
 
-_STATUSES: Final = (
+#: Of jobs.
+STATUSES: Final = (
     "SCHEDULED",
     "BLOCKED",
     "PENDING",
@@ -28,7 +29,7 @@ def _collection(name: str, fields: str) -> Collection:
         name=name,
         system=True,
         fields=tuple(
-            Field(name=field, type=Type(name=type, words=_STATUSES if type == "Enum" else ()))
+            Field(name=field, type=Type(name=type, words=STATUSES if type == "Enum" else ()))
             for field, type in made
         ),
     )

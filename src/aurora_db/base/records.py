@@ -51,7 +51,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it was when it was read.
 
     `retries` counts failures, `attempt` counts claims, `progress` goes from 0 to 1. `after` are the
-    jobs that it was to wait for, `depends_on` how many of them it still waits for.
+    jobs that it was to wait for, `depends_on` how many of them it still waits for. `conflict` tells in
+    what enqueueing returns that the job was there already and has the key of the one asked for.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     after: tuple[str, ...] = ()
     depends_on: int | None = None
     backoff: Any = None
+    conflict: bool = False
 
 
 class MigrationResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +108,31 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     completed: int
     failed: int
     rescued: int
+
+
+class QueueState(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue as it is: what waits and runs, and what was said of it.
+
+    `pending` may be claimed, `blocked` waits because a limit has no room for its key. `paused_at` is
+    None while it is not paused; `rate` reads "100/60s"; `aging` is in seconds; `oldest_at` is when the
+    first of the waiting jobs was enqueued.
+    """
+
+    name: str
+    pending: int
+    blocked: int
+    running: int
+    paused_at: datetime | None = None
+    concurrency: int | None = None
+    rate: str | None = None
+    key: str | None = None
+    aging: float | None = None
+    oldest_at: datetime | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is claimed from it."""
+        return self.paused_at is not None
 
 
 class ImportFailure(msgspec.Struct, frozen=True):

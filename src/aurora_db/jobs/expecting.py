@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from aurora_db.base.codec import plain, seconds
+from aurora_db.base.codec import encode, plain, seconds
 from aurora_db.base.errors import ValidationError
 from aurora_db.base.records import Job, Priority, Status
 from aurora_db.jobs import queue
@@ -20,6 +20,9 @@ from aurora_db.store.engine import Engine
 from aurora_db.store.port import Port
 
 WAITING: Final = (Status.SCHEDULED, Status.BLOCKED, Status.PENDING)
+WAIT = f"""
+    SELECT {queue.COLUMNS} FROM _jobs WHERE status IN (SELECT value FROM json_each(?)) ORDER BY _n
+"""
 #: Jobs that a message lists, at most; the differences of one that it names; characters of a payload.
 LISTED = 20
 DIFFERENCES = 3
@@ -87,7 +90,11 @@ def _refused(name: str, value: object, what: str) -> ValidationError:
 
 def waiting(engine: Engine) -> list[Job]:
     """The jobs that wait, in the order of enqueueing."""
-    return engine.read(lambda port: queue.in_status(port, WAITING), single=True)
+
+    async def verb(port: Port) -> list[Job]:
+        return [queue.of_row(row) for row in await port.rows(WAIT, (encode(list(WAITING)),))]
+
+    return engine.read(verb, single=True)
 
 
 def matching(wish: Wanted, jobs: Iterable[Job], now: datetime) -> list[Job]:

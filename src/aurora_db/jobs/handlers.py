@@ -220,6 +220,10 @@ class Jobs:
         """The registered types."""
         return tuple(self._handlers)
 
+    def limits(self) -> dict[str, Limit | None]:
+        """The limit that each registered type has, or None."""
+        return {type: handler.limit for type, handler in self._handlers.items()}
+
     def on_register(self, heard: Callable[[], None]) -> None:
         """Call the method `heard` after each registration, as long as its object lives."""
         self._heard = [one for one in self._heard if one() is not None]

@@ -12,18 +12,20 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import crash, queue, reactions, upkeep
+from aurora_db.jobs import aging, crash, limits, meters, queue, reactions, upkeep
+from aurora_db.jobs.aging import Aging
+from aurora_db.jobs.claims import Claimer
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.jobs.reactions import React
-from aurora_db.jobs.slots import Slots
+from aurora_db.jobs.slots import MOST_THREADS, Slots
 from aurora_db.store import process
 from aurora_db.store.engine import Engine
 from aurora_db.store.port import Port
@@ -41,7 +43,9 @@ STALE = 0.25
 BEAT = queue.LEASE / 3
 LOOK = 1.0
 #: Seconds between looks for attempts that take too long.
-LIMITS = 0.1
+TIMEOUTS = 0.1
+#: Seconds until a chore goes on that had more to do than one step.
+SOON = 0.02
 #: Seconds between two complaints that rounds fail.
 COMPLAIN = 10.0
 #: Seconds of the first wait; it doubles up to the poll interval while nothing happens.
@@ -68,7 +72,10 @@ class Bell:
 
 
 class Chore:
-    """What the pump does once in a while; `running` ones only while something runs."""
+    """What the pump does once in a while; `running` ones only while something runs.
+
+    What it does tells by True that it has more to do, soon.
+    """
 
     __slots__ = ("do", "every", "next", "running")
 
@@ -92,6 +99,7 @@ class Pump:
         bench: Bench,
         threads: int,
         poll_interval: float,
+        queues: Sequence[str] | None = None,
     ) -> None:
         self.id = new_id()
         self.rescued = 0
@@ -110,14 +118,19 @@ class Pump:
         self._wait = SHORTEST
         now = self._clock.monotonic()
         self._next_complaint = now
-        self._lock = WorkerLock(engine.folder, self.id, threads)
-        engine.write(partial(upkeep.register, worker=self.id, threads=threads, types=self._types()))
+        self._claimer = Claimer(self.id, queues)
+        self._astray = meters.FIRST
+        self._aging = Aging()
+        self._lock = WorkerLock(engine.folder, self.id, MOST_THREADS)
+        engine.write(partial(self._register, threads=threads))
         find = reactions.finder(registry, react)
         self.slots = Slots(threads, bench, find, self._lock, self._bell.ring)
         self._chores = (
             Chore(BEAT, now + BEAT, self._beat),
             Chore(LOOK, now, self._rescue),
-            Chore(LIMITS, now, self.slots.overdue, running=True),
+            Chore(TIMEOUTS, now, self.slots.overdue, running=True),
+            Chore(LOOK, now, self._sweep),
+            Chore(LOOK, now, self._age),
         )
         self._ears = [
             engine.listen("jobs", self._enqueued),
@@ -130,6 +143,10 @@ class Pump:
 
     # --- bells ------------------------------------------------------------------------------
 
+    async def _register(self, port: Port, threads: int) -> None:
+        await upkeep.register(port, self.id, threads, self._types())
+        await limits.declare(port, self._registry.limits())
+
     def _enqueued(self, urgency: int) -> None:
         self._urgent += 1
         self.slots.gate(urgency)
@@ -141,6 +158,12 @@ class Pump:
             self._urgent += 1
             self._maybe = True
         self._bell.ring()
+
+    def scale(self, threads: int) -> None:
+        """So many jobs at once from here on."""
+        self.slots.scale(threads)
+        self._engine.write(partial(upkeep.scale, worker=self.id, threads=threads), durable=False)
+        self.look_again()
 
     def look_again(self) -> None:
         """There may be something to claim."""
@@ -193,6 +216,9 @@ class Pump:
         ended = self.slots.collect()
         if self._stopping or self._is_stale():
             ended += self.slots.withdraw()
+        if any(one.job.limited for one in ended):
+            # A limit has room again, perhaps for the next job here.
+            self._maybe = True
         self._notice()
         wanted = 0 if self._stopping else self._wanted()
         claims = wanted > 0 and self._maybe
@@ -210,31 +236,40 @@ class Pump:
             self._maybe = True
             self.slots.restore(ended)
             raise
-        if len(claimed) >= wanted or not claims:
+        claimer = self._claimer
+        if len(claimed) >= wanted or not claims or claimer.more or claimer.held is not None:
             self._maybe = True
         if crash.hook is not None:
             self._crash_points(ended, claimed)
         self.slots.offer(claimed)
-        if urgent == self._urgent:
+        if claims and claimer.paused:
+            # What was claimed before the pause and has not begun.
+            self.slots.restore(self.slots.withdraw(claimer.paused))
+        # The gate stays closed for an urgent job that may be claimed for a free slot only.
+        if urgent == self._urgent and (claimer.held is None or not self.slots.gate(claimer.held)):
             self.slots.open_gate()
-        return bool(ended) or bool(claimed)
+        return bool(ended) or bool(claimed) or claimer.more
 
     async def _cycle(self, port: Port, ended: list[Settlement], limit: int) -> list[Claimed]:
         if ended:
-            for lost in await queue.settle(port, ended):
+            for lost in await queue.settle(port, ended, wakes=False):
                 logger.warning(
                     "job lost its lease", extra={"job": lost.job.id, "attempt": lost.job.attempt}
                 )
             if crash.hook is not None:
                 crash.hook("before_commit", self._engine)
-        if not limit:
-            return []
-        if self._due is not None and self._due <= port.now():
-            await upkeep.stage(port)
-        types = reactions.types(self._registry, port.catalog)
-        claimed = await queue.claim(port, self.id, types, limit)
-        if len(claimed) < limit:
-            self._due = await upkeep.next_due(port)
+        claimed: list[Claimed] = []
+        if limit:
+            if self._due is not None and self._due <= port.now():
+                await upkeep.stage(port)
+            types = reactions.types(self._registry, port.catalog)
+            claimed = await self._claimer.claim(port, types, limit, self.slots.free_for)
+            if len(claimed) < limit:
+                self._due = self._claimer.due
+        places = sum(one.job.limited for one in ended)
+        if places > sum(job.limited for job in claimed):
+            # Other workers may have something for the places that are left.
+            port.touch("jobs")
         return claimed
 
     def _crash_points(self, ended: list[Settlement], claimed: list[Claimed]) -> None:
@@ -251,6 +286,9 @@ class Pump:
         mean = slots.mean
         ahead = 0 if mean is None else min(MOST_AHEAD, int(slots.threads * AHEAD / max(mean, 1e-6)))
         wanted = slots.threads - slots.running + ahead - slots.waiting
+        if self._claimer.held is not None and slots.free_for(self._claimer.held) <= 0:
+            # The next one has a limit, and is claimed for a free slot only.
+            return 0
         if slots.gated:
             return max(wanted, slots.threads)
         # A few at a time would pay a transaction for each few.
@@ -266,8 +304,8 @@ class Pump:
             self._seen = version
             # A claim takes the lock of all processes: not for nothing.
             types = self._types()
-            look = partial(upkeep.look, types=types)
-            self._maybe, self._due = self._engine.read(look, single=True)
+            look = partial(self._claimer.look, types=types)
+            self._maybe, self._due = self._engine.read(look)
             # Another process may have defined a handler that is for workers.
             self._maybe = self._maybe or types != self._types()
         if self._due is not None and self._due <= self._clock.now():
@@ -286,8 +324,8 @@ class Pump:
         now = self._clock.monotonic()
         for chore in self._chores:
             if now >= chore.next:
-                chore.next = now + chore.every
-                chore.do()
+                more = chore.do()
+                chore.next = now + (SOON if more is True else chore.every)
 
     def _beat(self) -> None:
         beat = partial(upkeep.beat, worker=self.id, types=self._types())
@@ -302,6 +340,20 @@ class Pump:
                 process.forget(engine.folder, other)
         if engine.read(upkeep.any_expired, single=True):
             self.rescued += engine.write(upkeep.rescue_expired)
+
+    def _sweep(self) -> bool:
+        """See to what other programs did to jobs behind the limits."""
+        found = self._engine.read(partial(meters.astray, after=self._astray))
+        self._astray = found.after
+        if found:
+            self._engine.write(partial(meters.tidy, found=found), durable=False)
+        return found.old
+
+    def _age(self) -> bool:
+        """Let jobs rise that have waited long."""
+        if not self._engine.read(aging.any_to_do, single=True):
+            return False
+        return self._engine.write(self._aging.step, durable=False)
 
     # --- the end ----------------------------------------------------------------------------
 

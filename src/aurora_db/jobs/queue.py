@@ -1,4 +1,4 @@
-"""The queue: enqueue, claim and settle, one transaction each, over a `Port`.
+"""The queue: enqueue and settle, one transaction each, over a `Port`.
 
 Every change of status is one guarded statement. A settlement carries attempt and worker: zero
 rows mean that the job belongs to somebody else by now.
@@ -7,8 +7,7 @@ rows mean that the job belongs to somebody else by now.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -39,30 +38,7 @@ COLUMNS = (
     "started_at, finished_at, attempt, crashes, worker, lease_until, result, tags, cause, timeout, "
     "progress, progress_note, unique_key, after, depends_on, backoff"
 )
-IN_STATUS = f"""
-    SELECT {COLUMNS} FROM _jobs WHERE status IN (SELECT value FROM json_each(?)) ORDER BY _n
-"""
 GET = f"SELECT {COLUMNS} FROM _jobs WHERE id = ?"
-
-#: The candidates of one type; the partial index gives them in this order.
-CANDIDATES = """
-    SELECT * FROM (SELECT _n, priority FROM _jobs
-                    WHERE status = 'PENDING' AND type = :type{n}
-                    ORDER BY priority DESC, _n LIMIT :limit)
-"""
-#: What shall be claimed, as one text: a row each would wait for the interpreter's lock each.
-LOOK = """
-    SELECT json_group_array(json_array(_n, id, type, payload, priority, attempt + 1, retries, max_retries, crashes,
-                                       queue, tags, backoff, timeout, :worker))
-      FROM _jobs
-     WHERE _n IN (SELECT _n FROM ({candidates}) ORDER BY priority DESC, _n LIMIT :limit)
-"""
-#: In the same transaction nobody else can have taken them.
-CLAIM = """
-    UPDATE _jobs
-       SET status = 'RUNNING', worker = :worker, attempt = attempt + 1, started_at = :now, lease_until = :lease
-     WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = 'PENDING'
-"""
 
 
 def _settle(change: str) -> Batch:
@@ -125,9 +101,8 @@ class Claimed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     backoff: str | None
     timeout: float | None
     worker: str
-
-
-_CLAIMED = msgspec.json.Decoder(list[Claimed])
+    #: A limit counts it.
+    limited: bool = False
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
@@ -172,6 +147,14 @@ def _row(wanted: Request, now: datetime, text: str) -> tuple[tuple[Any, ...], Jo
     return row, record
 
 
+def begins(wanted: Request, waits: int, now: datetime) -> Status:
+    """The status that a new job begins with, which has to wait for so many others."""
+    if waits:
+        return Status.BLOCKED
+    late = wanted.run_at is not None and wanted.run_at > now
+    return Status.SCHEDULED if late else Status.PENDING
+
+
 def single(wanted: Request, clock: Clock) -> Single[Job]:
     """The enqueueing of one job as one statement; its result is the record."""
     now = clock.now()
@@ -211,7 +194,7 @@ async def insert(port: Port, requests: Sequence[Request], waits: Sequence[int]) 
         links = wanted.links
         key = None if links is None or links.unique is None else links.unique.key
         after = () if links is None else links.after
-        status = Status.BLOCKED if count else record.status
+        status = begins(wanted, count, now)
         rows.append((
             *row[:5], status, *row[6:], key, encode(after) if after else None, encode(count) if after else None,
         ))  # fmt: skip
@@ -227,16 +210,12 @@ async def insert(port: Port, requests: Sequence[Request], waits: Sequence[int]) 
 async def get(port: Port, id: str) -> Job | None:
     """The job of this id, or None."""
     row = await port.row(GET, (id,))
-    return None if row is None else _job(row)
+    return None if row is None else of_row(row)
 
 
-async def in_status(port: Port, statuses: Sequence[Status]) -> list[Job]:
-    """The jobs that have one of these statuses, in the order of enqueueing."""
-    rows = await port.rows(IN_STATUS, (encode(list(statuses)),))
-    return [_job(row) for row in rows]
+def of_row(row: Row) -> Job:
+    """The job that a row of `COLUMNS` tells."""
 
-
-def _job(row: Row) -> Job:
     def when(text: str | None) -> datetime | None:
         return None if text is None else instant(text)
 
@@ -254,32 +233,6 @@ def _job(row: Row) -> Job:
     )  # fmt: skip
 
 
-# --- claim ----------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=64)
-def _look_text(types: int) -> str:
-    parts = [CANDIDATES.format(n=n) for n in range(types)]
-    return LOOK.format(candidates=" UNION ALL ".join(parts))
-
-
-async def claim(port: Port, worker: str, types: Sequence[str], limit: int) -> list[Claimed]:
-    """Claim up to `limit` pending jobs of these types, the most urgent first."""
-    if not types or limit < 1:
-        return []
-    wanted: dict[str, Any] = {f"type{n}": type for n, type in enumerate(types)}
-    row = await port.row(_look_text(len(types)), {**wanted, "worker": worker, "limit": limit})
-    claimed = _CLAIMED.decode(row[0]) if row is not None else []
-    if claimed:
-        now = port.now()
-        await port.change(CLAIM, {
-            "worker": worker, "now": timestamp(now), "lease": timestamp(now + timedelta(seconds=LEASE)),
-            "numbers": _numbers(claimed),
-        })  # fmt: skip
-        claimed.sort(key=lambda job: (-job.priority, job.n))
-    return claimed
-
-
 def _numbers(jobs: Iterable[Claimed]) -> str:
     return encode([job.n for job in jobs])
 
@@ -287,8 +240,13 @@ def _numbers(jobs: Iterable[Claimed]) -> str:
 # --- settle ---------------------------------------------------------------------------------
 
 
-async def settle(port: Port, settlements: Sequence[Settlement]) -> list[Settlement]:
-    """Write how attempts ended; returns those whose job is no longer theirs."""
+async def settle(
+    port: Port, settlements: Sequence[Settlement], *, wakes: bool = True
+) -> list[Settlement]:
+    """Write how attempts ended; returns those whose job is no longer theirs.
+
+    Whoever claims in the same transaction says `wakes=False`: what a limit has room for now is theirs.
+    """
     now = timestamp(port.now())
     lost: list[Settlement] = []
     groups: dict[Batch, list[Settlement]] = {}
@@ -301,6 +259,12 @@ async def settle(port: Port, settlements: Sequence[Settlement]) -> list[Settleme
     if port.catalog.handlers_of("_jobs"):
         # The end of a job may have enqueued others.
         port.touch("jobs")
+    limited = [one.job.n for one in settlements if one.job.limited]
+    if limited:
+        from aurora_db.jobs import meters  # noqa: PLC0415 - most jobs have no limits
+
+        if await meters.give_back(port, limited) and wakes:
+            port.touch("jobs")
     missing = {one.job.n for one in lost}
     errors = [one for one in settlements if one.traceback is not None and one.job.n not in missing]
     if errors:

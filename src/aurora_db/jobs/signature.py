@@ -18,7 +18,7 @@ from aurora_db.jobs import request as requests
 from aurora_db.jobs import timing
 from aurora_db.jobs.handlers import Handler, JobHandler
 from aurora_db.jobs.limits import Limit
-from aurora_db.jobs.unique import Unique
+from aurora_db.jobs.unique import Unique, checked
 
 
 def look_at_object(type: str, handler: JobHandler | Callable[..., Any]) -> Handler:
@@ -91,7 +91,7 @@ def look_at(
         timeout=None if timeout is None else requests.limit(timeout),
         process=process,
         limit=limit,
-        unique=unique,
+        unique=checked(unique),
     )
 
 

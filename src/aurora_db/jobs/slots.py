@@ -11,7 +11,7 @@ import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
 from aurora_db.base.clock import Clock
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aurora_db.jobs")
 
+#: Slots of a process, at most: the board of its lock has a word for each.
+MOST_THREADS = 1024
 #: A job whose process died this often runs alone, before it is judged.
 ALONE = 2
 #: Weight of the newest attempt in the mean duration.
@@ -74,13 +76,13 @@ class Slots:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads: list[threading.Thread] = []
+        self._made = -1
         for _ in range(threads):
             self._add_thread()
 
     def _add_thread(self) -> None:
-        thread = threading.Thread(
-            target=self._serve, name=f"aurora-slot-{len(self._threads)}", daemon=True
-        )
+        self._made += 1
+        thread = threading.Thread(target=self._serve, name=f"aurora-slot-{self._made}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -94,7 +96,24 @@ class Slots:
     @property
     def free(self) -> int:
         """Slots in which nothing runs."""
-        return self.threads - self.running
+        return max(0, self.threads - self.running)
+
+    def free_for(self, priority: int) -> int:
+        """Slots that a job of this priority would find free: more urgent ones wait for the others."""
+        with self._condition:
+            before = sum(-urgency >= priority for urgency, _, _ in self._heap)
+            return self.threads - self.running - before
+
+    def scale(self, threads: int) -> None:
+        """Run so many at once from here on; what runs in a slot too many ends as usual."""
+        with self._condition:
+            used = {*self._attempts, *self._free}
+            self._free = [slot for slot in self._free if slot < threads]
+            self._free += [slot for slot in range(threads) if slot not in used]
+            self.threads = threads
+            while len(self._threads) < threads:
+                self._add_thread()
+            self._condition.notify_all()
 
     @property
     def idle(self) -> bool:
@@ -143,11 +162,13 @@ class Slots:
                 self._gated = False
                 self._condition.notify_all()
 
-    def withdraw(self) -> list[Settlement]:
-        """Give up the jobs that have not begun; they go back uncounted."""
+    def withdraw(self, queues: Container[str] | None = None) -> list[Settlement]:
+        """Give up the jobs that have not begun, or those of some queues; they go back uncounted."""
         with self._condition:
-            jobs = [job for _, _, job in self._heap]
-            self._heap.clear()
+            jobs = [one[2] for one in self._heap if queues is None or one[2].queue in queues]
+            gone = {job.n for job in jobs}
+            self._heap = [one for one in self._heap if one[1] not in gone]
+            heapq.heapify(self._heap)
         return [Settlement(job, queue.RELEASE) for job in jobs]
 
     def stop(self) -> None:
@@ -169,7 +190,7 @@ class Slots:
     def close(self, timeout: float) -> None:
         """End the event loop, and wait a moment for idle threads."""
         end = time.monotonic() + timeout
-        for thread in self._threads:
+        for thread in list(self._threads):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, end - time.monotonic()))
         loop = self._loop
@@ -238,6 +259,9 @@ class Slots:
                 self._board.end(ended.slot)
                 self._hand_in(ended, settlement, took)
             while not self._stopping:
+                if len(self._threads) > self.threads:
+                    self._threads.remove(threading.current_thread())
+                    return None
                 if self._may_begin():
                     return self._begin()
                 if not self._heap:
@@ -248,7 +272,8 @@ class Slots:
     def _hand_in(self, ended: Attempt, settlement: Settlement | None, took: float | None) -> None:
         self.running -= 1
         del self._attempts[ended.slot]
-        self._free.append(ended.slot)
+        if ended.slot < self.threads:
+            self._free.append(ended.slot)
         if self._alone:
             self._alone = False
             self._condition.notify_all()
@@ -266,7 +291,7 @@ class Slots:
             self._ring()
 
     def _may_begin(self) -> bool:
-        if not self._heap or self._gated or self._alone or not self._free:
+        if not self._heap or self._gated or self._alone or self.running >= self.threads:
             return False
         return self._heap[0][2].crashes < ALONE or self.running == 0
 

@@ -20,7 +20,9 @@ import msgspec
 from aurora_db.base.codec import encode, instant, timestamp
 from aurora_db.base.errors import JobFailed, TransactionError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import crash, executor, queue, reactions, upkeep
+from aurora_db.jobs import aging, crash, executor, limits, queue, reactions, upkeep
+from aurora_db.jobs.aging import Aging
+from aurora_db.jobs.claims import Claimer, Free
 from aurora_db.jobs.context import Attempt, Bench
 from aurora_db.jobs.handlers import Handler, Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
@@ -37,15 +39,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NEXT = """
-    SELECT min(run_at) FROM _jobs
-     WHERE status = 'SCHEDULED' AND type IN (SELECT value FROM json_each(:types))
-       AND (:queue IS NULL OR queue = :queue)
-"""
-#: The next job of one queue.
-OF_QUEUE = """
-    SELECT id FROM _jobs
-     WHERE status = 'PENDING' AND queue = :queue AND type IN (SELECT value FROM json_each(:types))
-     ORDER BY priority DESC, _n LIMIT 1
+    SELECT min(at) FROM (
+        SELECT min(run_at) AS at FROM _jobs
+         WHERE status = 'SCHEDULED' AND type IN (SELECT value FROM json_each(:types))
+           AND (:queue IS NULL OR queue = :queue)
+         UNION ALL SELECT min(due_at) FROM _limit_waits WHERE due_at > :now)
 """
 HOLD = """
     UPDATE _jobs SET status = 'RUNNING', worker = :worker, attempt = attempt + 1, started_at = :now,
@@ -63,10 +61,30 @@ FORGET = "DELETE FROM _jobs WHERE id = ?"
 ATTEMPT = "UPDATE _jobs SET attempt = :attempt - 1, retries = :retries WHERE id = :id"
 
 
+class _Claimer(Claimer):
+    """Notes apart when a rate that holds a whole lane back has room again."""
+
+    frees: datetime | None = None
+
+    async def claim(
+        self, port: Port, types: Sequence[str], limit: int, free: Free | None = None
+    ) -> list[Claimed]:
+        self.frees = None
+        return await super().claim(port, types, limit, free)
+
+    def may_come(self, at: str | None) -> None:
+        if at is not None:
+            then = instant(at)
+            self.frees = then if self.frees is None else min(self.frees, then)
+        super().may_come(at)
+
+
 class Solo:
     """One worker that lives as long as it is driven. Ends by `leave` and `close`, or by `die`."""
 
-    def __init__(self, engine: Engine, registry: Jobs, react: React, bench: Bench) -> None:
+    def __init__(
+        self, engine: Engine, registry: Jobs, react: React, bench: Bench, queue_name: str | None
+    ) -> None:
         self.id = new_id()
         self.rescued = 0
         #: What the handler of the last attempt raised.
@@ -74,6 +92,9 @@ class Solo:
         self._engine = engine
         self._registry = registry
         self._bench = bench
+        self._queue = queue_name
+        self._claimer = _Claimer(self.id, None if queue_name is None else (queue_name,))
+        self._aging = Aging()
         self._clock = engine.clock
         self._find = reactions.finder(registry, react)
         self._current: Attempt | None = None
@@ -88,6 +109,7 @@ class Solo:
     async def arrive(self, port: Port) -> None:
         """Say that this worker exists, and rescue the jobs of dead ones."""
         await upkeep.register(port, self.id, 1, self.types(port))
+        await limits.declare(port, self._registry.limits())
         for other in await upkeep.others(port, self.id):
             dead = process.inspect(self._engine.folder, other)
             if dead is not None:
@@ -99,17 +121,16 @@ class Solo:
         """The job types that can run here."""
         return reactions.types(self._registry, port.catalog)
 
-    async def take(
-        self, port: Port, types: Sequence[str] | None, queue_name: str | None
-    ) -> Claimed | None:
+    async def take(self, port: Port, types: Sequence[str] | None) -> Claimed | None:
         """Stage what is due and claim the next job of these types; None when there is none."""
-        await upkeep.stage(port)
+        while await upkeep.stage(port):
+            pass
+        if await aging.any_to_do(port):
+            await self._aging.step(port)
         types = self.types(port) if types is None else types
-        if queue_name is None:
-            claimed = await queue.claim(port, self.id, types, 1)
-        else:
-            row = await port.row(OF_QUEUE, {"types": encode(list(types)), "queue": queue_name})
-            return None if row is None else await self._hold(port, row[0])
+        claimed = await self._claimer.claim(port, types, 1)
+        while not claimed and self._claimer.more:
+            claimed = await self._claimer.claim(port, types, 1)
         return claimed[0] if claimed else None
 
     async def _hold(self, port: Port, id: str) -> Claimed:
@@ -122,13 +143,17 @@ class Solo:
         assert row is not None
         return Claimed(*row)
 
-    async def next_due(
-        self, port: Port, types: Sequence[str] | None, queue_name: str | None
-    ) -> datetime | None:
-        """When the next scheduled job of these types is due, or None."""
+    async def next_due(self, port: Port, types: Sequence[str] | None) -> datetime | None:
+        """When the next scheduled job of these types is due, or a rate has room; or None."""
         types = self.types(port) if types is None else types
-        row = await port.row(NEXT, {"types": encode(list(types)), "queue": queue_name})
-        return None if row is None or row[0] is None else instant(row[0])
+        now = port.now()
+        row = await port.row(NEXT, {
+            "types": encode(list(types)), "queue": self._queue, "now": timestamp(now),
+        })  # fmt: skip
+        due = [] if row is None or row[0] is None else [instant(row[0])]
+        if self._claimer.frees is not None:
+            due.append(self._claimer.frees)
+        return min((one for one in due if one > now), default=None)
 
     async def pending(self, port: Port) -> dict[str, int]:
         """How many jobs of each type may be claimed."""

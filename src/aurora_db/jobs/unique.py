@@ -1,43 +1,49 @@
-"""Unique jobs: at most one job of a key in given statuses, by the primary key of `_job_keys`."""
+"""Unique jobs, what is asked for: at most one job of a type and key in given statuses.
+
+Here the options are checked and the key of a job is worked out of its payload; `conflicts.py` looks
+who has it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 import msgspec
 
-from aurora_db.base.codec import encode, seconds
+from aurora_db.base.codec import decode, encode, seconds
 from aurora_db.base.errors import ValidationError
+from aurora_db.base.records import Status
 from aurora_db.jobs import keys
-from aurora_db.store.port import Port
-
-if TYPE_CHECKING:
-    from aurora_db.base.records import Job
-    from aurora_db.jobs.request import Request
 
 OnConflict = Literal["keep", "replace", "reschedule"]
 
 #: The statuses of a job that has not ended.
 WAITING = ("SCHEDULED", "BLOCKED", "PENDING", "RUNNING")
+#: Keys that are longer are kept as their hash, for every look compares them.
+LONGEST: Final = 200
+#: Seconds of a period, at most: a hundred years.
+_LONGEST_PERIOD: Final = 3_155_760_000.0
 
 
 class Unique(msgspec.Struct, frozen=True, kw_only=True):
-    """At most one job of a key at a time.
+    """At most one job of a type and key at a time.
 
     Args:
         key: a text, which may have values of the payload in it: "${customer}"; the whole payload
             when absent. Keys of different job types never meet.
-        period: seconds since the other job was enqueued, after which it does not count any more.
-        statuses: those in which another job counts; all in which it has not ended unless said.
+        period: seconds since the job was enqueued, after which it does not count any more.
+        statuses: those in which the job counts; unless said, all in which it has not ended, and
+            with a `period` COMPLETED too.
         on_conflict: "keep" the job that is there; "replace" its payload and options, unless it runs
             or has ended; "reschedule" it, as "replace" but with its time alone.
     """
 
     key: str | None = None
     period: float | timedelta | None = None
-    statuses: Iterable[str] = WAITING
+    statuses: Iterable[str] | None = None
     on_conflict: OnConflict = "keep"
 
 
@@ -50,8 +56,11 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     on_conflict: OnConflict
 
 
-def rule_of(type: str, payload: object, given: Unique | str | bool | None) -> Rule | None:
-    """The rule for one job; None when nothing was asked for.
+# --- checking -------------------------------------------------------------------------------
+
+
+def checked(given: object) -> Unique | None:
+    """What somebody asked for, checked, its statuses a tuple; None when nothing was.
 
     Raises:
         ValidationError: it is outside its range; the message names the part.
@@ -60,30 +69,96 @@ def rule_of(type: str, payload: object, given: Unique | str | bool | None) -> Ru
         case None | False:
             return None
         case True:
-            given = Unique()
-        case str() if given:
-            given = Unique(key=given)
+            wanted = Unique()
+        case str():
+            wanted = Unique(key=given)
         case Unique():
-            pass
+            wanted = given
         case _:
             raise _refused("unique", given, "True, a key or a Unique")
-    if given.on_conflict not in get_args(OnConflict):
-        raise _refused("on_conflict", given.on_conflict, "keep, replace or reschedule")
-    statuses = tuple(given.statuses)
-    unknown = set(statuses) - {*WAITING, "COMPLETED", "FAILED", "CANCELLED"}
-    if unknown or not statuses:
-        raise _refused("statuses", sorted(unknown), "statuses of jobs")
-    period = None if given.period is None else seconds(given.period)
-    if period is not None and period <= 0:
-        raise _refused("period", given.period, "a duration in seconds above 0")
-    key = encode(payload) if given.key is None else keys.filled(given.key, payload)
-    return Rule(f"{type}:{key}", period, statuses, given.on_conflict)
+    if wanted.key is not None:
+        _check_key(wanted.key)
+    if wanted.on_conflict not in get_args(OnConflict):
+        raise _refused("on_conflict", wanted.on_conflict, "keep, replace or reschedule")
+    period = _period(wanted.period)
+    return Unique(
+        key=wanted.key,
+        period=period,
+        statuses=_statuses(wanted.statuses, period is not None),
+        on_conflict=wanted.on_conflict,
+    )
 
 
-async def conflicts(port: Port, requests: Sequence[Request]) -> list[Request | Job]:
-    """Each request, or the job that stands in its way, changed as the request wants."""
-    del port
-    return list(requests)
+def _check_key(key: object) -> None:
+    if not isinstance(key, str) or not key:
+        raise _refused("key", key, "a text that is not empty")
+    problem = keys.problem(key)
+    if problem is not None:
+        raise ValidationError(
+            f"the key '{key}' {problem}", hint='write "${customer}" for a value of the payload',
+            field="key", rule="unique", value=key,
+        )  # fmt: skip
+
+
+def _period(given: object) -> float | None:
+    if given is None:
+        return None
+    if isinstance(given, (int, float, timedelta)) and not isinstance(given, bool):
+        period = seconds(given)
+        if 0 < period <= _LONGEST_PERIOD:
+            return period
+    raise _refused("period", given, "a duration in seconds above 0")
+
+
+def _statuses(given: object, periodic: bool) -> tuple[str, ...]:
+    if given is None:
+        return (*WAITING, "COMPLETED") if periodic else WAITING
+    known = tuple(Status)
+    listed = isinstance(given, Iterable) and not isinstance(given, (str, Mapping))
+    statuses = tuple(cast("Iterable[Any]", given)) if listed else ()
+    if not statuses or any(one not in known for one in statuses):
+        raise _refused("statuses", given, f"a list of {', '.join(known)}")
+    # In one order, so that equal rules are equal.
+    return tuple(one.value for one in known if one in statuses)
+
+
+def rule_of(type: str, payload: object, given: object) -> Rule | None:
+    """The rule for one job; None when nothing was asked for.
+
+    Raises:
+        ValidationError: it is outside its range; the message names the part.
+    """
+    wanted = checked(given)
+    if wanted is None:
+        return None
+    template = wanted.key
+    try:
+        if template is None:
+            # Two payloads are the same whatever order their keys have.
+            key = msgspec.json.encode(decode(encode(payload)), order="deterministic").decode()
+        else:
+            key = keys.filled(template, payload, strict=True)
+    except KeyError as error:
+        raise ValidationError(
+            f"the key '{template}' of a unique '{type}' needs '{error.args[0]}', which its payload has not",
+            hint="all jobs without it would have one key; put it into the payload, null if need be",
+            field="key", rule="unique", value=template,
+        ) from None  # fmt: skip
+    if not key:
+        raise _refused("key", template, "not empty when it is filled in")
+    return Rule(
+        _short(key),
+        cast("float | None", wanted.period),
+        cast("tuple[str, ...]", wanted.statuses),
+        wanted.on_conflict,
+    )
+
+
+def _short(key: str) -> str:
+    """The key, or its hash where it is long, or has what no text of SQL can have."""
+    if len(key) <= LONGEST and "\0" not in key:
+        return key
+    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _refused(name: str, value: Any, wanted: str) -> ValidationError:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aurora_db.base.codec import instant, timestamp
+from aurora_db.jobs import meters
 from aurora_db.jobs.queue import LEASE
 from aurora_db.store.port import Port
 
@@ -23,12 +24,10 @@ STAGE = """
      WHERE _n IN (SELECT _n FROM _jobs WHERE status = 'SCHEDULED' AND run_at <= :now ORDER BY run_at LIMIT 1000)
     RETURNING priority
 """
-NEXT_DUE = "SELECT min(run_at) FROM _jobs WHERE status = 'SCHEDULED'"
-
-LOOK = f"""
-    SELECT EXISTS (SELECT 1 FROM json_each(:types) AS t
-                    WHERE EXISTS (SELECT 1 FROM _jobs WHERE status = 'PENDING' AND type = t.value)),
-           ({NEXT_DUE})
+#: A scheduled job, or a rate that has room again.
+NEXT_DUE = """
+    SELECT min(run_at) FROM (SELECT min(run_at) AS run_at FROM _jobs WHERE status = 'SCHEDULED'
+                              UNION ALL SELECT min(due_at) FROM _limit_waits WHERE due_at IS NOT NULL)
 """
 
 RENEW = "UPDATE _jobs SET lease_until = :lease WHERE worker = :worker AND status = 'RUNNING'"
@@ -38,6 +37,7 @@ REGISTER = """
     INSERT INTO _workers (id, host, pid, threads, types, started_at, heartbeat_at)
     VALUES (:worker, :host, :pid, :threads, :types, :now, :now)
 """
+SCALE = "UPDATE _workers SET threads = :threads WHERE id = :worker"
 UNREGISTER = "DELETE FROM _workers WHERE id = :worker"
 OTHERS = "SELECT id, host FROM _workers WHERE id <> :worker"
 
@@ -87,16 +87,9 @@ async def stage(port: Port) -> int:
 
 
 async def next_due(port: Port) -> datetime | None:
-    """When the next scheduled job is due, or None."""
+    """When the next scheduled job is due, or the next that a rate holds back; or None."""
     row = await port.row(NEXT_DUE)
     return None if row is None or row[0] is None else instant(row[0])
-
-
-async def look(port: Port, types: Sequence[str]) -> tuple[bool, datetime | None]:
-    """Whether a job of these types is pending, and when the next scheduled one is due."""
-    row = await port.row(LOOK, {"types": json.dumps(types)})
-    assert row is not None
-    return bool(row[0]), None if row[1] is None else instant(row[1])
 
 
 async def register(port: Port, worker: str, threads: int, types: Sequence[str]) -> None:
@@ -117,10 +110,16 @@ async def beat(port: Port, worker: str, types: Sequence[str]) -> None:
     )
 
 
+async def scale(port: Port, worker: str, threads: int) -> None:
+    """Say that this worker has so many threads now."""
+    await port.change(SCALE, {"worker": worker, "threads": threads})
+
+
 async def leave(port: Port, worker: str) -> int:
     """A worker ends: what it still holds goes back uncounted. Returns how many jobs."""
     rows = await port.rows(GIVE_BACK, {"worker": worker})
     await port.change(UNREGISTER, {"worker": worker})
+    await meters.give_back(port, [row[0] for row in rows])
     if rows:
         port.touch("jobs")
     return len(rows)
@@ -142,6 +141,7 @@ async def rescue(port: Port, worker: str, begun: Collection[int]) -> int:
     })  # fmt: skip
     back = await port.rows(GIVE_BACK, {"worker": worker})
     await port.change(UNREGISTER, {"worker": worker})
+    await meters.give_back(port, [row[0] for row in (*crashed, *back)])
     port.touch("jobs")
     return len(crashed) + len(back)
 
@@ -152,6 +152,7 @@ async def rescue_expired(port: Port) -> int:
     rows = await port.rows(EXPIRED, {"now": timestamp(now), "most": MOST_CRASHES, "poison": POISON})
     await port.change(SILENT, {"before": timestamp(now - timedelta(seconds=2 * LEASE))})
     if rows:
+        await meters.give_back(port, [row[0] for row in rows])
         port.touch("jobs")
     return len(rows)
 

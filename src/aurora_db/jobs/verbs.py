@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
+from aurora_db.aql import job_links
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import encode, timestamp
-from aurora_db.base.errors import NotFound
-from aurora_db.jobs import queue
+from aurora_db.base.errors import NotFound, UniqueViolation
+from aurora_db.base.records import Job
+from aurora_db.jobs import conflicts, meters, queue
 from aurora_db.jobs.handlers import Jobs
+from aurora_db.jobs.keys import Filled
 from aurora_db.jobs.status import TRANSITIONS, Event
+from aurora_db.jobs.unique import Unique
 from aurora_db.sql.statement import literal
 from aurora_db.store.port import Port
 from aurora_db.store.scope import JobVerbs
@@ -25,7 +29,7 @@ def _from(event: Event) -> str:
 CANCEL = f"""
     UPDATE _jobs SET status = 'CANCELLED', finished_at = :now, lease_until = NULL
      WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.CANCEL)})
-    RETURNING id, priority
+    RETURNING id, priority, _n
 """
 #: A new run from the first attempt on, without the traces of the one before but its errors.
 REVIVE = f"""
@@ -44,6 +48,8 @@ async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
     is kept.
     """
     rows = await port.rows(CANCEL, {"ids": encode(list(ids)), "now": timestamp(port.now())})
+    if rows and await meters.end(port, [row[2] for row in rows]):
+        port.touch("jobs")
     if rows and port.catalog.handlers_of("_jobs"):
         # Their end may have enqueued others.
         port.touch("jobs")
@@ -51,8 +57,13 @@ async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
 
 
 async def retry(port: Port, ids: Sequence[str]) -> list[str]:
-    """Let those of these jobs that have ended run once more; their ids, in the order given."""
-    rows = await port.rows(REVIVE, {"ids": encode(list(ids))})
+    """Let those of these jobs that have ended run once more; their ids, in the order given.
+
+    One whose unique key another job has by now stays as it is.
+    """
+    refused = await conflicts.regain(port, ids)
+    ids = [id for id in ids if id not in refused]
+    rows = await port.rows(REVIVE, {"ids": encode(ids)})
     if rows:
         port.touch("jobs", max(row[1] for row in rows))
     return _changed(ids, rows)
@@ -77,8 +88,19 @@ async def retry_one(port: Port, id: str) -> bool:
 
     Raises:
         NotFound: there is no such job.
+        UniqueViolation: another job has its unique key by now.
     """
-    return bool(await retry(port, [await _known(port, id)]))
+    if await retry(port, [await _known(port, id)]):
+        return True
+    other = (await conflicts.regain(port, [id])).get(id)
+    if other is not None:
+        error = UniqueViolation(
+            f"job '{id}' cannot run again: job '{other.id}' has its key '{other.unique_key}' by now",
+            hint="wait for the end of that one, or cancel it first", fields=("unique_key",),
+        )  # fmt: skip
+        error.tell((other.unique_key,))
+        raise error
+    return False
 
 
 async def _known(port: Port, id: str) -> str:
@@ -90,12 +112,39 @@ async def _known(port: Port, id: str) -> str:
 def for_texts(jobs: Jobs, clock: Clock) -> JobVerbs:
     """The verbs behind AQL's mutations of jobs."""
 
-    async def enqueue(port: Port, options: Sequence[Mapping[str, Any]]) -> list[str]:
+    async def enqueue(port: Port, options: Sequence[Mapping[str, Any]]) -> list[Job]:
         make: Callable[..., Any] = jobs.request
-        made = await queue.enqueue_many(port, [make(clock, **one) for one in options])
-        return [job.id for job in made]
+        return await queue.enqueue_many(port, [make(clock, **_tied(one)) for one in options])
 
     return JobVerbs(enqueue, cancel, retry)
+
+
+def _tied(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options with those that tie a job to others as Python says them."""
+    if not options.keys() & job_links.NAMES:
+        return options
+    made = dict(options)
+    if "on_failure" in made:
+        made["on_failure"] = made["on_failure"].lower()
+    match made.get("unique"):
+        case str() as key:
+            made["unique"] = _key(key)
+        case Mapping() as parts:
+            parts = cast("Mapping[str, Any]", parts)
+            made["unique"] = Unique(
+                key=None if parts.get("key") is None else _key(parts["key"]),
+                period=parts.get("period"),
+                statuses=parts.get("statuses"),
+                on_conflict=parts.get("onConflict", "KEEP").lower(),
+            )
+        case _:
+            pass
+    return made
+
+
+def _key(key: str) -> str:
+    """Only a key that stands in the text is filled in; values are taken as they are."""
+    return str(key) if isinstance(key, job_links.Template) else Filled(key)
 
 
 __all__ = ["cancel", "cancel_one", "for_texts", "retry", "retry_one"]

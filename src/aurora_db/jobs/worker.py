@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from aurora_db.base.errors import JobError, WorkersDisabled
-from aurora_db.base.records import WorkerStats
-from aurora_db.jobs import reactions, upkeep
+from aurora_db.base.errors import JobError, ValidationError, WorkersDisabled
+from aurora_db.base.records import QueueState, WorkerStats
+from aurora_db.jobs import limits, queues, reactions, upkeep
 from aurora_db.jobs.context import Bench, MakeTransaction
 from aurora_db.jobs.handlers import JobHandler, Jobs
 from aurora_db.jobs.reactions import React
@@ -22,11 +24,30 @@ if TYPE_CHECKING:
     from aurora_db.jobs.solo import Solo
 
 
+class QueueOptions(TypedDict, total=False):
+    """What `configure` takes."""
+
+    concurrency: int | None
+    rate: str | None
+    key: str | None
+    aging: float | timedelta | None
+
+
+def _unknown(name: str) -> str:
+    known = list(QueueOptions.__annotations__)
+    import difflib  # noqa: PLC0415 - for this error only
+
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean '{near[0]}'?" if near else f"; options are {', '.join(known)}"
+    return f"no option named '{name}'{hint}"
+
+
 class Workers:
     """`db.workers`: register handlers, start, stop, look. Callable, and then itself.
 
     Args:
         threads: how many jobs run at once.
+        queues: the queues whose jobs it runs; None for all.
         enabled: False refuses every verb with the way to enable.
         poll_interval: seconds between looks for commits of other processes, at most.
         shutdown_timeout: seconds that `run` waits for running jobs at its end.
@@ -38,6 +59,7 @@ class Workers:
         registry: Jobs,
         *,
         threads: int,
+        queues: Sequence[str] | None,
         enabled: bool,
         poll_interval: float,
         shutdown_timeout: float,
@@ -49,6 +71,7 @@ class Workers:
         self._registry = registry
         self._react = react
         self._threads = threads
+        self._queues = queues
         self._enabled = enabled
         self._poll_interval = poll_interval
         self._shutdown_timeout = shutdown_timeout
@@ -90,8 +113,11 @@ class Workers:
             return
         if self._pump is None:
             self.start()
-        else:
-            self._pump.look_again()
+            return
+        wanted = self._registry.limits()
+        if self._engine.read(partial(limits.differs, wanted=wanted), single=True):
+            self._engine.write(partial(limits.declare, wanted=wanted))
+        self._pump.look_again()
 
     def _defined(self, _urgency: int) -> None:
         """An event handler was defined, by this process or another; start what never started."""
@@ -125,6 +151,7 @@ class Workers:
                     self._bench,
                     self._threads,
                     self._poll_interval,
+                    self._queues,
                 )
 
     def stop(self, timeout: float = 30.0) -> None:
@@ -143,6 +170,70 @@ class Workers:
             pump, self._pump = self._pump, None
         if pump is not None:
             pump.stop(timeout)
+
+    def pause(self, queue: str) -> bool:
+        """Let no process claim from this queue until `resume`; False when it was paused already.
+
+        Running jobs finish; what was claimed and has not begun goes back uncounted.
+
+        Raises:
+            ValidationError: it is no name.
+        """
+        self._check()
+        name = queues.named(queue)
+        return self._engine.write(partial(queues.pause, queue=name))
+
+    def resume(self, queue: str) -> bool:
+        """Let all processes claim from this queue again; False when it was not paused.
+
+        Raises:
+            ValidationError: it is no name.
+        """
+        self._check()
+        name = queues.named(queue)
+        return self._engine.write(partial(queues.resume, queue=name))
+
+    def configure(self, queue: str, **options: Unpack[QueueOptions]) -> None:
+        """Say what holds for a queue, in all processes; what is not named stays, None clears.
+
+        Args:
+            queue: its name; no job needs to be in it.
+            concurrency: how many of its jobs may run at once.
+            rate: how many may begin in a time, such as "100/1m".
+            key: makes both count for each value by itself: "${customer}" of the payload.
+            aging: seconds after which a waiting job rises by one priority, up to HIGH.
+
+        Raises:
+            ValidationError: an option is outside its range.
+        """
+        self._check()
+        unknown = options.keys() - QueueOptions.__annotations__.keys()
+        if unknown:
+            raise TypeError(_unknown(min(unknown)))
+        wanted, name = queues.said(options), queues.named(queue)
+        self._engine.write(lambda port: queues.configure(port, name, wanted))
+
+    def queues(self) -> list[QueueState]:
+        """Every queue that has waiting or running jobs, or was configured; by name."""
+        self._check()
+        return self._engine.read(queues.states)
+
+    def scale(self, threads: int) -> None:
+        """Run so many jobs at once in this process from now on; running ones finish.
+
+        Raises:
+            ValidationError: it is no number from 1 to 1,024.
+        """
+        self._check()
+        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValidationError(
+                f"'threads' is from 1 to 1024, got {threads!r}", field="threads", rule="threads", value=threads,
+                hint="to run nothing, stop the workers or pause a queue",
+            )  # fmt: skip
+        self._threads = threads
+        pump = self._pump
+        if pump is not None:
+            pump.scale(threads)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then stop gracefully; a second signal ends at once.
@@ -182,8 +273,8 @@ class Workers:
                 hint="open it without workers_enabled=True, or stop them by db.workers.stop()",
             )
 
-    def solo(self) -> Solo:
-        """A worker that a test drives.
+    def solo(self, queue: str | None = None) -> Solo:
+        """A worker that a test drives, of all queues or of one.
 
         Raises:
             JobError: workers of this database run.
@@ -191,7 +282,7 @@ class Workers:
         from aurora_db.jobs.solo import Solo  # noqa: PLC0415 - only tests need it
 
         self.refuse_running()
-        return Solo(self._engine, self._registry, self._react, self._bench)
+        return Solo(self._engine, self._registry, self._react, self._bench, queue)
 
     def stats(self) -> WorkerStats:
         """The queue by status, and what this process does."""

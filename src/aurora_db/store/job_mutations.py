@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aurora_db.aql import job_options, plan, system
+from aurora_db.aql import job_links, job_options, plan, system
 from aurora_db.aql.expand import expand_for_write
 from aurora_db.base.errors import TypeMismatch
 from aurora_db.sql import lower
@@ -18,10 +18,13 @@ from aurora_db.store.scope import JobVerbs, Scope
 
 async def enqueue_job(part: plan.EnqueueJob, jobs: JobVerbs, port: Port, scope: Scope) -> Document:
     """Put a job into the queue; it by the outputs."""
-    ids = await jobs.enqueue(port, [_options(part, scope)])
-    return (await queries.by_ids(port, system.SYSTEM["_jobs"], part.outputs, ids, scope.bindings))[
-        0
-    ]
+    (job,) = await jobs.enqueue(port, [_options(part, scope)])
+    outputs, bindings = part.outputs, scope.bindings
+    (found,) = await queries.by_ids(port, system.SYSTEM["_jobs"], outputs, [job.id], bindings)
+    if not part.conflicts:
+        return found
+    found.update(dict.fromkeys(part.conflicts, job.conflict))
+    return {key: found[key] for key in part.order}
 
 
 async def enqueue_jobs(
@@ -32,8 +35,12 @@ async def enqueue_jobs(
     if not isinstance(payloads, (list, tuple)):
         raise TypeMismatch(f"'payloads' is a list, got {payloads!r}")
     options = _options(part, scope)
-    ids = await jobs.enqueue(port, [{**options, "payload": payload} for payload in payloads])
-    values: dict[str, Any] = {"count": len(ids), "jobIds": ids}
+    made = await jobs.enqueue(port, [{**options, "payload": payload} for payload in payloads])
+    values: dict[str, Any] = {
+        "count": len(made),
+        "jobIds": [job.id for job in made],
+        "conflicts": sum(job.conflict for job in made),
+    }
     return {key: values[what] for key, what in part.keys}
 
 
@@ -41,7 +48,7 @@ def _options(part: plan.EnqueueJob | plan.EnqueueJobs, scope: Scope) -> Mapping[
     values = ((name, scope.value(value)) for name, value in part.options)
     # An option that an absent variable leaves empty is not given.
     return {
-        name: job_options.given(name, value)
+        name: (job_links if name in job_links.NAMES else job_options).given(name, value)
         for name, value in values
         if value is not None or name in ("type", "payload")
     }

@@ -9,6 +9,7 @@ import msgspec
 
 from aurora_db.aql import plan
 from aurora_db.aql.values import value_of
+from aurora_db.base.records import Job
 from aurora_db.store.port import Port
 
 
@@ -38,10 +39,10 @@ Runner = Callable[[Port, Scope], Awaitable[Any]]
 class JobVerbs(msgspec.Struct, frozen=True):
     """The verbs on jobs that mutations run; this floor does not know what they do.
 
-    `enqueue` takes the options of each job and gives the ids in order; `cancel` and `retry` take ids and
+    `enqueue` takes the options of each job and gives their records in order; `cancel` and `retry` take ids and
     give those that changed.
     """
 
-    enqueue: Callable[[Port, Sequence[Mapping[str, Any]]], Awaitable[list[str]]]
+    enqueue: Callable[[Port, Sequence[Mapping[str, Any]]], Awaitable[list[Job]]]
     cancel: Callable[[Port, Sequence[str]], Awaitable[list[str]]]
     retry: Callable[[Port, Sequence[str]], Awaitable[list[str]]]

@@ -176,13 +176,15 @@ CREATE TABLE _job_errors (
 
 CREATE INDEX _job_errors_job ON _job_errors (job_id);
 
--- Who has a key of unique jobs. A job keeps its row after its end: whether it still counts is asked of
--- its status and of `until`.
+-- Who has a key of unique jobs: at most one job of a type. The row stays after the job's end; whether
+-- the job still counts is asked of its status and of `until`, as the one that was enqueued said.
 CREATE TABLE _job_keys (
-    key      TEXT NOT NULL PRIMARY KEY,
+    type     TEXT NOT NULL,
+    key      TEXT NOT NULL,
     job_id   TEXT NOT NULL UNIQUE REFERENCES _jobs (id) ON DELETE CASCADE,
     statuses TEXT NOT NULL CHECK (json_valid(statuses)),
-    until    TEXT
+    until    TEXT,
+    PRIMARY KEY (type, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Which job waits for the end of which: one row while it is not known to have ended, and until what
@@ -250,6 +252,64 @@ CREATE TABLE _limits (
     CHECK ((rate_count IS NULL) = (rate_period IS NULL)),
     CHECK (concurrency IS NOT NULL OR rate_count IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
+
+-- A limit counts by meters: one for each value of its `key`, or one in all, whose key is ''. Who has a
+-- place: a row counts while its job is RUNNING in this attempt. A job that was freed and is not claimed yet
+-- has its place reserved until `until`.
+CREATE TABLE _limit_places (
+    scope   TEXT    NOT NULL,
+    name    TEXT    NOT NULL,
+    key     TEXT    NOT NULL,
+    n       INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    until   TEXT,
+    PRIMARY KEY (scope, name, key, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX _limit_places_job ON _limit_places (n);
+
+-- What began and counts in a rate until `until`; `seq` has no gaps within a meter, so that nobody counts rows.
+CREATE TABLE _limit_starts (
+    scope TEXT    NOT NULL,
+    name  TEXT    NOT NULL,
+    key   TEXT    NOT NULL,
+    until TEXT    NOT NULL,
+    seq   INTEGER NOT NULL,
+    PRIMARY KEY (scope, name, key, until, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX _limit_starts_until ON _limit_starts (until);
+
+-- The jobs that are BLOCKED because their meter has no room, in the order in which it frees them.
+CREATE TABLE _limit_parked (
+    scope    TEXT    NOT NULL,
+    name     TEXT    NOT NULL,
+    key      TEXT    NOT NULL,
+    priority INTEGER NOT NULL,
+    n        INTEGER NOT NULL,
+    PRIMARY KEY (scope, name, key, priority DESC, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX _limit_parked_job ON _limit_parked (n);
+
+-- The meters that have parked jobs. At `due_at` it is looked whether one of them can be freed; without it,
+-- when a place is given back. `template` is the key of the limit as it was then.
+CREATE TABLE _limit_waits (
+    scope    TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    template TEXT NOT NULL,
+    due_at   TEXT,
+    PRIMARY KEY (scope, name, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX _limit_waits_due ON _limit_waits (due_at) WHERE due_at IS NOT NULL;
+
+-- Jobs that have risen by waiting, and since when each waits for its next rise.
+CREATE TABLE _job_rises (
+    n     INTEGER PRIMARY KEY,
+    since TEXT NOT NULL
+) STRICT;
 
 -- Each due time of a schedule that was seen, once: what it enqueued, or why it was left out.
 CREATE TABLE _schedule_runs (

@@ -80,17 +80,20 @@ class Delete(msgspec.Struct, frozen=True):
 class EnqueueJob(msgspec.Struct, frozen=True):
     """Put a job into the queue; `options` are named as `Aurora.enqueue_job`'s keywords.
 
-    Keys: type, payload, priority, retries, run_at, delay, queue, timeout, tags, backoff.
-    `outputs` select fields of `_jobs`.
+    Keys: type, payload, priority, retries, run_at, delay, queue, timeout, tags, backoff, unique, after,
+    on_failure. `outputs` select fields of `_jobs`. `conflicts` are the keys under which the result says
+    whether the job was there already; `order` are all keys of the result as they were written.
     """
 
     key: str
     options: tuple[tuple[str, Value], ...]
     outputs: tuple[Selected, ...]
+    conflicts: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
 
 
 class EnqueueJobs(msgspec.Struct, frozen=True):
-    """One job for each of `payloads`; result keys: pairs of (key, count or jobIds)."""
+    """One job for each of `payloads`; result keys: pairs of (key, count, jobIds or conflicts)."""
 
     key: str
     payloads: Value
