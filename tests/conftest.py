@@ -112,7 +112,7 @@ class Held:
         from aurora_db.jobs import executor, signature
         from aurora_db.jobs.context import Bench
 
-        bench = Bench(self._db._engine, lambda *_: None, lambda *_: None)
+        bench = Bench(self._db._engine, lambda *_: None, lambda *_: None, self._db._jobs)
         handler = signature.look_at(self.type, lambda payload: payload)
         settlement = executor._raised(bench, handler, self._claimed, None, error)
         assert settlement is not None

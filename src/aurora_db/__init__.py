@@ -80,6 +80,7 @@ from aurora_db.base.errors import (
     WorkersDisabled,
 )
 from aurora_db.base.records import (
+    Batch,
     Explanation,
     ImportFailure,
     ImportReport,
@@ -95,6 +96,8 @@ from aurora_db.database import Aurora, Transaction
 from aurora_db.database_query import Query
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
+from aurora_db.jobs.membership import JobBatch
+from aurora_db.jobs.planning import BatchBlock, FlowBlock, PlannedJob
 from aurora_db.jobs.unique import Unique
 
 __version__ = "0.1.0"
@@ -110,6 +113,8 @@ __all__ = [
     "Aurora",
     "AuroraConfig",
     "AuroraError",
+    "Batch",
+    "BatchBlock",
     "Busy",
     "Cancel",
     "Clock",
@@ -124,12 +129,14 @@ __all__ = [
     "Explanation",
     "F",
     "Fail",
+    "FlowBlock",
     "ForeignKeyViolation",
     "FragmentCycle",
     "HandlerInvalid",
     "ImportFailure",
     "ImportReport",
     "Job",
+    "JobBatch",
     "JobCancelled",
     "JobContext",
     "JobError",
@@ -145,6 +152,7 @@ __all__ = [
     "MissingWhere",
     "NotFound",
     "PayloadInvalid",
+    "PlannedJob",
     "Priority",
     "Problem",
     "Query",

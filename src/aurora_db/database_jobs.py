@@ -5,14 +5,17 @@ Generated from aio_jobs.py by tools/unasync.py; do not edit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
-from aurora_db.base.records import Job, Priority
+from aurora_db.base.records import Batch, Job, Priority
 from aurora_db.config import Duration
+from aurora_db.jobs import batches
 from aurora_db.jobs import queue as job_queue
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs
+from aurora_db.jobs.planning import BatchBlock, FlowBlock
 from aurora_db.jobs.request import OnFailure, Request
 from aurora_db.jobs.unique import Unique
 from aurora_db.store.engine import Engine
@@ -42,6 +45,7 @@ class JobCalls:
         unique: Unique | str | bool | None = None,
         after: Sequence[str] = (),
         on_dependency_failure: OnFailure = "cancel",
+        batch: str | None = None,
     ) -> Job:
         """Put a job into the queue; when this returns, the job survives a power cut.
 
@@ -61,16 +65,18 @@ class JobCalls:
             after: ids of jobs that must end first.
             on_dependency_failure: what becomes of this job when one of them fails or is
                 cancelled: "cancel", or "run".
+            batch: the id of a batch or a flow that has not finished, to add the job to it.
 
         Raises:
             PayloadInvalid: the payload is not what the registered handler declares.
             ValidationError: an option is outside its range.
-            NotFound: a job named in `after` does not exist.
+            NotFound: a job named in `after`, or the batch, does not exist.
+            JobError: the batch has finished.
         """
         clock = self._engine.clock
         request = self._jobs.request(
             clock, type, payload, priority, retries, delay, run_at, queue, timeout, tags, backoff,
-            unique, after, on_dependency_failure,
+            unique, after, on_dependency_failure, batch,
         )  # fmt: skip
         if request.links is not None:
             return self._gate.write(lambda port: job_queue.enqueue(port, request))
@@ -92,6 +98,7 @@ class JobCalls:
         unique: Unique | str | bool | None = None,
         after: Sequence[str] = (),
         on_dependency_failure: OnFailure = "cancel",
+        batch: str | None = None,
     ) -> list[Job]:
         """Put one job for each payload into the queue, all or none, in one transaction.
 
@@ -100,7 +107,7 @@ class JobCalls:
         clock, make = self._engine.clock, self._jobs.request
         options = (
             priority, retries, delay, run_at, queue, timeout, tags, backoff, unique, after,
-            on_dependency_failure,
+            on_dependency_failure, batch,
         )  # fmt: skip
         requests: list[Request] = [make(clock, type, payload, *options) for payload in payloads]
         return self._gate.write(lambda port: job_queue.enqueue_many(port, requests))
@@ -128,3 +135,80 @@ class JobCalls:
             NotFound: there is no such job.
         """
         return self._gate.write(lambda port: job_verbs.retry_one(port, id))
+
+    @contextmanager
+    def batch(
+        self,
+        name: str | None = None,
+        *,
+        on_success: object = None,
+        on_complete: object = None,
+        on_failure: object = None,
+    ) -> Iterator[BatchBlock]:
+        """A block that collects jobs, which are enqueued together at its end and counted together.
+
+        Left by an exception it enqueues nothing. A callback is a job that the end of others
+        enqueues, in the same transaction and once: a job type, `(type, payload)`, or the options
+        of `enqueue_job` as `{"type": …, "queue": …}`. Its payload has the id as `batch` and
+        the numbers as `counts` beside what is given here.
+
+        Args:
+            name: what people call it.
+            on_success: enqueued when all its jobs have completed, also by retries later.
+            on_complete: enqueued when all its jobs have ended, however.
+            on_failure: enqueued when the first of its jobs has failed for good.
+
+        Raises:
+            ValidationError: a callback is none.
+            NotFound: (at the end) a job named in an `after` does not exist.
+        """
+        given = {"success": on_success, "complete": on_complete, "failure": on_failure}
+        block = BatchBlock(self._jobs, self._engine.clock, name, given)
+        yield block
+        self._gate.write(block.write)
+
+    @contextmanager
+    def flow(
+        self,
+        name: str | None = None,
+        *,
+        on_success: object = None,
+        on_complete: object = None,
+        on_failure: object = None,
+    ) -> Iterator[FlowBlock]:
+        """A batch whose jobs have names and wait for each other by them, in any order of writing.
+
+        Everything is enqueued in one transaction at the end of the block; what is refused
+        there leaves nothing behind. Arguments as of `batch`.
+
+        Raises:
+            ValidationError: a callback is none; at the end: jobs wait for each other in a circle,
+                or for a name that no job has.
+            NotFound: (at the end) a job named in an `after` does not exist.
+        """
+        given = {"success": on_success, "complete": on_complete, "failure": on_failure}
+        block = FlowBlock(self._jobs, self._engine.clock, name, given)
+        yield block
+        self._gate.write(block.write)
+
+    def get_batch(self, id: str) -> Batch | None:
+        """The batch or flow of this id as it is now, or None."""
+        return self._gate.read(lambda port: batches.get(port, id), bounded=True, single=True)
+
+    def cancel_batch(self, id: str) -> int:
+        """Cancel all jobs of a batch or flow that have not ended; returns how many.
+
+        Raises:
+            NotFound: there is no such batch.
+        """
+        return self._gate.write(lambda port: batches.cancel(port, id))
+
+    def retry_batch(self, id: str) -> int:
+        """Let all jobs of a batch or flow that failed or were cancelled run once more; how many.
+
+        Those that were to wait for others wait again for those that have not completed.
+
+        Raises:
+            NotFound: there is no such batch.
+        """
+        return self._gate.write(lambda port: batches.retry(port, id))

@@ -43,7 +43,8 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
             max_retries:Int error:String last_retry:DateTime run_at:DateTime created_at:DateTime
             started_at:DateTime finished_at:DateTime attempt:Int crashes:Int worker:ID
             lease_until:DateTime timeout:Float progress:Float progress_note:String result:JSON
-            unique_key:String tags:JSON cause:JSON after:JSON depends_on:JSON backoff:JSON
+            unique_key:String tags:JSON cause:JSON after:JSON depends_on:Int backoff:JSON
+            on_dependency_failure:String batch:ID
         """),
         _collection("_job_errors", """
             job_id:ID attempt:Int at:DateTime error:String traceback:String worker:ID after_completion:Boolean
@@ -64,9 +65,10 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
         """),
         _collection("_job_steps", "job_id:ID name:String result:JSON attempt:Int at:DateTime"),
         _collection("_batches", """
-            id:ID name:String total:Int completed:Int failed:Int cancelled:Int callbacks:JSON closed:Boolean
+            id:ID name:String total:Int completed:Int failed:Int cancelled:Int callbacks:JSON
             created_at:DateTime finished_at:DateTime
         """),
+        _collection("_batch_jobs", "batch:ID job_id:ID name:String"),
         _collection("_queues", "name:String paused_at:DateTime aging:Float"),
         _collection("_limits", """
             scope:String name:String concurrency:Int rate_count:Int rate_period:Float key:String

@@ -51,8 +51,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it was when it was read.
 
     `retries` counts failures, `attempt` counts claims, `progress` goes from 0 to 1. `after` are the
-    jobs that it was to wait for, `depends_on` how many of them it still waits for. `conflict` tells in
-    what enqueueing returns that the job was there already and has the key of the one asked for.
+    jobs that it was to wait for, `depends_on` how many of them it still waits for. `batch` is the id of
+    its batch or flow. `conflict` tells in what enqueueing returns that the job was there already and has
+    the key of the one asked for.
     """
 
     id: str
@@ -84,6 +85,34 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     depends_on: int | None = None
     backoff: Any = None
     conflict: bool = False
+    on_dependency_failure: str | None = None
+    batch: str | None = None
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch or a flow as it was when it was read: how many jobs it has, and how they ended.
+
+    `finished_at` is when the last of them ended; None while one has not.
+    """
+
+    id: str
+    name: str | None = None
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    created_at: datetime
+    finished_at: datetime | None = None
+
+    @property
+    def ended(self) -> int:
+        """How many jobs have ended."""
+        return self.completed + self.failed + self.cancelled
+
+    @property
+    def progress(self) -> float:
+        """The share of the jobs that have ended, from 0 to 1."""
+        return self.ended / self.total if self.total else 1.0
 
 
 class MigrationResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -304,7 +304,6 @@ class _Walk:
     def _meters(self, job: Claimed) -> list[Meter]:
         """The meters that count a job: of its type, and of its queue."""
         found: list[Meter] = []
-        found: list[Meter] = []
         for place in (("type", job.type), ("queue", job.queue)):
             limit = self._limits.get(place)
             if limit is not None:

@@ -13,9 +13,9 @@ import msgspec
 
 from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import JobError, LeaseLost
-from aurora_db.base.records import Priority
-from aurora_db.jobs import crash, queue
-from aurora_db.jobs.handlers import Handler
+from aurora_db.base.records import Job, Priority
+from aurora_db.jobs import crash, flow, queue
+from aurora_db.jobs.handlers import Handler, Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     # The façades are above this floor; they are only named here, for type checkers.
     from aurora_db.aio import AsyncTransaction
     from aurora_db.database import Transaction
+    from aurora_db.jobs.membership import JobBatch
 
 #: Makes the face of an open transaction: takes it and where to put the result of the job.
 MakeTransaction = Callable[[Held, Callable[[object], None]], Any]
@@ -38,6 +39,7 @@ class Bench(msgspec.Struct, frozen=True):
     engine: Engine
     make_transaction: MakeTransaction
     make_async_transaction: MakeTransaction
+    registry: Jobs
 
 
 class Attempt:
@@ -85,6 +87,21 @@ class JobContext:
     def tags(self) -> tuple[str, ...]:
         """The tags given when it was enqueued."""
         return tuple(decode(self._claimed.tags)) if self._claimed.tags else ()
+
+    @property
+    def batch(self) -> JobBatch | None:
+        """The batch, or the flow, that this job belongs to; None when it stands alone."""
+        from aurora_db.jobs import membership  # noqa: PLC0415 - most jobs stand alone
+
+        return membership.of(self._bench, self._claimed, is_async=self._attempt.handler.is_async)
+
+    def dependencies(self) -> dict[str, Job]:
+        """The jobs that this one waited for, by their names in its flow, or else by id."""
+        return self._bench.engine.read(lambda port: flow.dependencies(port, self._claimed.n))
+
+    def results(self) -> dict[str, Any]:
+        """What these jobs returned, by the same names; None for one that did not complete."""
+        return {name: one.result for name, one in self.dependencies().items()}
 
     @property
     def cancelled(self) -> bool:

@@ -268,6 +268,7 @@ class Jobs:
         unique: Unique | str | bool | None = None,
         after: Sequence[str] = (),
         on_failure: str = "cancel",
+        batch: str | None = None,
     ) -> Request:
         """The checked request for a job; what is not said comes from the registered type.
 
@@ -287,7 +288,7 @@ class Jobs:
             unique = handler.unique if unique is None else unique
         return requests.request(
             clock, type, payload, priority, retries, delay, run_at, queue, timeout, tags, backoff,
-            unique, after, on_failure,
+            unique, after, on_failure, batch,
         )  # fmt: skip
 
     def __repr__(self) -> str:

@@ -18,7 +18,10 @@ async def enqueue(port: Port, requests: Sequence[Request]) -> list[Job]:
     """The record of each job, or of the one that has its key; in order."""
     waits = await flow.waits(port, requests)
     decided = await conflicts.decide(port, requests, waits)
+    if instead := flow.instead(requests, decided.places, decided.new):
+        decided.new = flow.redirected(decided.new, instead)
+        decided.waits = await flow.waits(port, decided.new)
     made = await queue.insert(port, decided.new, decided.waits)
     await conflicts.hold(port, decided, made)
-    await flow.connect(port, list(zip(decided.new, made, strict=True)))
+    made = await flow.connect(port, list(zip(decided.new, made, strict=True)))
     return decided.records(made)

@@ -94,7 +94,7 @@ NEXT = """
 UNPARK = "DELETE FROM _limit_parked WHERE n IN (SELECT value FROM json_each(:numbers)) RETURNING scope, name, key, n"
 FREE = """
     UPDATE _jobs SET status = 'PENDING'
-     WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = 'BLOCKED'
+     WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = 'BLOCKED' AND coalesce(depends_on, 0) = 0
     RETURNING _n, priority, attempt
 """
 #: A meter that nobody waits at is forgotten; the others are looked at again when they say.

@@ -18,7 +18,7 @@ from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import aging, crash, limits, meters, queue, reactions, upkeep
+from aurora_db.jobs import aging, crash, flow, limits, meters, queue, reactions, upkeep
 from aurora_db.jobs.aging import Aging
 from aurora_db.jobs.claims import Claimer
 from aurora_db.jobs.context import Bench
@@ -128,6 +128,7 @@ class Pump:
         self._chores = (
             Chore(BEAT, now + BEAT, self._beat),
             Chore(LOOK, now, self._rescue),
+            Chore(LOOK, now, self._resolve),
             Chore(TIMEOUTS, now, self.slots.overdue, running=True),
             Chore(LOOK, now, self._sweep),
             Chore(LOOK, now, self._age),
@@ -304,12 +305,17 @@ class Pump:
             self._seen = version
             # A claim takes the lock of all processes: not for nothing.
             types = self._types()
-            look = partial(self._claimer.look, types=types)
-            self._maybe, self._due = self._engine.read(look)
+            look = partial(self._look, types=types)
+            self._maybe, self._due, ended = self._engine.read(look)
+            if ended:
+                self._resolve()
             # Another process may have defined a handler that is for workers.
             self._maybe = self._maybe or types != self._types()
         if self._due is not None and self._due <= self._clock.now():
             self._maybe = True
+
+    async def _look(self, port: Port, types: tuple[str, ...]) -> tuple[bool, datetime | None, bool]:
+        return (*await self._claimer.look(port, types), await flow.unresolved(port))
 
     def _timeout(self) -> float:
         """Seconds to wait for the bell."""
@@ -330,6 +336,11 @@ class Pump:
     def _beat(self) -> None:
         beat = partial(upkeep.beat, worker=self.id, types=self._types())
         self._engine.write(beat, durable=False)
+
+    def _resolve(self) -> None:
+        """Do what follows from ends that no Aurora wrote."""
+        if self._engine.read(flow.unresolved, single=True):
+            self._engine.write(flow.resolve)
 
     def _rescue(self) -> None:
         engine = self._engine

@@ -16,7 +16,8 @@ from aurora_db.base.clock import Clock
 from aurora_db.base.codec import decode, encode, instant, timestamp
 from aurora_db.base.ids import new_id
 from aurora_db.base.records import Job, Priority, Status
-from aurora_db.jobs.request import Request
+from aurora_db.jobs import flow
+from aurora_db.jobs.request import Links, Request
 from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port, Row
 from aurora_db.store.waiting import Single
@@ -30,15 +31,16 @@ ENQUEUE = Batch.insert("_jobs", (
 #: For jobs that are tied to others; most are not, and each column costs.
 ENQUEUE_LINKED = Batch.insert("_jobs", (
     "id", "type", "queue", "payload", "priority", "status", "max_retries", "run_at", "created_at",
-    "tags", "backoff", "timeout", "unique_key", "after", "depends_on",
+    "tags", "backoff", "timeout", "unique_key", "after", "depends_on", "on_dependency_failure", "batch",
 ))  # fmt: skip
 
 COLUMNS = (
     "id, type, queue, payload, priority, status, retries, max_retries, error, last_retry, run_at, created_at, "
     "started_at, finished_at, attempt, crashes, worker, lease_until, result, tags, cause, timeout, "
-    "progress, progress_note, unique_key, after, depends_on, backoff"
+    "progress, progress_note, unique_key, after, depends_on, backoff, on_dependency_failure, batch"
 )
 GET = f"SELECT {COLUMNS} FROM _jobs WHERE id = ?"
+GET_MANY = f"SELECT {COLUMNS} FROM _jobs WHERE id IN (SELECT value FROM json_each(?))"
 
 
 def _settle(change: str) -> Batch:
@@ -71,6 +73,8 @@ LEAVES: Final[Mapping[Batch, Status]] = {
     CANCEL: Status.CANCELLED,
     RELEASE: Status.PENDING,
 }
+#: Those that end a job.
+ENDS: Final = frozenset({COMPLETE, FAIL, CANCEL})
 SETTLED = """
     SELECT _n, attempt, worker FROM _jobs
      WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = :status
@@ -121,7 +125,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
 
 def _row(wanted: Request, now: datetime, text: str) -> tuple[tuple[Any, ...], Job]:
     """The row of a new job, and its record; `text` is `now`."""
-    id = new_id()
+    links = wanted.links
+    id = new_id() if links is None or links.id is None else links.id
     run_at = wanted.run_at
     due = None
     if run_at is not None and run_at > now:
@@ -191,15 +196,17 @@ async def insert(port: Port, requests: Sequence[Request], waits: Sequence[int]) 
     records: list[Job] = []
     for wanted, count in zip(requests, waits, strict=True):
         row, record = _row(wanted, now, text)
-        links = wanted.links
-        key = None if links is None or links.unique is None else links.unique.key
-        after = () if links is None else links.after
+        links = wanted.links or Links()
+        key = None if links.unique is None else links.unique.key
+        after = links.after
+        left, policy = (count, links.on_failure) if after else (None, None)
         status = begins(wanted, count, now)
         rows.append((
-            *row[:5], status, *row[6:], key, encode(after) if after else None, encode(count) if after else None,
+            *row[:5], status, *row[6:], key, encode(after) if after else None, left, policy, links.batch,
         ))  # fmt: skip
         records.append(msgspec.structs.replace(
-            record, status=status, unique_key=key, after=after, depends_on=count if after else None,
+            record, status=status, unique_key=key, after=after, depends_on=left,
+            on_dependency_failure=policy, batch=links.batch,
         ))  # fmt: skip
     if rows:
         await port.batch(ENQUEUE_LINKED, rows)
@@ -211,6 +218,12 @@ async def get(port: Port, id: str) -> Job | None:
     """The job of this id, or None."""
     row = await port.row(GET, (id,))
     return None if row is None else of_row(row)
+
+
+async def get_many(port: Port, ids: Sequence[str]) -> dict[str, Job]:
+    """The jobs of these ids that exist, by id."""
+    rows = await port.rows(GET_MANY, (encode(list(ids)),))
+    return {row[0]: of_row(row) for row in rows}
 
 
 def of_row(row: Row) -> Job:
@@ -229,7 +242,8 @@ def of_row(row: Row) -> Job:
         finished_at=when(row[13]), attempt=row[14], crashes=row[15], worker=row[16],
         lease_until=when(row[17]), result=json(row[18]), tags=tuple(json(row[19]) or ()), cause=json(row[20]),
         timeout=row[21], progress=row[22], progress_note=row[23], unique_key=row[24],
-        after=tuple(json(row[25]) or ()), depends_on=json(row[26]), backoff=json(row[27]),
+        after=tuple(json(row[25]) or ()), depends_on=row[26], backoff=json(row[27]),
+        on_dependency_failure=row[28], batch=row[29],
     )  # fmt: skip
 
 
@@ -270,6 +284,8 @@ async def settle(
     if errors:
         rows = [error_row(one.job, one.error, one.traceback, now) for one in errors]
         await port.batch(KEEP_ERROR, rows)
+    if not ENDS.isdisjoint(groups):
+        await flow.resolve(port)
     return lost
 
 

@@ -21,12 +21,17 @@ OnFailure = Literal["cancel", "run"]
 
 
 class Links(msgspec.Struct, frozen=True, gc=False):
-    """What ties a job to others: a key that it has alone, jobs that it waits for, its batch."""
+    """What ties a job to others: a key that it has alone, jobs that it waits for, its batch.
+
+    `id` and `name` are those that the block of a batch or a flow gave it before it is written.
+    """
 
     unique: Rule | None = None
     after: tuple[str, ...] = ()
     on_failure: OnFailure = "cancel"
     batch: str | None = None
+    id: str | None = None
+    name: str | None = None
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +64,7 @@ def request(
     unique: Unique | str | bool | None = None,
     after: Sequence[str] = (),
     on_failure: str = "cancel",
+    batch: str | None = None,
 ) -> Request:
     """Check the options of a job.
 
@@ -67,7 +73,7 @@ def request(
     """
     if not isinstance(type, str) or not type:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise _refused("type", type, "a text that is not empty")
-    linked = unique is not None or after != () or on_failure != "cancel"
+    linked = unique is not None or after != () or on_failure != "cancel" or batch is not None
     if isinstance(priority, Priority) and (
         retries is delay is run_at is queue is timeout is backoff is None
         and tags == ()
@@ -88,7 +94,7 @@ def request(
         _tags(tags) if tags or tags == "" else (),
         None if backoff is None else encode(timing.stored(timing.backoff(backoff))),
         None if timeout is None else limit(timeout),
-        links(type, payload, unique, after, on_failure) if linked else None,
+        links(type, payload, unique, after, on_failure, batch) if linked else None,
     )
 
 
@@ -113,6 +119,8 @@ def links(
         raise _refused("after", after, "a list of ids of jobs")
     if on_failure != "cancel" and not after:
         raise _refused("on_dependency_failure", on_failure, "given together with 'after' only")
+    if batch is not None and (not isinstance(batch, str) or not batch):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise _refused("batch", batch, "the id of a batch")
     rule = rule_of(type, payload, unique)
     if rule is None and not after and batch is None:
         return None

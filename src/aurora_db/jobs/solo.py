@@ -20,7 +20,7 @@ import msgspec
 from aurora_db.base.codec import encode, instant, timestamp
 from aurora_db.base.errors import JobFailed, TransactionError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import aging, crash, executor, limits, queue, reactions, upkeep
+from aurora_db.jobs import aging, crash, executor, flow, limits, queue, reactions, upkeep
 from aurora_db.jobs.aging import Aging
 from aurora_db.jobs.claims import Claimer, Free
 from aurora_db.jobs.context import Attempt, Bench
@@ -116,6 +116,8 @@ class Solo:
                 self.rescued += await upkeep.rescue(port, other, dead.begun)
                 self._buried.append(other)
         self.rescued += await upkeep.rescue_expired(port)
+        # What follows from ends that no Aurora wrote.
+        await flow.resolve(port)
 
     def types(self, port: Port) -> tuple[str, ...]:
         """The job types that can run here."""

@@ -86,6 +86,6 @@ HAPPENS: Final[Mapping[Event, str]] = {
     Event.RESCUE: "its worker died or lost the lease",
     Event.RELEASE: "its worker stops gracefully; counts nothing",
     Event.REVIVE: "`retry_job`: a new run",
-    Event.WAIT: "`retry_job` while jobs that it waits for have not ended",
+    Event.WAIT: "`retry_job` while jobs that it waits for have not completed",
     Event.RESCHEDULE: "a unique job is given another time",
 }

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aurora_db.base.codec import instant, timestamp
-from aurora_db.jobs import meters
+from aurora_db.jobs import flow, meters
 from aurora_db.jobs.queue import LEASE
 from aurora_db.store.port import Port
 
@@ -143,6 +143,7 @@ async def rescue(port: Port, worker: str, begun: Collection[int]) -> int:
     await port.change(UNREGISTER, {"worker": worker})
     await meters.give_back(port, [row[0] for row in (*crashed, *back)])
     port.touch("jobs")
+    await flow.resolve(port)
     return len(crashed) + len(back)
 
 
@@ -154,6 +155,7 @@ async def rescue_expired(port: Port) -> int:
     if rows:
         await meters.give_back(port, [row[0] for row in rows])
         port.touch("jobs")
+        await flow.resolve(port)
     return len(rows)
 
 

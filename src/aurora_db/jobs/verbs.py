@@ -10,7 +10,7 @@ from aurora_db.base.clock import Clock
 from aurora_db.base.codec import encode, timestamp
 from aurora_db.base.errors import NotFound, UniqueViolation
 from aurora_db.base.records import Job
-from aurora_db.jobs import conflicts, meters, queue
+from aurora_db.jobs import conflicts, flow, meters, queue
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.keys import Filled
 from aurora_db.jobs.status import TRANSITIONS, Event
@@ -34,8 +34,8 @@ CANCEL = f"""
 #: A new run from the first attempt on, without the traces of the one before but its errors.
 REVIVE = f"""
     UPDATE _jobs
-       SET status = 'PENDING', finished_at = NULL, started_at = NULL, run_at = NULL, retries = 0, crashes = 0,
-           error = NULL, result = NULL, progress = NULL, progress_note = NULL, worker = NULL
+       SET status = CASE WHEN depends_on > 0 THEN 'BLOCKED' ELSE 'PENDING' END, finished_at = NULL,
+           started_at = NULL, run_at = NULL, retries = 0, crashes = 0, error = NULL, result = NULL, progress = NULL, progress_note = NULL, worker = NULL
      WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.REVIVE)})
     RETURNING id, priority
 """
@@ -53,16 +53,20 @@ async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
     if rows and port.catalog.handlers_of("_jobs"):
         # Their end may have enqueued others.
         port.touch("jobs")
+    if rows:
+        await flow.resolve(port)
     return _changed(ids, rows)
 
 
 async def retry(port: Port, ids: Sequence[str]) -> list[str]:
     """Let those of these jobs that have ended run once more; their ids, in the order given.
 
-    One whose unique key another job has by now stays as it is.
+    One that was to wait for others waits again for those that have not completed. One whose unique key
+    another job has by now stays as it is.
     """
     refused = await conflicts.regain(port, ids)
     ids = [id for id in ids if id not in refused]
+    await flow.wait_again(port, ids)
     rows = await port.rows(REVIVE, {"ids": encode(ids)})
     if rows:
         port.touch("jobs", max(row[1] for row in rows))

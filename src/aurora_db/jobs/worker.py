@@ -75,7 +75,7 @@ class Workers:
         self._enabled = enabled
         self._poll_interval = poll_interval
         self._shutdown_timeout = shutdown_timeout
-        self._bench = Bench(engine, make_transaction, make_async_transaction)
+        self._bench = Bench(engine, make_transaction, make_async_transaction, registry)
         self._pump: Pump | None = None
         self._lock = threading.Lock()
         self._closed = False

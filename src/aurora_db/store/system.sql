@@ -117,8 +117,10 @@ CREATE TABLE _jobs (
     tags          TEXT,
     cause         TEXT,
     after         TEXT,
-    depends_on    TEXT,
+    depends_on    INTEGER CHECK (depends_on >= 0),
     backoff       TEXT,
+    on_dependency_failure TEXT CHECK (on_dependency_failure IN ('cancel', 'run')),
+    batch         TEXT,
     -- Running means that somebody holds it.
     CHECK ((status = 'RUNNING') = (lease_until IS NOT NULL)),
     CHECK (status <> 'RUNNING' OR worker IS NOT NULL),
@@ -187,15 +189,13 @@ CREATE TABLE _job_keys (
     PRIMARY KEY (type, key)
 ) STRICT, WITHOUT ROWID;
 
--- Which job waits for the end of which: one row while it is not known to have ended, and until what
--- follows from its end is done. `outcome` is set by a trigger, whoever ends the job. `waiting` is the
--- id of a job, or of a batch, which counts the ends of its jobs.
+-- Which job waits for the end of which: one row until what follows from that end is done, so the table
+-- is small at any time; `_jobs.after` keeps all of them. `outcome` is set by triggers, whoever ends or
+-- deletes the job.
 CREATE TABLE _job_dependencies (
-    job_id     TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
-    waiting    TEXT    NOT NULL,
-    batch      INTEGER NOT NULL DEFAULT 0 CHECK (batch IN (0, 1)),
-    on_failure TEXT    NOT NULL DEFAULT 'cancel' CHECK (on_failure IN ('cancel', 'run')),
-    outcome    TEXT    CHECK (outcome IN ('COMPLETED', 'FAILED', 'CANCELLED')),
+    job_id  TEXT NOT NULL,
+    waiting TEXT NOT NULL,
+    outcome TEXT CHECK (outcome IN ('COMPLETED', 'FAILED', 'CANCELLED')),
     PRIMARY KEY (job_id, waiting)
 ) STRICT, WITHOUT ROWID;
 
@@ -207,20 +207,67 @@ CREATE TRIGGER _jobs_ended AFTER UPDATE OF status ON _jobs
     UPDATE _job_dependencies SET outcome = NEW.status WHERE job_id = NEW.id;
 END;
 
+-- A job that is deleted before it has ended counts as cancelled.
+CREATE TRIGGER _jobs_gone AFTER DELETE ON _jobs
+    WHEN EXISTS (SELECT 1 FROM _job_dependencies WHERE job_id = OLD.id) BEGIN
+    UPDATE _job_dependencies
+       SET outcome = coalesce(outcome, CASE WHEN OLD.finished_at IS NULL THEN 'CANCELLED' ELSE OLD.status END)
+     WHERE job_id = OLD.id;
+END;
+
+-- The counts are kept by triggers, so they are right whoever ends a job. Which callbacks were enqueued,
+-- or were never asked for, says `told_…`; `due` is 1 while something follows that is not done.
 CREATE TABLE _batches (
-    id          TEXT    NOT NULL PRIMARY KEY,
-    name        TEXT,
-    total       INTEGER NOT NULL DEFAULT 0 CHECK (total >= 0),
-    completed   INTEGER NOT NULL DEFAULT 0 CHECK (completed >= 0),
-    failed      INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
-    cancelled   INTEGER NOT NULL DEFAULT 0 CHECK (cancelled >= 0),
-    callbacks   TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(callbacks)),
-    -- No more jobs come.
-    closed      INTEGER NOT NULL DEFAULT 0 CHECK (closed IN (0, 1)),
-    created_at  TEXT    NOT NULL,
-    finished_at TEXT,
-    CHECK (completed + failed + cancelled <= total)
+    id            TEXT    NOT NULL PRIMARY KEY,
+    name          TEXT,
+    total         INTEGER NOT NULL DEFAULT 0 CHECK (total >= 0),
+    completed     INTEGER NOT NULL DEFAULT 0 CHECK (completed >= 0),
+    failed        INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
+    cancelled     INTEGER NOT NULL DEFAULT 0 CHECK (cancelled >= 0),
+    callbacks     TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(callbacks)),
+    told_failure  INTEGER NOT NULL DEFAULT 0 CHECK (told_failure IN (0, 1)),
+    told_complete INTEGER NOT NULL DEFAULT 0 CHECK (told_complete IN (0, 1)),
+    told_success  INTEGER NOT NULL DEFAULT 0 CHECK (told_success IN (0, 1)),
+    created_at    TEXT    NOT NULL,
+    finished_at   TEXT,
+    due           INTEGER GENERATED ALWAYS AS (
+                      (failed > 0 AND NOT told_failure)
+                      OR (completed + failed + cancelled >= total
+                          AND (finished_at IS NULL OR NOT told_complete OR (completed = total AND NOT told_success)))
+                  ) VIRTUAL
 ) STRICT;
+
+CREATE INDEX _batches_due ON _batches (id) WHERE due = 1;
+
+-- The jobs of a batch, by the names that a flow gave them.
+CREATE TABLE _batch_jobs (
+    batch  TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    name   TEXT,
+    PRIMARY KEY (batch, job_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER _jobs_joined AFTER INSERT ON _jobs WHEN NEW.batch IS NOT NULL BEGIN
+    UPDATE _batches SET total = total + 1, finished_at = NULL WHERE id = NEW.batch;
+    INSERT INTO _batch_jobs (batch, job_id) VALUES (NEW.batch, NEW.id);
+END;
+
+CREATE TRIGGER _jobs_counted AFTER UPDATE OF status ON _jobs
+    WHEN NEW.batch IS NOT NULL AND NEW.status <> OLD.status
+         AND (NEW.finished_at IS NOT NULL OR OLD.finished_at IS NOT NULL) BEGIN
+    UPDATE _batches
+       SET completed = completed + (NEW.status = 'COMPLETED') - (OLD.status = 'COMPLETED'),
+           failed = failed + (NEW.status = 'FAILED') - (OLD.status = 'FAILED'),
+           cancelled = cancelled + (NEW.status = 'CANCELLED') - (OLD.status = 'CANCELLED'),
+           finished_at = CASE WHEN NEW.finished_at IS NOT NULL THEN finished_at END
+     WHERE id = NEW.batch;
+END;
+
+-- A job that is deleted after its end stays counted.
+CREATE TRIGGER _jobs_left AFTER DELETE ON _jobs WHEN OLD.batch IS NOT NULL BEGIN
+    DELETE FROM _batch_jobs WHERE batch = OLD.batch AND job_id = OLD.id;
+    UPDATE _batches SET cancelled = cancelled + 1 WHERE id = OLD.batch AND OLD.finished_at IS NULL;
+END;
 
 -- What a job has done already: a retry leaves these steps out.
 CREATE TABLE _job_steps (
@@ -237,7 +284,7 @@ CREATE TABLE _queues (
     name      TEXT NOT NULL PRIMARY KEY,
     paused_at TEXT,
     aging     REAL CHECK (aging > 0)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- How many jobs of a queue or of a type may run at once, and begin in `rate_period` seconds; with a
 -- `key`, for each of its values.
@@ -251,7 +298,7 @@ CREATE TABLE _limits (
     PRIMARY KEY (scope, name),
     CHECK ((rate_count IS NULL) = (rate_period IS NULL)),
     CHECK (concurrency IS NOT NULL OR rate_count IS NOT NULL)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- A limit counts by meters: one for each value of its `key`, or one in all, whose key is ''. Who has a
 -- place: a row counts while its job is RUNNING in this attempt. A job that was freed and is not claimed yet
@@ -320,4 +367,4 @@ CREATE TABLE _schedule_runs (
     jobs     TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(jobs)),
     error    TEXT,
     PRIMARY KEY (schedule, due_at)
-) STRICT, WITHOUT ROWID;
+) STRICT;
