@@ -110,10 +110,15 @@ def from_environment() -> None:
     wanted = os.environ.get(VARIABLE)
     if wanted:
         global hook  # noqa: PLW0603 - what all points of the process look at
-        hook = _killer(wanted)
+        hook = killer(wanted)
 
 
-def _killer(wanted: str) -> Callable[[str, Engine], None]:
+def killer(wanted: str) -> Callable[[str, Engine], None]:
+    """A hook that kills this process at a point, or at `point:n` the nth time.
+
+    Raises:
+        ValidationError: there is no such point.
+    """
     name, _, count = wanted.partition(":")
     known(name)
     if count and not (count.isdecimal() and int(count) > 0):
