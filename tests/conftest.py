@@ -110,11 +110,13 @@ class Held:
 
     def fail(self, error: BaseException) -> None:
         from aurora_db.jobs import executor, signature
+        from aurora_db.jobs.attempt import Attempt
         from aurora_db.jobs.context import Bench
 
         bench = Bench(self._db._engine, lambda *_: None, lambda *_: None, self._db._jobs)
         handler = signature.look_at(self.type, lambda payload: payload)
-        settlement = executor._raised(bench, handler, self._claimed, None, error)
+        attempt = Attempt(self._claimed, handler, 0, 0.0)
+        settlement = executor.settle(bench, attempt, executor.raised(error))
         assert settlement is not None
         self._settle(settlement)
 

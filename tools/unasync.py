@@ -41,6 +41,7 @@ RULES = (
     (r"\b__aexit__\b", "__exit__"),
     (r"\btransaction_async\b", "transaction"),
     (r"\battempt_async\b", "attempt"),
+    (r"\bwait_async\b", "wait"),
     (r"`async with`", "`with`"),
 )
 

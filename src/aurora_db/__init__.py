@@ -98,6 +98,7 @@ from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
 from aurora_db.jobs.membership import JobBatch
 from aurora_db.jobs.planning import BatchBlock, FlowBlock, PlannedJob
+from aurora_db.jobs.schedule import Schedule
 from aurora_db.jobs.unique import Unique
 
 __version__ = "0.1.0"
@@ -159,6 +160,7 @@ __all__ = [
     "ReadOnly",
     "Retry",
     "RulesInvalid",
+    "Schedule",
     "ScheduleInvalid",
     "SchemaError",
     "SecurityError",

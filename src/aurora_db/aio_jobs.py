@@ -13,11 +13,13 @@ from aurora_db.base.records import Batch, Job, Priority
 from aurora_db.config import Duration
 from aurora_db.jobs import batches
 from aurora_db.jobs import queue as job_queue
+from aurora_db.jobs import schedule as job_schedules
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.planning import BatchBlock, FlowBlock
 from aurora_db.jobs.request import OnFailure, Request
-from aurora_db.jobs.unique import Unique
+from aurora_db.jobs.schedule import Schedule
+from aurora_db.jobs.unique import Unique, checked
 from aurora_db.store.engine import Engine
 from aurora_db.store.gate import AsyncGate, AsyncHeldGate
 
@@ -60,8 +62,9 @@ class AsyncJobCalls:
             timeout: seconds that one attempt may take; the type's own, else 300.
             tags: words to find the job by.
             backoff: what to wait after a failure: seconds, a list of them, or a policy.
-            unique: True for one job of this type and payload at a time, a text for one of this
-                key, or a `Unique` with more to say; what is returned may be the job that was there.
+            unique: True for one job of this type and payload at a time, a text such as
+                "${customer}" for one of this key, or a `Unique` with more to say. What is returned
+                may be the job that was there: its `conflict` is True then.
             after: ids of jobs that must end first.
             on_dependency_failure: what becomes of this job when one of them fails or is
                 cancelled: "cancel", or "run".
@@ -102,11 +105,12 @@ class AsyncJobCalls:
     ) -> list[Job]:
         """Put one job for each payload into the queue, all or none, in one transaction.
 
-        Returns their records in order; options as of `enqueue_job`.
+        Returns their records in order; options as of `enqueue_job`. With `unique` a record stands
+        once for each payload of its key.
         """
         clock, make = self._engine.clock, self._jobs.request
         options = (
-            priority, retries, delay, run_at, queue, timeout, tags, backoff, unique, after,
+            priority, retries, delay, run_at, queue, timeout, tags, backoff, checked(unique), after,
             on_dependency_failure, batch,
         )  # fmt: skip
         requests: list[Request] = [make(clock, type, payload, *options) for payload in payloads]
@@ -135,6 +139,7 @@ class AsyncJobCalls:
 
         Raises:
             NotFound: there is no such job.
+            UniqueViolation: another job has its unique key by now.
         """
         return await self._gate.write(lambda port: job_verbs.retry_one(port, id))
 
@@ -214,3 +219,7 @@ class AsyncJobCalls:
             NotFound: there is no such batch.
         """
         return await self._gate.write(lambda port: batches.retry(port, id))
+
+    async def schedules(self) -> list[Schedule]:
+        """All schedules, by name: when each fires next, and how the last time went."""
+        return await self._gate.read(job_schedules.listed, single=True)

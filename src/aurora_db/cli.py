@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from aurora_db import __version__
+from aurora_db import __version__, cli_schedules
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import AqlError, AuroraError, NotFound, UndefinedVariable
 from aurora_db.database import Aurora
@@ -297,5 +297,7 @@ def check(file: File, *, machine: Machine = False) -> None:
     if problems:
         raise typer.Exit(1)
 
+
+cli_schedules.register(_command, _opened, _say)
 
 __all__ = ["app"]

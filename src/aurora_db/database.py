@@ -20,6 +20,7 @@ from aurora_db.base.errors import AqlError, UnknownCollection
 from aurora_db.base.records import (
     Explanation,
     MigrationResult,
+    Priority,
     Problem,
 )
 from aurora_db.collection import Collection
@@ -28,13 +29,15 @@ from aurora_db.database_jobs import JobCalls
 from aurora_db.database_query import Query
 from aurora_db.files import Files
 from aurora_db.jobs import verbs as job_verbs
-from aurora_db.jobs.handlers import Jobs, RegisteredJob
+from aurora_db.jobs.endings import Endings
+from aurora_db.jobs.handlers import CatchUp, Jobs, Overlap, RegisteredJob
 from aurora_db.jobs.unique import Unique
 from aurora_db.jobs.worker import Workers
 from aurora_db.store import check as checking
 from aurora_db.store import documents, operations
 from aurora_db.store.documents import Document
 from aurora_db.store.engine import Engine
+from aurora_db.store.firing import Firing
 from aurora_db.store.gate import Gate, HeldGate
 from aurora_db.store.held import Held
 from aurora_db.store.operations import Plans, Prepared
@@ -311,10 +314,11 @@ class Aurora(_Verbs):
             enabled=config.workers_enabled,
             poll_interval=seconds(config.poll_interval),
             shutdown_timeout=seconds(config.shutdown_timeout),
-            make_transaction=partial(completing.transaction, engine, plans, registry),
-            make_async_transaction=partial(completing.async_transaction, engine, plans, registry),
+            bench=completing.bench(engine, plans, registry),
             react=Reactions(plans.runner).run,
+            fire=Firing(plans.runner).step,
         )
+        self._endings = Endings(engine, seconds(config.poll_interval))
         self._testing: JobsTesting | None = None
         registry.attach(self)
 
@@ -361,6 +365,50 @@ class Aurora(_Verbs):
             type, retries=retries, queue=queue, timeout=timeout, backoff=backoff,
             concurrency=concurrency, rate=rate, key=key, process=process, unique=unique,
         )  # fmt: skip
+
+    def schedule(
+        self,
+        cron: str | None = None,
+        *,
+        every: Duration | None = None,
+        timezone: str | None = None,
+        catch_up: CatchUp = "ONE",
+        overlap: Overlap = "ALLOW",
+        jitter: Duration | None = None,
+        name: str | None = None,
+        payload: object = None,
+        priority: Priority | int | str = Priority.NORMAL,
+        retries: int | None = None,
+        queue: str | None = None,
+        timeout: Duration | None = None,
+        backoff: object = None,
+        process: bool = False,
+    ) -> Callable[[Callable[P, R]], RegisteredJob[P, R]]:
+        """Decorator: run a function at times, as a job: `@db.schedule("0 3 * * *")`.
+
+        The schedule is kept in the database; processes with workers enabled fire it. See
+        `Jobs.schedule` for the arguments.
+        """
+        return self._jobs.schedule(
+            cron, every=every, timezone=timezone, catch_up=catch_up, overlap=overlap,
+            jitter=jitter, name=name, payload=payload, priority=priority, retries=retries,
+            queue=queue, timeout=timeout, backoff=backoff, process=process,
+        )  # fmt: skip
+
+    def wait_job(self, id: str, timeout: Duration | None = None) -> Any:  # noqa: ASYNC109
+        """The result of a job when it has completed, in this process or in another one.
+
+        Args:
+            id: what `enqueue_job` returned as `job.id`.
+            timeout: seconds to wait at most; without it, as long as it takes.
+
+        Raises:
+            JobFailed, JobCancelled: it ended so; `error.job` is its record.
+            Timeout: (a `TimeoutError`) it has not ended yet; it is not touched.
+            NotFound: there is no such job, or it was deleted meanwhile.
+            TransactionError: this thread or task has a transaction open, whose end nobody would see.
+        """
+        return self._endings.wait(id, timeout)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -414,6 +462,7 @@ class Aurora(_Verbs):
 
     def _close(self, wait: float) -> None:
         self._workers.close(wait)
+        self._endings.close()
         self._engine.close()
         self._jobs.detach(self)
 

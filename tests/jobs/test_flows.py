@@ -127,8 +127,6 @@ def test_a_chain_of_a_thousand_is_cancelled_in_one_commit(db):
         last = flow.job("0", "work")
         for n in range(1, 1_000):
             last = flow.job(str(n), "work", after=[last])
-    first = flow.enqueue_job("not written")
-    assert db.get_job(first.id) is None
     db.cancel_job(db.execute("{ _jobs(where: {after: {isNull: true}}) { id } }")["_jobs"][0]["id"])
     batch = db.get_batch(flow.id)
     assert (batch.total, batch.cancelled) == (1_000, 1_000)
@@ -286,10 +284,10 @@ def test_a_flow_is_written_at_the_end_and_may_name_what_comes_later(db, claim_on
 )
 def test_a_circle_is_refused_and_spelled_out(db, edges, said):
     """In the order of running; nothing is written."""
-    with pytest.raises(ValidationError, match=f"jobs wait for each other: {said}$"):  # noqa: SIM117
-        with db.flow() as flow:
-            for name, after in edges.items():
-                flow.job(name, "work", after=after)
+    with pytest.raises(ValidationError) as caught, db.flow() as flow:
+        for name, after in edges.items():
+            flow.job(name, "work", after=after)
+    assert caught.value.message == f"jobs wait for each other: {said}"
     assert db.execute("{ _jobs { id } _batches { id } }") == {"_jobs": [], "_batches": []}
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from aurora_db import Aurora
+from aurora_db import Aurora, Unique
 
 GUARD = 60.0
 
@@ -504,3 +504,36 @@ def test_a_backfill_of_a_handler_with_unique_jobs(working):
     enqueued(working, "_handler:sync", 30)
     jobs = enqueued(working, "sync", 3)
     assert sorted(job["unique_key"] for job in jobs) == ["c0", "c1", "c2"]
+
+
+@pytest.mark.parametrize("form", ["one", "many", "transaction", "unique", "execute"])
+def test_a_job_between_continues_the_chain(working, form):
+    """A job handler that enqueues the job which feeds the event handler is stopped as well."""
+    working.execute("schema { define collection a { n: Int } }")
+    working.execute('define handler "h" { on: "insert:a" action: { enqueueJob(type: "t") } }')
+
+    @working.job("t")
+    def first(_payload):
+        match form:
+            case "one":
+                working.enqueue_job("u")
+            case "many":
+                working.enqueue_jobs("u", [1])
+            case "unique":
+                working.enqueue_job("u", unique=Unique(key="k", statuses=["PENDING"]))
+            case "execute":
+                working.execute('mutation { enqueueJob(type: "u") }')
+            case _:
+                with working.transaction() as tx:
+                    tx.enqueue_job("u")
+
+    @working.job("u")
+    def second(_payload):
+        working["a"].insert({"n": 1})
+
+    working.insert_into("a", {"n": 0})
+    jobs = settled(working, 33)
+    assert [job["type"] for job in jobs] == ["t", "u"] * 16 + ["t"]
+    assert [job["status"] for job in jobs] == ["COMPLETED"] * 32 + ["FAILED"]
+    assert "more than 16 in a chain: h → h → h" in jobs[-1]["error"]
+    assert jobs[1]["cause"] == {"job": jobs[0]["id"], "depth": 1, "chain": "h"}

@@ -120,7 +120,7 @@ def test_an_async_handler_that_blocks_its_loop(late, clock):
     clock.advance(6)
     # The worker must have seen the first limit before the grace can end.
     end = time.monotonic() + GUARD
-    while not any(one.late for one in late.workers._pump.slots._attempts.values()):
+    while not any(one.fate for one in late.workers._pump.slots._attempts.values()):
         assert time.monotonic() < end
         time.sleep(0.002)
     clock.advance(slots.GRACE)

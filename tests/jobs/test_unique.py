@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -406,3 +408,42 @@ def test_a_registry_without_a_database(path):
 
     with Aurora(path, jobs=jobs):
         assert t.enqueue({"a": 1}).id == t.enqueue({"a": 1}).id
+
+
+# --- beside limits ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on_conflict", ["replace", "reschedule"])
+def test_a_job_that_a_limit_holds_back_is_changed(working, on_conflict):
+    """Its new payload may have room at once, and its new time counts."""
+    began, go = threading.Event(), threading.Event()
+    ran: list[object] = []
+
+    @working.job("busy")
+    def busy(payload: dict) -> None:
+        began.set()
+        assert go.wait(60)
+
+    @working.job("t")
+    def t(payload: dict) -> None:
+        ran.append(payload["c"])
+
+    working.workers.configure("q", concurrency=1, key="${c}")
+    working.enqueue_job("busy", {"c": 1}, queue="q")
+    assert began.wait(60)
+    rule = Unique(key="k", on_conflict=on_conflict)
+    job = working.enqueue_job("t", {"c": 1}, queue="q", unique=rule)
+    end = time.monotonic() + 60
+    while working.get_job(job.id).status != "BLOCKED":
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    if on_conflict == "replace":
+        working.enqueue_job("t", {"c": 2}, queue="q", unique=rule)
+        while working.get_job(job.id).status != "COMPLETED":
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        assert ran == [2]
+    else:
+        later = working.enqueue_job("t", {"c": 1}, queue="q", unique=rule, delay=3_600)
+        assert (later.id, later.status) == (job.id, "SCHEDULED")
+    go.set()

@@ -29,6 +29,7 @@ jobs = Jobs()
 orders: list[str] = []
 
 
+@jobs.job("single", concurrency=1)
 @jobs.job("plain")
 def plain(job: JobContext) -> str:
     """Do as told."""
@@ -49,9 +50,6 @@ def plain(job: JobContext) -> str:
         case _:
             return "done"
     return "returned after the completion"
-
-
-jobs.job("single", concurrency=1)(lambda job: plain(job))
 
 
 class Worker:

@@ -6,6 +6,7 @@ made, in which each is an event of the table in `jobs/status.py`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -309,10 +310,8 @@ class Child:
             return ""
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self._lines.close()
-        except BrokenPipeError:
-            pass
         self._connection.close()
 
 

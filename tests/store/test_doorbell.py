@@ -87,7 +87,7 @@ def test_the_socket_of_a_killed_process_is_removed(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait(GUARD)
     process.stdout.close()
-    assert len(list(tmp_path.glob("bell.*"))) == 1
+    assert len(list(tmp_path.glob("bell.jobs.*"))) == 1
     ringer = Ringer(tmp_path)
     ringer.ring("jobs", 0)
     assert list(tmp_path.glob("bell.*")) == []
@@ -124,7 +124,7 @@ def test_a_worker_hears_another_process(tmp_path, monkeypatch, length):
     ran = threading.Event()
     with Aurora(path, workers_enabled=True, worker_threads=1, poll_interval=3600.0) as db:
         db.job("hello")(lambda _payload: ran.set())
-        (bell,) = folder_of(os.path.realpath(path)).glob("bell.*")
+        (bell,) = folder_of(os.path.realpath(path)).glob("bell.jobs.*")
         assert len(os.fsencode(str(bell))) <= doorbell.LONGEST_PATH
         subprocess.run([sys.executable, "-c", ENQUEUE, str(path)], check=True, timeout=GUARD)
         assert ran.wait(GUARD)
@@ -154,4 +154,4 @@ def test_two_names_of_one_file_share_their_bells(tmp_path):
     link.symlink_to(real)
     with Aurora(link, workers_enabled=True) as db:
         db.job("hello")(lambda: None)
-        assert len(list(folder_of(os.path.realpath(real)).glob("bell.*"))) == 1
+        assert len(list(folder_of(os.path.realpath(real)).glob("bell.jobs.*"))) == 1

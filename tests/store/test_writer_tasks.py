@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import apsw
+import pytest
 
 from aurora_db import AsyncAurora, Jobs
 
@@ -103,3 +104,38 @@ def test_a_loop_that_ended_holds_nobody_up(tmp_path):
 
 async def _opened(path) -> AsyncAurora:
     return AsyncAurora(path)
+
+
+async def test_a_task_cancelled_while_it_waits_for_a_transaction_lets_it_go(path):
+    """Its turn comes when nobody is there any more; others go on at once, not after a deadline."""
+    async with AsyncAurora(path) as db:
+        await db.execute("schema { define collection notes { text: String } }")
+
+        async def late() -> None:
+            async with db.transaction():
+                raise AssertionError("it was cancelled")
+
+        async with db.transaction():
+            task = asyncio.create_task(late())
+            # Until its thread waits for the writer.
+            while not db._engine._writer._blocked:
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        async with asyncio.timeout(5):
+            await db.insert_into("notes", {"text": "after"})
+
+
+async def test_transactions_of_many_tasks_wait_for_each_other(path):
+    """None is taken for the one before it, whichever thread waited for it."""
+    async with AsyncAurora(path, durability="none") as db:
+        await db.execute("schema { define collection notes { n: Int! } }")
+
+        async def note(n: int) -> None:
+            async with db.transaction() as tx:
+                await tx["notes"].insert({"n": n})
+
+        for _ in range(20):
+            await asyncio.gather(*(note(n) for n in range(20)))
+        assert await db["notes"].count() == 400

@@ -87,6 +87,54 @@ def test_a_job_that_was_claimed_and_not_begun_is_given_back_uncounted(aurora, te
     assert (aurora.get_job(job.id).crashes, aurora.get_job(job.id).attempt) == (0, 5)
 
 
+@pytest.mark.parametrize("kind", ["plain", "tx"])
+def test_steps_that_are_done_are_not_done_again(aurora, testing, aurora_jobs, kind):
+    """The worker dies between the second step and the third; the next one goes on there."""
+    done = []
+
+    @aurora_jobs.job("stepwise")
+    def stepwise(payload, job):
+        def outside(name):
+            done.append(name)
+            return name
+
+        def inside(name, tx):
+            tx["effects"].insert({"job": job.id, "attempt": job.attempt})
+            return outside(name)
+
+        call = outside if kind == "plain" else inside
+        return [job.step(name, call, name) for name in ("one", "two", "three")]
+
+    job = aurora.enqueue_job("stepwise")
+    with testing.crash_at("between_steps", nth=2):
+        testing.drain()
+    assert done == ["one", "two"]
+    assert testing.drain().completed == 1
+    assert done == ["one", "two", "three"]
+    assert aurora.get_job(job.id).result == ["one", "two", "three"]
+    assert aurora["effects"].count() == (3 if kind == "tx" else 0)
+
+
+async def test_steps_of_an_async_handler(aurora_async):
+    done = []
+    testing = aurora_async.jobs_testing
+
+    @aurora_async.job("stepwise")
+    async def stepwise(payload, job):
+        for name in ("one", "two"):
+            await job.step(name, done.append, name)
+        await job.sleep("a night", 3600)
+        await job.step("three", done.append, "three")
+
+    await aurora_async.enqueue_job("stepwise")
+    with testing.crash_at("between_steps"):
+        await testing.drain()
+    assert done == ["one"]
+    assert (await testing.drain()).snoozed == 1
+    assert (await testing.drain(with_scheduled=True)).completed == 1
+    assert done == ["one", "two", "three"]
+
+
 def test_the_nth_time(aurora, testing):
     """Two jobs go well, the third one's worker dies."""
     jobs = aurora.enqueue_jobs("effect", range(4))

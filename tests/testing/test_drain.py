@@ -229,21 +229,61 @@ def test_a_time_limit_counts_by_the_clock(aurora, testing, aurora_jobs, kind):
     def slow(payload, job):
         testing.clock.advance(61)
         seen.append(job.cancelled)
-        with pytest.raises(LeaseLost), job.completing():
-            pass
         return "too late"
 
     async def slow_async(payload, job):
         testing.clock.advance(61)
         seen.append(job.cancelled)
         await asyncio.sleep(0)
-        return "too late"
+        seen.append("went on")
 
     aurora_jobs.job("slow", timeout=60, retries=1)(slow if kind == "def" else slow_async)
     job = aurora.enqueue_job("slow")
     assert testing.drain().failed == 1
     assert seen == [True]
     assert aurora.get_job(job.id).error == "Timeout: the attempt took longer than 60 s"
+
+
+def test_a_handler_that_does_not_end_is_given_up(aurora, testing, aurora_jobs):
+    """Told to end, it has five seconds; then it has lost the job."""
+    seen = []
+
+    @aurora_jobs.job("hangs", timeout=60, retries=2, backoff=9)
+    def hangs(payload, job):
+        testing.clock.advance(61)
+        seen.append(aurora.get_job(job.id).status)
+        testing.clock.advance(5)
+        seen.append(aurora.get_job(job.id).status)
+        with pytest.raises(LeaseLost), job.completing():
+            pass
+        return "too late"
+
+    job = aurora.enqueue_job("hangs")
+    assert testing.drain().retried == 1
+    assert seen == ["RUNNING", "SCHEDULED"]
+    assert aurora.get_job(job.id).retries == 1
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_a_running_job_may_be_cancelled(aurora, testing, aurora_jobs, kind):
+    """Its handler is told, and what it returns does not count."""
+    seen = []
+
+    def stops(payload, job):
+        aurora.cancel_job(job.id)
+        seen.append(job.cancelled)
+
+    async def stops_async(payload, job):
+        aurora.cancel_job(job.id)
+        seen.append(job.cancelled)
+        await asyncio.sleep(0)
+        seen.append("went on")
+
+    aurora_jobs.job("stops")(stops if kind == "def" else stops_async)
+    job = aurora.enqueue_job("stops")
+    assert testing.drain() == DrainResult(lost=1)
+    assert seen == [True]
+    assert aurora.get_job(job.id).status == "CANCELLED"
 
 
 def test_an_interrupt_ends_the_test_and_gives_the_job_back(aurora, testing, aurora_jobs):
@@ -348,3 +388,54 @@ def test_a_paused_queue_waits(tmp_path, aurora_jobs, aurora_clock):
         assert testing.drain() == DrainResult(completed=1, pending={"plain": 1})
         db.workers.resume("mail")
         assert testing.drain() == DrainResult(completed=1)
+
+
+def test_progress_stands_in_the_job(aurora, testing, aurora_jobs):
+    """What a handler said last is kept with its end."""
+
+    @aurora_jobs.job("tells", retries=1)
+    def tells(payload, job):
+        job.progress(0.5, "half")
+        raise ValueError("no")
+
+    job = aurora.enqueue_job("tells")
+    testing.drain()
+    ended = aurora.get_job(job.id)
+    assert (ended.progress, ended.progress_note) == (0.5, "half")
+
+
+def test_flows_and_batches_run_in_one_drain(aurora, testing, aurora_jobs):
+    """What waits for a job is freed by its end."""
+    ran = []
+    aurora_jobs.job("notes")(ran.append)
+    first = aurora.enqueue_job("notes", "first", "LOW")
+    aurora.enqueue_job("notes", "second", "CRITICAL", after=[first.id])
+    assert testing.drain().completed == 2
+    assert ran == ["first", "second"]
+
+
+def test_schedules_fire_when_they_are_due(aurora, testing):
+    """The clock is moved by the test, then a drain fires them; it does not go from day to day itself."""
+    aurora.execute("""
+        define schedule "nightly" { cron: "0 3 * * *" action: { enqueueJob(type: "plain") } }
+    """)
+    assert testing.drain(with_scheduled=True) == DrainResult()
+    testing.clock.advance(24 * 3600)
+    assert testing.drain(with_scheduled=True).completed == 1
+
+
+def at_work(payload):
+    """A handler for a child process: found by its module and name."""
+    import os
+
+    return os.getpid()
+
+
+def test_handlers_of_child_processes_run_here(aurora, testing, aurora_jobs):
+    """So that a test can see what they do, and patch it."""
+    import os
+
+    aurora_jobs.job("heavy", process=True)(at_work)
+    job = aurora.enqueue_job("heavy")
+    assert testing.drain().completed == 1
+    assert aurora.get_job(job.id).result == os.getpid()

@@ -92,6 +92,28 @@ def test_completing_works(aurora, testing, type):
     assert nothing_left(aurora)
 
 
+def test_steps_and_progress_work(aurora, testing):
+    """Of the job nothing stays, so a step is done each time."""
+    done = []
+
+    def handler(job):
+        job.progress(0.5, "half")
+        job.heartbeat()
+        return job.step("one", lambda: done.append(1) or len(done))
+
+    assert testing.perform(handler) == 1
+    assert testing.perform(handler, attempt=2) == 2
+    assert nothing_left(aurora)
+
+
+def test_a_sleep_is_raised_as_a_snooze(testing):
+    def handler(job):
+        job.sleep("a night", 3600)
+
+    with pytest.raises(Snooze):
+        testing.perform(handler)
+
+
 def test_a_block_that_fails_commits_nothing(aurora, testing):
     def handler(job):
         with job.completing() as tx:

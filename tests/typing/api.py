@@ -50,6 +50,7 @@ def blocking() -> None:
         assert_type(db.import_file("u", "u.csv"), ImportReport)
         assert_type(db.export_file("u", "u.csv"), int)
         assert_type(db.cancel_job("x"), bool)
+        assert_type(db.wait_job("x", timeout=5), Any)
         assert_type(db.enqueue_job("resize", {"path": "x"}, Priority.HIGH), Job)
         db.workers.register_handler("resize", Processor())
         with db.transaction() as tx:

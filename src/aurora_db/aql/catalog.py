@@ -7,6 +7,7 @@ A catalog is immutable; a definition makes a new one. The records are stored as 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -171,6 +172,7 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     """A `define schedule`: `cron` with `timezone`, or `every` in seconds.
 
     `text` is the definition as typed, `digest` compares two of them regardless of white space.
+    From `anchor` on `every` is counted: the time of the definition.
     """
 
     name: str
@@ -183,6 +185,12 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     overlap: str = "ALLOW"
     jitter: float = 0.0
     enabled: bool = True
+    anchor: datetime | None = None
+
+    @property
+    def times(self) -> tuple[object, ...]:
+        """What says when it is due."""
+        return (self.cron, self.timezone, self.every, self.jitter)
 
 
 class Rules(msgspec.Struct, frozen=True, omit_defaults=True):

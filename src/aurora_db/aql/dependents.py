@@ -123,12 +123,33 @@ def _named(text: str) -> set[str]:
 
 def _schedules(before: Catalog, after: Catalog) -> Iterator[str]:
     for name, schedule in sorted(after.schedules.items()):
-        if _worked(lambda one=schedule: schedules.actions_of(one, before)) is None:
+        what = f"the schedule '{name}'"
+        understood = _worked(lambda one=schedule: schedules.actions_of(one, before))
+        if understood is None:
             continue
         try:
             schedules.actions_of(schedule, after)
         except AuroraError as error:
-            yield f"the schedule '{name}': {error.message}"
+            yield f"{what}: {error.message}"
+            continue
+        # A flexible collection understands any name, and would then find nothing.
+        yield from (
+            f"{what}: it reads '{field}' of '{collection}'"
+            for collection, field in sorted(set(_read_by(understood)))
+            if _is_gone(after, collection, field)
+        )
+
+
+def _read_by(parts: Iterable[plan.Part]) -> Iterator[tuple[str, str]]:
+    """The declared fields that conditions of mutations read, by their collection."""
+    for part in parts:
+        match part:
+            case plan.Transaction():
+                yield from _read_by(part.parts)
+            case plan.Update() | plan.Delete():
+                yield from _fields((part.where,), part.collection.name)
+            case _:
+                pass
 
 
 def _rules(before: Catalog, after: Catalog) -> Iterator[str]:

@@ -124,10 +124,10 @@ def _duration(scope: Scope, name: str, node: syntax.Value) -> float:
     if isinstance(node, (syntax.StringLiteral, syntax.IntLiteral, syntax.FloatLiteral)):
         seconds = job_options.seconds(node.value)
     least = timetable.SHORTEST if name == "every" else 0.0
-    if seconds is None or seconds < least:
+    if seconds is None or not least <= seconds <= timetable.LONGEST:
         raise scope.fail(
             TypeMismatch,
-            f"'{name}' is a duration such as \"5m\", {least:g} s at least",
+            f"'{name}' is a duration such as \"5m\", {least:g} s at least and ten years at most",
             node.span,
         )
     return seconds

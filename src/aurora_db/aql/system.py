@@ -54,7 +54,7 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
             definition:JSON created_at:DateTime
         """),
         _collection("_schedules", """
-            name:String enabled:Boolean next_at:DateTime last_at:DateTime definition:JSON created_at:DateTime
+            name:String enabled:Boolean next_at:DateTime due_at:DateTime last_at:DateTime definition:JSON created_at:DateTime
         """),
         _collection("_migrations", """
             version:String checksum:String status:String applied_at:DateTime statements:String
@@ -63,7 +63,7 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
         _collection("_workers", """
             id:ID host:String pid:Int threads:Int types:JSON started_at:DateTime heartbeat_at:DateTime
         """),
-        _collection("_job_steps", "job_id:ID name:String result:JSON attempt:Int at:DateTime"),
+        _collection("_job_steps", "job_id:ID name:String result:JSON sleep_until:DateTime attempt:Int at:DateTime"),
         _collection("_batches", """
             id:ID name:String total:Int completed:Int failed:Int cancelled:Int callbacks:JSON
             created_at:DateTime finished_at:DateTime

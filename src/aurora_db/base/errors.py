@@ -32,9 +32,12 @@ Three questions need no string matching: who fixes it (the class), may I retry
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from aurora_db.base.span import Span
+
+if TYPE_CHECKING:
+    from aurora_db.base.records import Job
 
 
 class AuroraError(Exception):
@@ -361,12 +364,14 @@ class JobFailed(JobError):
     """The awaited job ended as FAILED; `job` is its record."""
 
     code = "job_failed"
+    job: Job | None = None
 
 
 class JobCancelled(JobError):
-    """The awaited job ended as CANCELLED."""
+    """The awaited job ended as CANCELLED; `job` is its record."""
 
     code = "job_cancelled"
+    job: Job | None = None
 
 
 class LeaseLost(JobError):

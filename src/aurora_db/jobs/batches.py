@@ -7,15 +7,19 @@ succeeded, and then that is told.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import msgspec
+
 from aurora_db.aql import suggest
-from aurora_db.base.codec import decode, encode, instant, plain, timestamp
+from aurora_db.base.codec import encode, instant, plain, timestamp
 from aurora_db.base.errors import JobError, NotFound, ValidationError
 from aurora_db.base.records import Batch, Priority
 from aurora_db.jobs import queue, verbs
 from aurora_db.jobs.request import Request
+from aurora_db.sql.statement import Batch as Members
 from aurora_db.store.port import Port, Row
 
 if TYPE_CHECKING:
@@ -25,6 +29,11 @@ if TYPE_CHECKING:
 OPEN = (
     "INSERT INTO _batches (id, name, callbacks, created_at) VALUES (:id, :name, :callbacks, :now)"
 )
+JOIN = Members.insert("_batch_jobs", ("batch", "job_id", "name"))
+GROW = """
+    UPDATE _batches SET total = total + more.value, finished_at = NULL
+      FROM json_each(:counted) AS more WHERE _batches.id = more.key
+"""
 FORGET = "DELETE FROM _batches WHERE id = ? AND total = 0"
 GET = "SELECT id, name, total, completed, failed, cancelled, created_at, finished_at FROM _batches WHERE id = ?"
 CHECK_OPEN = """
@@ -57,6 +66,19 @@ OURS: Final = ("batch", "counts")
 OPTIONS: Final = ("type", "payload", "priority", "retries", "queue", "timeout", "tags", "backoff")
 
 
+class Callback(msgspec.Struct, frozen=True):
+    """A job that shall be, as a batch keeps it."""
+
+    type: str
+    payload: dict[str, Any]
+    priority: int
+    max_retries: int
+    queue: str
+    tags: tuple[str, ...]
+    backoff: str | None
+    timeout: float | None
+
+
 def callbacks(jobs: Jobs, clock: Clock, id: str, given: Mapping[str, object]) -> str:
     """The callbacks of a batch as they are stored; `given` by kind.
 
@@ -72,7 +94,7 @@ def callbacks(jobs: Jobs, clock: Clock, id: str, given: Mapping[str, object]) ->
     return encode(made)
 
 
-def _callback(jobs: Jobs, clock: Clock, id: str, kind: str, given: object) -> dict[str, Any]:
+def _callback(jobs: Jobs, clock: Clock, id: str, kind: str, given: object) -> Callback:
     options = _options(kind, given)
     payload = plain(options.get("payload") or {})
     if not isinstance(payload, dict) or not set(OURS).isdisjoint(cast("dict[str, Any]", payload)):
@@ -83,11 +105,10 @@ def _callback(jobs: Jobs, clock: Clock, id: str, kind: str, given: object) -> di
     sample = Batch(id=id, total=0, completed=0, failed=0, cancelled=0, created_at=clock.now())
     make: Any = jobs.request
     request: Request = make(clock, **{**options, "payload": {**mine, **_news(sample)}})
-    return {
-        "type": request.type, "payload": mine, "priority": int(request.priority),
-        "max_retries": request.max_retries, "queue": request.queue, "tags": list(request.tags),
-        "backoff": request.backoff, "timeout": request.timeout,
-    }  # fmt: skip
+    return Callback(
+        request.type, mine, int(request.priority), request.max_retries, request.queue, request.tags,
+        request.backoff, request.timeout,
+    )  # fmt: skip
 
 
 def _options(kind: str, given: object) -> dict[str, Any]:
@@ -133,6 +154,13 @@ async def begin(port: Port, id: str, name: str | None, stored: str) -> None:
     await port.change(OPEN, {"id": id, "name": name, "callbacks": stored, "now": now})
 
 
+async def join(port: Port, members: Sequence[tuple[str | None, str, str | None]]) -> None:
+    """Count new jobs in their batches: the batch, the job, and its name in a flow, of each."""
+    await port.batch(JOIN, members)
+    counted = Counter(batch for batch, _, _ in members)
+    await port.change(GROW, {"counted": encode(counted)})
+
+
 async def forget(port: Port, id: str) -> None:
     """Take back a batch that has got no jobs."""
     await port.change(FORGET, (id,))
@@ -174,14 +202,16 @@ async def tell(port: Port) -> None:
 def _called(row: Row) -> list[Request]:
     id, total, completed, failed, cancelled, stored, *happened = row
     counts = {"total": total, "completed": completed, "failed": failed, "cancelled": cancelled}
-    known: dict[str, dict[str, Any]] = decode(stored)
+    known = msgspec.json.decode(stored, type=dict[str, Callback])
+    called = [
+        known[kind] for kind, now in zip(KINDS, happened, strict=True) if now and kind in known
+    ]
     return [
-        Request(**{
-            **known[kind], "priority": Priority(known[kind]["priority"]), "tags": tuple(known[kind]["tags"]),
-            "payload": encode({**known[kind]["payload"], "batch": id, "counts": counts}),
-        })
-        for kind, now in zip(KINDS, happened, strict=True)
-        if now and kind in known
+        Request(
+            one.type, encode({**one.payload, "batch": id, "counts": counts}), Priority(one.priority),
+            one.max_retries, None, one.queue, one.tags, one.backoff, one.timeout,
+        )
+        for one in called
     ]  # fmt: skip
 
 
@@ -222,4 +252,4 @@ async def _members(port: Port, id: str, statuses: tuple[str, ...]) -> list[str]:
     return [row[0] for row in rows]
 
 
-__all__ = ["begin", "callbacks", "cancel", "check_open", "forget", "get", "retry", "tell"]
+__all__ = ["begin", "callbacks", "cancel", "check_open", "forget", "get", "join", "retry", "tell"]

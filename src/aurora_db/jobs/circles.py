@@ -25,9 +25,14 @@ def first(after: Mapping[str, Sequence[str]]) -> list[str] | None:
     stuck = {node for node, count in left.items() if count}
     if not stuck:
         return None
-    way = [next(iter(left.keys() & stuck))]
-    while True:
-        before = next(one for one in after[way[-1]] if one in stuck)
-        if before in way:
-            return [*way[way.index(before) :], before][::-1]
-        way.append(before)
+    node = next(node for node in after if node in stuck)
+    way: dict[str, None] = {}
+    while node not in way:
+        way[node] = None
+        node = next(one for one in after[node] if one in stuck)
+    whole = list(way)
+    circle = whole[whole.index(node) :][::-1]
+    # From the one that was written first.
+    places = {node: place for place, node in enumerate(after)}
+    start = circle.index(min(circle, key=places.__getitem__))
+    return [*circle[start:], *circle[:start], circle[start]]

@@ -129,7 +129,8 @@ class Claimer:
         self.more, self.held, self.due = False, None, None
         if not types or limit < 1:
             return []
-        view = await self._look(port, types, () if self._among_limits else self._known, limit)
+        known = () if self._among_limits else self._known
+        view = await self._look(port, types, known, limit)
         self.paused = view.paused
         self._among_limits = view.limited
         if view.limited:
@@ -139,7 +140,7 @@ class Claimer:
             claimed = view.jobs
             lanes = view.lanes
             # A lane that was not looked into, or one that is closed by now.
-            if any(lane not in self._known for lane in lanes) or any(
+            if any(lane not in known for lane in lanes) or any(
                 (job.type, job.queue) not in lanes for job in claimed
             ):
                 self._known = tuple(lanes)[:MOST_KNOWN]

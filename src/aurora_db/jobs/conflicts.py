@@ -15,7 +15,7 @@ import msgspec
 
 from aurora_db.base.codec import decode, encode, timestamp
 from aurora_db.base.records import Job, Status
-from aurora_db.jobs import queue
+from aurora_db.jobs import meters, queue
 from aurora_db.jobs.unique import WAITING
 from aurora_db.sql.statement import Batch
 
@@ -49,6 +49,15 @@ TAKE = Batch.insert(
 #: Of these jobs those that have ended and had a key.
 ENDED = f"{AGAIN} AND unique_key IS NOT NULL AND finished_at IS NOT NULL"
 
+#: Jobs that a limit holds back: the limit of what they become may have room.
+PARKED = """
+    SELECT _n FROM _jobs
+     WHERE id IN (SELECT value FROM json_each(:ids)) AND _n IN (SELECT n FROM _limit_parked)
+"""
+UNPARK = """
+    UPDATE _jobs SET status = 'PENDING'
+     WHERE _n IN (SELECT value FROM json_each(:numbers)) AND status = 'BLOCKED'
+"""
 #: A job that waits may still be another one.
 REPLACE = Batch(
     "WITH wanted (id, payload, priority, queue, max_retries, tags, backoff, timeout) AS (VALUES ",
@@ -99,8 +108,9 @@ class Holder:
             self.replaced = wanted
         if rule.on_conflict == "reschedule" or wanted.run_at is not None:
             self.moved, self.run_at = True, wanted.run_at
-            blocked = self.status is Status.BLOCKED
-            self.status = queue.begins(wanted, int(blocked), now)
+            self.status = queue.begins(wanted, self.job.depends_on or 0, now)
+        elif self.status is Status.BLOCKED and not self.job.depends_on:
+            self.status = Status.PENDING
 
 
 class Decided(msgspec.Struct):
@@ -221,17 +231,24 @@ async def _change(port: Port, holders: Mapping[Name, Holder], now: datetime) -> 
     ]
     if not replaced and not moved:
         return
+    ids = list({row[0] for row in (*replaced, *moved)})
+    if any(one.job.status is Status.BLOCKED for one in holders.values()):
+        await _unpark(port, ids)
     if replaced:
         await port.batch(REPLACE, replaced)
     if moved:
         await port.batch(RESCHEDULE, moved)
-    ids = {row[0] for row in (*replaced, *moved)}
-    records = {
-        row[0]: queue.of_row(row) for row in await port.rows(AGAIN, {"ids": encode(list(ids))})
-    }
+    records = {row[0]: queue.of_row(row) for row in await port.rows(AGAIN, {"ids": encode(ids)})}
     for holder in holders.values():
         holder.job = records.get(holder.job.id, holder.job)
     port.touch("jobs", max(one.priority for one in records.values()))
+
+
+async def _unpark(port: Port, ids: Sequence[str]) -> None:
+    numbers = [row[0] for row in await port.rows(PARKED, {"ids": encode(ids)})]
+    if numbers:
+        await meters.end(port, numbers)
+        await port.change(UNPARK, {"numbers": encode(numbers)})
 
 
 def _options(wanted: Request) -> tuple[Any, ...]:

@@ -1,7 +1,8 @@
 """One attempt: decode the payload, call the handler, turn what happened into a settlement.
 
 Whatever a handler raises, `SystemExit` and a recursion without end included, fails the attempt
-and never the worker.
+and never the worker. `perform` finds out what happened, also in a child process; `settle` says what
+follows for the job.
 """
 
 from __future__ import annotations
@@ -14,14 +15,24 @@ import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-
-import msgspec
+from typing import assert_never
 
 from aurora_db.base.codec import decode, encode
-from aurora_db.base.errors import AuroraError, LeaseLost, PayloadInvalid, Timeout, ValidationError
-from aurora_db.jobs import queue, timing
-from aurora_db.jobs.context import Attempt, Bench, JobContext
-from aurora_db.jobs.handlers import Cancel, Fail, Handler, Retry, Snooze, check_payload
+from aurora_db.base.errors import AuroraError, LeaseLost, PayloadInvalid, ValidationError
+from aurora_db.jobs import outcome as outcomes
+from aurora_db.jobs import queue, timing, upkeep
+from aurora_db.jobs.attempt import Attempt, Fate
+from aurora_db.jobs.context import Bench, JobContext
+from aurora_db.jobs.handlers import (
+    Cancel,
+    Fail,
+    Handler,
+    Instruction,
+    Retry,
+    Snooze,
+    check_payload,
+)
+from aurora_db.jobs.outcome import Kind, Outcome
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.sql.statement import Batch
 from aurora_db.store import causes
@@ -44,7 +55,20 @@ def limit(handler: Handler, job: Claimed) -> float:
 
 
 def run(bench: Bench, attempt: Attempt) -> Settlement | None:
-    """Run a sync handler; None when the job was completed by its own transaction, or lost."""
+    """Run a sync handler in this thread; None when the job is settled already, or lost."""
+    return settle(bench, attempt, perform(bench, attempt))
+
+
+async def run_async(bench: Bench, attempt: Attempt) -> Settlement | None:
+    """Run an async handler on the current event loop, in a task of its own."""
+    return settle(bench, attempt, await perform_async(bench, attempt))
+
+
+# --- what happened ---------------------------------------------------------------------------
+
+
+def perform(bench: Bench, attempt: Attempt) -> Outcome:
+    """Call a sync handler, and tell how it ended."""
     handler, job = attempt.handler, attempt.job
     context: JobContext | None = None
     causes.CURRENT.set(job.id)
@@ -53,15 +77,15 @@ def run(bench: Bench, attempt: Attempt) -> Settlement | None:
         if handler.takes_job:
             context = JobContext(bench, attempt, payload)
         result = handler.call(*_arguments(handler, context, payload))
-        return _returned(context, job, result)
+        return _returned(context, result)
     except BaseException as error:  # noqa: BLE001 - the border between the handler and the worker
-        return _raised(bench, handler, job, context, error)
+        return _raised(bench, job, context, error)
     finally:
         causes.CURRENT.set(None)
 
 
-async def run_async(bench: Bench, attempt: Attempt) -> Settlement | None:
-    """Run an async handler on the current event loop, in a task of its own."""
+async def perform_async(bench: Bench, attempt: Attempt) -> Outcome:
+    """Await an async handler, and tell how it ended."""
     handler, job = attempt.handler, attempt.job
     context: JobContext | None = None
     causes.CURRENT.set(job.id)
@@ -70,38 +94,9 @@ async def run_async(bench: Bench, attempt: Attempt) -> Settlement | None:
         if handler.takes_job:
             context = JobContext(bench, attempt, payload)
         result = await handler.call(*_arguments(handler, context, payload))
-        if attempt.late and (context is None or not context.completed):
-            return overdue(bench, attempt)
-        return _returned(context, job, result)
+        return _returned(context, result)
     except BaseException as error:  # noqa: BLE001 - the border between the handler and the worker
-        if attempt.late and (context is None or not context.completed):
-            return overdue(bench, attempt, error)
-        return _raised(bench, handler, job, context, error)
-
-
-def overdue(
-    bench: Bench, attempt: Attempt, error: BaseException | None = None
-) -> Settlement | None:
-    """The settlement of an attempt whose time is over; its traceback shows where it was.
-
-    `error` is what the handler raised when it was cancelled; None while it still runs.
-    """
-    late = Timeout(f"the attempt took longer than {limit(attempt.handler, attempt.job):g} s")
-    settlement = _raised(bench, attempt.handler, attempt.job, None, late)
-    if settlement is None or settlement.traceback is None:
-        return settlement
-    where = trace(error) if error is not None else _stack(attempt)
-    return msgspec.structs.replace(settlement, traceback=where + settlement.traceback)
-
-
-def _stack(attempt: Attempt) -> str:
-    """Where the thread of an attempt is now."""
-    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage] - documented for this
-    frame = frames.get(attempt.thread.ident or 0)
-    if frame is None:
-        return ""
-    lines = "".join(traceback.format_stack(frame))[-TRACEBACK:]
-    return f"Stack of the handler's thread when its time was over:\n{lines}"
+        return _raised(bench, job, context, error)
 
 
 def _arguments(handler: Handler, context: JobContext | None, payload: object) -> list[object]:
@@ -113,10 +108,14 @@ def _arguments(handler: Handler, context: JobContext | None, payload: object) ->
     return arguments
 
 
-def _returned(context: JobContext | None, job: Claimed, result: object) -> Settlement | None:
-    if context is not None and context.completed:
-        return None
-    return Settlement(job, queue.COMPLETE, None if result is None else _as_json(result))
+def _returned(context: JobContext | None, result: object) -> Outcome:
+    if context is not None:
+        if context.completed:
+            return outcomes.COMPLETED
+        if context.sleeps_until is not None:
+            # The handler caught what was to leave it; it sleeps all the same.
+            return Outcome(Kind.SNOOZE, until=context.sleeps_until)
+    return outcomes.RETURNED if result is None else Outcome(Kind.RETURNED, _as_json(result))
 
 
 def _as_json(result: object) -> str:
@@ -131,45 +130,111 @@ def _as_json(result: object) -> str:
 
 
 def _raised(
-    bench: Bench, handler: Handler, job: Claimed, context: JobContext | None, error: BaseException
-) -> Settlement | None:
+    bench: Bench, job: Claimed, context: JobContext | None, error: BaseException
+) -> Outcome:
     if context is not None and context.completed:
         _keep(bench, job, error)
-        return None
+        return outcomes.COMPLETED
+    return raised(error)
+
+
+def raised(error: BaseException) -> Outcome:
+    """How an attempt ended whose handler raised `error`."""
     try:
-        return _settled(bench, handler, job, error)
-    except Exception as second:
-        # A retry policy or a delay of the user's that cannot be used.
-        logger.exception("the back-off of a job could not be used", extra={"job": job.id})
+        error = _instruction(error)
+        match error:
+            case LeaseLost():
+                return outcomes.LOST
+            case Snooze(delay=delay, until=until):
+                return Outcome(Kind.SNOOZE, delay=max(0.0, float(delay)), until=until)
+            case Cancel():
+                return Outcome(Kind.CANCEL, error=_short(str(error)))
+            case Fail() | PayloadInvalid():
+                return Outcome(Kind.FAIL, error=words(error), traceback=trace(error))
+            case Retry(delay=delay) if delay is not None:
+                wanted = max(0.0, float(delay))
+                return Outcome(Kind.RETRY, None, words(error), trace(error), wanted)
+            case _:
+                return Outcome(Kind.ERROR, error=words(error), traceback=trace(error))
+    except Exception as second:  # noqa: BLE001 - a delay that is no number
         second.__context__ = error
-        return _failed(job, queue.FAIL, second)
+        return Outcome(Kind.FAIL, error=words(second), traceback=trace(second))
 
 
-def _settled(
-    bench: Bench, handler: Handler, job: Claimed, error: BaseException
-) -> Settlement | None:
+def _instruction(error: BaseException) -> BaseException:
+    """The instruction that left a group of tasks, where nothing but instructions did; else `error`."""
+    if isinstance(error, BaseExceptionGroup):
+        told, rest = error.split(Instruction)
+        if told is not None and rest is None:
+            return _instruction(told.exceptions[0])
+    return error
+
+
+def _keep(bench: Bench, job: Claimed, error: BaseException) -> None:
+    try:
+        bench.engine.write(
+            partial(queue.keep_error, job=job, error=words(error), traceback=trace(error))
+        )
+    except AuroraError:
+        logger.exception(
+            "an exception after the completion could not be kept", extra={"job": job.id}
+        )
+
+
+# --- what follows ----------------------------------------------------------------------------
+
+
+def settle(bench: Bench, attempt: Attempt, outcome: Outcome) -> Settlement | None:
+    """The settlement of an attempt; None when the job is settled already, or lost."""
+    job = attempt.job
+    if outcome.kind is Kind.COMPLETED:
+        attempt.completed = True
+        return None
+    if attempt.fate is not None:
+        return _fated(bench, attempt, outcome)
+    if outcome.kind is Kind.RETURNED:
+        return Settlement(job, queue.COMPLETE, outcome.result)
+    return _settled(bench, attempt, outcome)
+
+
+def _settled(bench: Bench, attempt: Attempt, outcome: Outcome) -> Settlement | None:
+    job = attempt.job
     now = bench.engine.clock.now()
-    match error:
-        case LeaseLost():
+    match outcome.kind:
+        case Kind.RETURNED | Kind.COMPLETED:
+            return Settlement(job, queue.COMPLETE, outcome.result)
+        case Kind.LOST:
             logger.warning("job lost its lease", extra={"job": job.id, "attempt": job.attempt})
             return None
-        case Snooze(delay=delay):
-            return Settlement(job, queue.SNOOZE, run_at=_after(now, delay))
-        case Cancel():
-            return Settlement(job, queue.CANCEL, error=_short(str(error)))
-        case Fail() | PayloadInvalid():
-            return _failed(job, queue.FAIL, error)
+        case Kind.SNOOZE:
+            return Settlement(
+                job, queue.SNOOZE, run_at=outcome.until or _after(now, outcome.delay or 0.0)
+            )
+        case Kind.CANCEL:
+            return Settlement(job, queue.CANCEL, error=outcome.error)
+        case Kind.DIED:
+            return _crashed(job, outcome)
+        case Kind.FAIL:
+            return _failed(job, queue.FAIL, outcome)
+        case Kind.RETRY | Kind.ERROR:
+            return _retried(attempt.handler, job, outcome, now)
         case _:
-            pass
+            assert_never(outcome.kind)
+
+
+def _retried(handler: Handler, job: Claimed, outcome: Outcome, now: datetime) -> Settlement:
     failures = job.retries + 1
     if failures >= job.max_retries:
-        return _failed(job, queue.FAIL, error)
-    delay = (
-        error.delay
-        if isinstance(error, Retry) and error.delay is not None
-        else wait(handler, job, failures)
-    )
-    return _failed(job, queue.RETRY, error, run_at=_after(now, delay))
+        return _failed(job, queue.FAIL, outcome)
+    try:
+        delay = outcome.delay
+        run_at = _after(now, wait(handler, job, failures) if delay is None else delay)
+    except Exception as error:
+        # A retry policy of the user's that cannot be used.
+        logger.exception("the back-off of a job could not be used", extra={"job": job.id})
+        both = f"{outcome.traceback or ''}\n{trace(error)}"[-TRACEBACK:]
+        return Settlement(job, queue.FAIL, error=words(error), traceback=both)
+    return _failed(job, queue.RETRY, outcome, run_at)
 
 
 def wait(
@@ -188,9 +253,60 @@ def _after(now: datetime, delay: float) -> datetime:
 
 
 def _failed(
-    job: Claimed, statement: Batch, error: BaseException, *, run_at: datetime | None = None
+    job: Claimed, statement: Batch, outcome: Outcome, run_at: datetime | None = None
 ) -> Settlement:
-    return Settlement(job, statement, error=words(error), traceback=trace(error), run_at=run_at)
+    traceback = outcome.traceback or ""
+    return Settlement(job, statement, error=outcome.error, traceback=traceback, run_at=run_at)
+
+
+def _crashed(job: Claimed, outcome: Outcome) -> Settlement:
+    """Its process died: counted, and given up at the third time."""
+    if job.crashes + 1 >= upkeep.MOST_CRASHES:
+        error = f"{upkeep.POISON} ({outcome.error})"
+        return Settlement(job, queue.POISONED, error=error, traceback="")
+    error = f"worker died running this ({outcome.error})"
+    return Settlement(job, queue.CRASHED, error=error, traceback="")
+
+
+def _fated(bench: Bench, attempt: Attempt, outcome: Outcome) -> Settlement | None:
+    """The settlement of an attempt that was told to end, by why it was."""
+    assert attempt.fate is not None
+    match attempt.fate:
+        case Fate.LOST:
+            return None
+        case Fate.STOP:
+            if outcome.kind in (Kind.ERROR, Kind.DIED):
+                return Settlement(attempt.job, queue.RELEASE)
+            # It came to its own end after all.
+            return _settled(bench, attempt, outcome)
+        case Fate.TIMEOUT:
+            seconds = limit(attempt.handler, attempt.job)
+            late = Outcome(
+                Kind.ERROR,
+                error=f"Timeout: the attempt took longer than {seconds:g} s",
+                traceback=outcome.traceback,
+            )
+            return _settled(bench, attempt, late)
+        case _:
+            assert_never(attempt.fate)
+
+
+def given_up(bench: Bench, attempt: Attempt) -> Settlement | None:
+    """The settlement of an attempt that was told to end, and still runs."""
+    return _fated(bench, attempt, Outcome(Kind.ERROR, traceback=_stack(attempt)))
+
+
+def _stack(attempt: Attempt) -> str:
+    """Where the thread of an attempt is now."""
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage] - documented for this
+    frame = frames.get(attempt.thread.ident or 0)
+    if frame is None:
+        return ""
+    lines = "".join(traceback.format_stack(frame))[-TRACEBACK:]
+    return f"Stack of the handler's thread when its time was over:\n{lines}"
+
+
+# --- errors as text --------------------------------------------------------------------------
 
 
 def words(error: BaseException) -> str:
@@ -216,14 +332,3 @@ def trace(error: BaseException) -> str:
         _short(part) + "\n" * part.endswith("\n") for part in traceback.format_exception(error)
     ]
     return "".join(parts)[-TRACEBACK:]
-
-
-def _keep(bench: Bench, job: Claimed, error: BaseException) -> None:
-    try:
-        bench.engine.write(
-            partial(queue.keep_error, job=job, error=words(error), traceback=trace(error))
-        )
-    except AuroraError:
-        logger.exception(
-            "an exception after the completion could not be kept", extra={"job": job.id}
-        )

@@ -16,7 +16,6 @@ from aurora_db.base.errors import NotFound, ValidationError
 from aurora_db.base.records import Job, Status
 from aurora_db.jobs import circles
 from aurora_db.jobs.request import Request
-from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port
 
 UNRESOLVED = """
@@ -69,12 +68,6 @@ CONNECT = """
      WHERE one.finished_at IS NULL OR (one.status <> 'COMPLETED' AND job.on_dependency_failure = 'cancel')
 """
 LOST = "SELECT waiting FROM _job_dependencies WHERE outcome IS NOT NULL"
-NAME = Batch(
-    "WITH named (batch, job_id, name) AS (VALUES ", 3,
-    """) UPDATE _batch_jobs SET name = named.name FROM named
-     WHERE _batch_jobs.batch = named.batch AND _batch_jobs.job_id = named.job_id""",
-)  # fmt: skip
-
 #: What ended jobs wait for when they run once more: what has not completed, or runs once more itself.
 AGAIN = """
       FROM json_each(:ids) AS given CROSS JOIN _jobs AS job ON job.id = given.value
@@ -190,17 +183,19 @@ def _left(wanted: Request, known: dict[str, str]) -> int:
 
 
 async def connect(port: Port, made: Sequence[tuple[Request, Job]]) -> list[Job]:
-    """Tie new jobs to those that they wait for, and name them; their records as they are then.
+    """Tie new jobs to those that they wait for, and to their batches; their records as they are then.
 
     One that waits for a job that failed already is cancelled here.
     """
-    named = [
+    members = [
         (one.links.batch, job.id, one.links.name)
         for one, job in made
-        if one.links is not None and one.links.name is not None
+        if one.links is not None and one.links.batch is not None
     ]
-    if named:
-        await port.batch(NAME, named)
+    if members:
+        from aurora_db.jobs import batches  # noqa: PLC0415 - most jobs stand alone
+
+        await batches.join(port, members)
     records = [job for _, job in made]
     waiting = [job.id for job in records if job.depends_on]
     if not waiting:

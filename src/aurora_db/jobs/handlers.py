@@ -8,7 +8,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -20,13 +20,28 @@ from aurora_db.jobs import limits, timing
 from aurora_db.jobs import request as requests
 from aurora_db.jobs.limits import Limit
 from aurora_db.jobs.request import Request
-from aurora_db.jobs.unique import Unique
+from aurora_db.jobs.unique import Given, Unique
+
+if TYPE_CHECKING:
+    from aurora_db.jobs.importing import Reference
+
+#: How many of the missed times of a schedule count, and whether its jobs may run beside each other.
+CatchUp = Literal["NONE", "ONE", "ALL"]
+Overlap = Literal["ALLOW", "SKIP"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Retry(Exception):
+class Instruction(BaseException):
+    """What a handler raises to say what shall become of its job.
+
+    No `Exception`, as asyncio's `CancelledError` is none: an `except Exception` of the handler, or of
+    a library between, is for failures and would swallow it.
+    """
+
+
+class Retry(Instruction):
     """Raise in a handler: this attempt failed, the next one comes after `delay` seconds."""
 
     def __init__(
@@ -36,22 +51,24 @@ class Retry(Exception):
         self.delay = delay
 
 
-class Snooze(Exception):
+class Snooze(Instruction):
     """Raise in a handler: run the job again after `delay` seconds; counts as no failure."""
 
     def __init__(self, delay: float) -> None:
         super().__init__(f"snoozed for {delay:g} s")
         self.delay = delay
+        #: The exact end, where it is known: that of `job.sleep`.
+        self.until: datetime | None = None
 
 
-class Cancel(Exception):
+class Cancel(Instruction):
     """Raise in a handler: end the job as CANCELLED, with the reason."""
 
     def __init__(self, reason: str = "cancelled by its handler") -> None:
         super().__init__(reason)
 
 
-class Fail(Exception):
+class Fail(Instruction):
     """Raise in a handler: end the job as FAILED now, whatever attempts are left."""
 
     def __init__(self, reason: str = "failed for good") -> None:
@@ -87,10 +104,11 @@ class Handler(msgspec.Struct, frozen=True):
     backoff: timing.Backoff | None = None
     policy: timing.Policy | None = None
     timeout: float | None = None
-    #: In a child process, for work that needs a processor of its own.
+    #: In a child process, for work that needs a processor of its own; where it is found there.
     process: bool = False
+    reference: Reference | None = None
     limit: Limit | None = None
-    unique: Unique | str | bool | None = None
+    unique: Given = None
 
 
 class Enqueues(Protocol):
@@ -127,6 +145,11 @@ class RegisteredJob(Generic[P, R]):
         """
         return self._registry.database().enqueue_job(self.type, payload, **options)
 
+    @property
+    def registry(self) -> Jobs:
+        """The registry that it is in."""
+        return self._registry
+
     def __repr__(self) -> str:
         return f"RegisteredJob({self.type!r})"
 
@@ -139,6 +162,8 @@ class Jobs:
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
+        #: The definitions of scheduled functions, by name.
+        self.planned: dict[str, str] = {}
         self._databases: weakref.WeakSet[Any] = weakref.WeakSet()
         #: Databases come and go, a registry in a module stays.
         self._heard: list[weakref.WeakMethod[Callable[[], None]]] = []
@@ -164,15 +189,16 @@ class Jobs:
             retries: attempts in all of jobs enqueued by this process, from 1.
             queue: the queue of jobs enqueued by this process.
             timeout: seconds that an attempt may take, 300 unless said; then it has failed. An
-                async handler is cancelled; a thread cannot be: its slot is given to others, and
-                what it still does is fenced off.
+                async handler is cancelled, a child process terminated, and killed after a grace; a
+                thread cannot be ended: its slot is given to others, and what it still does is
+                fenced off.
             backoff: seconds, a list of them, a policy, or a function from the number of
                 failures to seconds.
             concurrency: how many jobs of this type may run at once, in all processes together.
             rate: how many may begin in a time, such as "100/1m", in all processes together.
             key: makes both limits count for each value by itself: "${customer}" of the payload.
             process: run it in a child process: for work that needs a processor of its own, or
-                may have to be ended by force. The function must be importable.
+                may have to be ended by force. The function is a def at the top of a module.
             unique: what `unique` of `enqueue_job` is for jobs enqueued by this process.
 
         Raises:
@@ -191,6 +217,67 @@ class Jobs:
 
         return register
 
+    def schedule(
+        self,
+        cron: str | None = None,
+        *,
+        every: float | timedelta | None = None,
+        timezone: str | None = None,
+        catch_up: CatchUp = "ONE",
+        overlap: Overlap = "ALLOW",
+        jitter: float | timedelta | None = None,
+        name: str | None = None,
+        payload: object = None,
+        priority: Priority | int | str = Priority.NORMAL,
+        retries: int | None = None,
+        queue: str | None = None,
+        timeout: float | timedelta | None = None,
+        backoff: object = None,
+        process: bool = False,
+    ) -> Callable[[Callable[P, R]], RegisteredJob[P, R]]:
+        """Decorator: run a function at times, as a job of the type `name`.
+
+        The schedule is kept in each database that this registry is used with, as if by `define
+        schedule "name" or replace`; so it stays when the code is gone, until `drop schedule "name"`.
+        Processes with workers fire it. The function takes nothing, `(job)`, or what `payload` gives.
+
+        Args:
+            cron: minute, hour, day, month and weekday, such as "0 3 * * *"; or `every`.
+            every: seconds between two times, 1 at least.
+            timezone: that of `cron`, such as "Europe/Paris"; UTC unless said.
+            catch_up: after a time in which nothing ran: NONE, ONE or ALL of the missed times.
+            overlap: while the job of the last time has not ended: ALLOW another one, or SKIP.
+            jitter: seconds that it fires later at most, the same in all processes.
+            name: of schedule and job type; the function's own unless said.
+            payload: what each job is given.
+            priority: of each job.
+            retries: attempts in all of each job, from 1.
+            queue: the queue of each job.
+            timeout: as of `job`.
+            backoff: as of `job`.
+            process: as of `job`.
+
+        Raises:
+            ScheduleInvalid: the times cannot be used.
+            JobError: the type has a handler, or the function cannot be one.
+            PayloadInvalid: the payload is not what the function declares.
+            ValidationError: an option is outside its range.
+        """
+        from aurora_db.jobs import planned, signature  # noqa: PLC0415 - few programs have schedules
+
+        times = planned.Times(cron, every, timezone, catch_up, overlap, jitter)
+
+        def register(function: Callable[P, R]) -> RegisteredJob[P, R]:
+            type = getattr(function, "__name__", "") if name is None else name
+            handler = signature.look_at(
+                type, function, retries=retries, queue=queue, timeout=timeout, backoff=backoff,
+                process=process,
+            )  # fmt: skip
+            self._add(handler, planned.definition(handler, times, payload, priority))
+            return RegisteredJob(self, handler, function)
+
+        return register
+
     def register(self, type: str, handler: JobHandler | Callable[..., Any]) -> None:
         """Register an object with `handle(job)`, or a function, as the handler of `type`.
 
@@ -201,12 +288,14 @@ class Jobs:
 
         self._add(signature.look_at_object(type, handler))
 
-    def _add(self, handler: Handler) -> None:
+    def _add(self, handler: Handler, schedule: str | None = None) -> None:
         if handler.type in self._handlers:
             raise JobError(
                 f"job type '{handler.type}' has a handler already", hint="register each type once"
             )
         self._handlers[handler.type] = handler
+        if schedule is not None:
+            self.planned[handler.type] = schedule
         for listener in list(self._heard):
             heard = listener()
             if heard is not None:
@@ -237,13 +326,17 @@ class Jobs:
         """Forget a database that was closed. Twice is no error."""
         self._databases.discard(database)
 
+    def databases(self) -> list[Enqueues]:
+        """The open databases that use this registry."""
+        return list(self._databases)
+
     def database(self) -> Enqueues:
         """The one database that uses this registry.
 
         Raises:
             JobError: none does, or several do.
         """
-        known: list[Enqueues] = list(self._databases)
+        known = self.databases()
         if len(known) != 1:
             found = "no database uses" if not known else f"{len(known)} databases use"
             raise JobError(
@@ -265,7 +358,7 @@ class Jobs:
         timeout: float | timedelta | None = None,
         tags: Sequence[str] = (),
         backoff: object = None,
-        unique: Unique | str | bool | None = None,
+        unique: Given = None,
         after: Sequence[str] = (),
         on_failure: str = "cancel",
         batch: str | None = None,

@@ -32,6 +32,8 @@ RESERVED = 10.0
 #: Meters looked at in one step, and jobs that are freed where no limit is any more.
 MOST_METERS = 200
 MOST_FREED = 500
+#: Beginnings that are forgotten in one step.
+MOST_PRUNED = 5_000
 #: A room without bounds.
 BOUNDLESS = 1 << 40
 
@@ -321,9 +323,9 @@ STALE = f"""
      LIMIT {MOST_FREED}
 """
 OLD = "SELECT EXISTS (SELECT 1 FROM _limit_starts WHERE until <= :now)"
-PRUNE = """
+PRUNE = f"""
     DELETE FROM _limit_starts WHERE (scope, name, key, until, seq) IN (
-        SELECT scope, name, key, until, seq FROM _limit_starts WHERE until <= :now ORDER BY until LIMIT 5000)
+        SELECT scope, name, key, until, seq FROM _limit_starts WHERE until <= :now ORDER BY until LIMIT {MOST_PRUNED})
 """
 
 
@@ -364,11 +366,13 @@ async def astray(port: Port, after: Meter) -> Astray:
     )
 
 
-async def tidy(port: Port, found: Astray) -> None:
-    """Put right what has gone astray."""
+async def tidy(port: Port, found: Astray) -> bool:
+    """Put right what has gone astray; whether there is more to forget."""
+    pruned = 0
     if found.open:
         await look_again(port, found.open)
     if found.old:
-        await port.change(PRUNE, {"now": timestamp(port.now())})
+        pruned = await port.change(PRUNE, {"now": timestamp(port.now())})
     if await give_back(port, found.stale) or found.open:
         port.touch("jobs")
+    return pruned == MOST_PRUNED

@@ -18,15 +18,15 @@ from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import aging, crash, flow, limits, meters, queue, reactions, upkeep
+from aurora_db.jobs import aging, crash, flow, limits, meters, progress, queue, reactions, upkeep
 from aurora_db.jobs.aging import Aging
 from aurora_db.jobs.claims import Claimer
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
-from aurora_db.jobs.reactions import React
+from aurora_db.jobs.reactions import Fire, React
 from aurora_db.jobs.slots import MOST_THREADS, Slots
-from aurora_db.store import process
+from aurora_db.store import firing, process
 from aurora_db.store.engine import Engine
 from aurora_db.store.port import Port
 from aurora_db.store.process import WorkerLock
@@ -46,6 +46,8 @@ LOOK = 1.0
 TIMEOUTS = 0.1
 #: Seconds until a chore goes on that had more to do than one step.
 SOON = 0.02
+#: Below every priority.
+QUIET = -2
 #: Seconds between two complaints that rounds fail.
 COMPLAIN = 10.0
 #: Seconds of the first wait; it doubles up to the poll interval while nothing happens.
@@ -99,7 +101,8 @@ class Pump:
         bench: Bench,
         threads: int,
         poll_interval: float,
-        queues: Sequence[str] | None = None,
+        queues: Sequence[str] | None,
+        fire: Fire,
     ) -> None:
         self.id = new_id()
         self.rescued = 0
@@ -107,12 +110,17 @@ class Pump:
         self._registry = registry
         self._clock = engine.clock
         self._poll_interval = poll_interval
+        self._fire_due = fire
         self._bell = Bell()
         crash.from_environment()
         self._stopping = False
         self._drained = threading.Event()
         self._maybe = True
         self._urgent = 0
+        #: A running job was cancelled, of this process or another.
+        self._cancelled = False
+        #: The highest urgency since the last claim began.
+        self._loudest = QUIET
         self._due: datetime | None = None
         self._seen = -1
         self._wait = SHORTEST
@@ -128,15 +136,20 @@ class Pump:
         self._chores = (
             Chore(BEAT, now + BEAT, self._beat),
             Chore(LOOK, now, self._rescue),
+            Chore(LOOK, now, self._look_for_due),
             Chore(LOOK, now, self._resolve),
             Chore(TIMEOUTS, now, self.slots.overdue, running=True),
+            Chore(LOOK, now, self._end_lost, running=True),
             Chore(LOOK, now, self._sweep),
             Chore(LOOK, now, self._age),
+            Chore(progress.EVERY, now, self._report, running=True),
         )
         self._ears = [
             engine.listen("jobs", self._enqueued),
-            engine.listen("handlers", lambda _urgency: self.look_again()),
+            engine.listen("handlers", self._defined),
             engine.hear("jobs", self._rung),
+            engine.listen("cancels", self._look_for_lost),
+            engine.hear("cancels", self._look_for_lost),
             self._clock.on_jump(self._bell.ring),
         ]
         self._thread = threading.Thread(target=self._run, name="aurora-pump", daemon=True)
@@ -149,12 +162,14 @@ class Pump:
         await limits.declare(port, self._registry.limits())
 
     def _enqueued(self, urgency: int) -> None:
+        self._loudest = max(self._loudest, urgency)
         self._urgent += 1
         self.slots.gate(urgency)
         self.look_again()
 
     def _rung(self, urgency: int) -> None:
         """Another process enqueued; a look tells whether anything of it is left."""
+        self._loudest = max(self._loudest, urgency)
         if self.slots.gate(urgency):
             self._urgent += 1
             self._maybe = True
@@ -170,6 +185,16 @@ class Pump:
         """There may be something to claim."""
         self._maybe = True
         self._bell.ring()
+
+    def _look_for_lost(self, _urgency: int) -> None:
+        """A running job was cancelled; perhaps one of ours."""
+        self._cancelled = True
+        self._bell.ring()
+
+    def _defined(self, _urgency: int) -> None:
+        """An event handler or a schedule was defined; when that is due is asked anew."""
+        self._due = self._clock.now()
+        self.look_again()
 
     def _types(self) -> tuple[str, ...]:
         """The job types that this process can run."""
@@ -225,6 +250,7 @@ class Pump:
         claims = wanted > 0 and self._maybe
         if not ended and not claims:
             return False
+        self._loudest = QUIET
         urgent = self._urgent
         # Before the claim: what is enqueued meanwhile must be looked for again.
         self._maybe = False
@@ -238,18 +264,19 @@ class Pump:
             self.slots.restore(ended)
             raise
         claimer = self._claimer
-        if len(claimed) >= wanted or not claims or claimer.more or claimer.held is not None:
+        more = claims and claimer.more
+        if len(claimed) >= wanted or not claims or more or claimer.held is not None:
             self._maybe = True
         if crash.hook is not None:
             self._crash_points(ended, claimed)
-        self.slots.offer(claimed)
+        self.slots.offer(claimed, self._loudest)
         if claims and claimer.paused:
             # What was claimed before the pause and has not begun.
             self.slots.restore(self.slots.withdraw(claimer.paused))
         # The gate stays closed for an urgent job that may be claimed for a free slot only.
         if urgent == self._urgent and (claimer.held is None or not self.slots.gate(claimer.held)):
             self.slots.open_gate()
-        return bool(ended) or bool(claimed) or claimer.more
+        return bool(ended) or bool(claimed) or more
 
     async def _cycle(self, port: Port, ended: list[Settlement], limit: int) -> list[Claimed]:
         if ended:
@@ -287,7 +314,8 @@ class Pump:
         mean = slots.mean
         ahead = 0 if mean is None else min(MOST_AHEAD, int(slots.threads * AHEAD / max(mean, 1e-6)))
         wanted = slots.threads - slots.running + ahead - slots.waiting
-        if self._claimer.held is not None and slots.free_for(self._claimer.held) <= 0:
+        held = self._claimer.held
+        if held is not None and self._loudest <= held and slots.free_for(held) <= 0:
             # The next one has a limit, and is claimed for a free slot only.
             return 0
         if slots.gated:
@@ -327,11 +355,34 @@ class Pump:
     # --- upkeep -----------------------------------------------------------------------------
 
     def _care(self) -> None:
+        if self._cancelled:
+            self._cancelled = False
+            self._end_lost()
         now = self._clock.monotonic()
         for chore in self._chores:
             if now >= chore.next:
                 more = chore.do()
                 chore.next = now + (SOON if more is True else chore.every)
+        if self._due is not None and self._due <= self._clock.now() and not self._stopping:
+            self._fire()
+
+    def _fire(self) -> None:
+        """Fire the schedules that are due; where there are none, it costs nothing."""
+        engine = self._engine
+        if not engine.catalog.schedules:
+            return
+        if engine.read(firing.any_due, single=True) and engine.write(self._fire_due):
+            self._bell.ring()
+        # What else was due is for the claim to find.
+        self._maybe = True
+        self._due = engine.read(upkeep.next_due, single=True)
+
+    def _look_for_due(self) -> None:
+        """While every claim is full, nothing else asks when a schedule is due."""
+        if self._engine.catalog.schedules:
+            due = self._engine.read(upkeep.next_due, single=True)
+            if due is not None and (self._due is None or due < self._due):
+                self._due = due
 
     def _beat(self) -> None:
         beat = partial(upkeep.beat, worker=self.id, types=self._types())
@@ -341,6 +392,27 @@ class Pump:
         """Do what follows from ends that no Aurora wrote."""
         if self._engine.read(flow.unresolved, single=True):
             self._engine.write(flow.resolve)
+
+    def _end_lost(self) -> None:
+        """End the attempts whose job was cancelled, by whatever program, or is in other hands."""
+        held = self.slots.held()
+        if held:
+            look = partial(upkeep.lost, worker=self.id, attempts=held)
+            if lost := self._engine.read(look, single=True):
+                self.slots.lose(lost)
+
+    def _report(self) -> None:
+        """Write what the running attempts said since the last time."""
+        reports = {attempt: attempt.report for attempt in self.slots.reporting()}
+        told = [one for one in reports.values() if one is not None]
+        if not told:
+            return
+        lost = self._engine.write(partial(progress.write, reports=told), durable=False)
+        for attempt, report in reports.items():
+            attempt.told = report
+        if lost:
+            # Or completed by its own transaction just now; the look tells.
+            self._end_lost()
 
     def _rescue(self) -> None:
         engine = self._engine
@@ -356,9 +428,9 @@ class Pump:
         """See to what other programs did to jobs behind the limits."""
         found = self._engine.read(partial(meters.astray, after=self._astray))
         self._astray = found.after
-        if found:
-            self._engine.write(partial(meters.tidy, found=found), durable=False)
-        return found.old
+        if not found:
+            return False
+        return self._engine.write(partial(meters.tidy, found=found), durable=False)
 
     def _age(self) -> bool:
         """Let jobs rise that have waited long."""
@@ -377,6 +449,8 @@ class Pump:
             self.slots.abandon()
             # Cancelled handlers end soon; threads that do not end are fenced off.
             self._drained.wait(0.5)
+            # Before others may run the same jobs.
+            self.slots.end_children()
         for stop in self._ears:
             stop()
         self._engine.write(partial(upkeep.leave, worker=self.id))

@@ -14,6 +14,7 @@ import msgspec
 
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import decode, encode, instant, timestamp
+from aurora_db.base.errors import LeaseLost
 from aurora_db.base.ids import new_id
 from aurora_db.base.records import Job, Priority, Status
 from aurora_db.jobs import flow
@@ -41,6 +42,10 @@ COLUMNS = (
 )
 GET = f"SELECT {COLUMNS} FROM _jobs WHERE id = ?"
 GET_MANY = f"SELECT {COLUMNS} FROM _jobs WHERE id IN (SELECT value FROM json_each(?))"
+ENDED = f"""
+    SELECT asked, {COLUMNS} FROM (SELECT value AS asked FROM json_each(?)) LEFT JOIN _jobs ON id = asked
+     WHERE id IS NULL OR finished_at IS NOT NULL
+"""
 
 
 def _settle(change: str) -> Batch:
@@ -63,6 +68,11 @@ FAIL = _settle(f"status = 'FAILED', finished_at = ended.now, {FAILED}")
 SNOOZE = _settle("status = 'SCHEDULED', run_at = ended.run_at")
 CANCEL = _settle("status = 'CANCELLED', finished_at = ended.now, error = ended.error")
 RELEASE = _settle("status = 'PENDING', started_at = NULL")
+#: The process of the handler died: that counts, and is no failure of the attempt.
+CRASHED = _settle("status = 'PENDING', crashes = crashes + 1")
+POISONED = _settle(
+    "status = 'FAILED', crashes = crashes + 1, finished_at = ended.now, error = ended.error"
+)
 
 #: What each of them leaves behind.
 LEAVES: Final[Mapping[Batch, Status]] = {
@@ -72,9 +82,11 @@ LEAVES: Final[Mapping[Batch, Status]] = {
     SNOOZE: Status.SCHEDULED,
     CANCEL: Status.CANCELLED,
     RELEASE: Status.PENDING,
+    CRASHED: Status.PENDING,
+    POISONED: Status.FAILED,
 }
-#: Those that end a job.
-ENDS: Final = frozenset({COMPLETE, FAIL, CANCEL})
+#: Those after which the job has ended.
+ENDS: Final = frozenset({COMPLETE, FAIL, POISONED, CANCEL})
 SETTLED = """
     SELECT _n, attempt, worker FROM _jobs
      WHERE _n IN (SELECT value FROM json_each(:numbers)) AND +status = :status
@@ -109,8 +121,19 @@ class Claimed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     limited: bool = False
 
 
+class Report(msgspec.Struct, frozen=True, gc=False):
+    """A sign of life of one attempt: how far it is, from 0 to 1, where it says so."""
+
+    job: Claimed
+    progress: float | None = None
+    note: str | None = None
+
+
 class Settlement(msgspec.Struct, frozen=True, gc=False):
-    """How one attempt ended. `error` and `traceback` go into `_job_errors` too when set."""
+    """How one attempt ended. `error` and `traceback` go into `_job_errors` too when set.
+
+    `report` is what the attempt said last and is not written yet.
+    """
 
     job: Claimed
     statement: Batch
@@ -118,6 +141,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
     traceback: str | None = None
     run_at: datetime | None = None
+    report: Report | None = None
 
 
 # --- enqueue --------------------------------------------------------------------------------
@@ -226,6 +250,12 @@ async def get_many(port: Port, ids: Sequence[str]) -> dict[str, Job]:
     return {row[0]: of_row(row) for row in rows}
 
 
+async def ended(port: Port, ids: Sequence[str]) -> list[tuple[str, Job | None]]:
+    """Those of these jobs that have ended, by id; None for one that does not exist (any more)."""
+    rows = await port.rows(ENDED, (encode(list(ids)),))
+    return [(row[0], None if row[1] is None else of_row(row[1:])) for row in rows]
+
+
 def of_row(row: Row) -> Job:
     """The job that a row of `COLUMNS` tells."""
 
@@ -266,12 +296,19 @@ async def settle(
     groups: dict[Batch, list[Settlement]] = {}
     for settlement in settlements:
         groups.setdefault(settlement.statement, []).append(settlement)
+    reports = [one.report for one in settlements if one.report is not None]
+    if reports:
+        from aurora_db.jobs import progress  # noqa: PLC0415 - few handlers say how far they are
+
+        await progress.write(port, reports)
     for statement, group in groups.items():
         changed = await port.batch(statement, [_ended(one, now) for one in group])
         if changed < len(group):
             lost += await _lost(port, group, LEAVES[statement])
-    if port.catalog.handlers_of("_jobs"):
-        # The end of a job may have enqueued others.
+    if not ENDS.isdisjoint(groups):
+        port.touch("ended")
+    if CRASHED in groups or port.catalog.handlers_of("_jobs"):
+        # Another process may take it; and the end of a job may have enqueued others.
         port.touch("jobs")
     limited = [one.job.n for one in settlements if one.job.limited]
     if limited:
@@ -313,6 +350,14 @@ async def holds(port: Port, job: Claimed) -> bool:
     """Whether the attempt is still the job's."""
     fence = {"n": job.n, "attempt": job.attempt, "worker": job.worker}
     return await port.row(HOLDS, fence) is not None
+
+
+def lease_lost(job: Claimed) -> LeaseLost:
+    """The error of an attempt that is no longer the job's."""
+    return LeaseLost(
+        f"job '{job.id}' belongs to another worker or has ended; nothing was written",
+        hint="the handler ran longer than its process could hold the lease; make the work idempotent",
+    )
 
 
 async def keep_error(port: Port, job: Claimed, error: str, traceback: str) -> None:

@@ -6,7 +6,7 @@ Everything that the actions write commits together with the completion of the jo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from aurora_db.aql.catalog import WORKER_TYPE, Catalog
@@ -17,6 +17,9 @@ from aurora_db.store.port import Port, finish
 
 #: The core verb that reacts: port, name of the handler, id of the job, payload → result.
 React = Callable[[Port, str, str, Mapping[str, Any]], Awaitable[Any]]
+
+#: The core verb that fires schedules: some of those that are due; whether others are left.
+Fire = Callable[[Port], Coroutine[Any, Any, bool]]
 
 
 def types(registry: Jobs, catalog: Catalog) -> tuple[str, ...]:

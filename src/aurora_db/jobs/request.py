@@ -14,7 +14,7 @@ from aurora_db.base.codec import encode, seconds, timestamp
 from aurora_db.base.errors import ValidationError
 from aurora_db.base.records import MAX_RETRIES, Priority
 from aurora_db.jobs import timing
-from aurora_db.jobs.unique import Rule, Unique, rule_of
+from aurora_db.jobs.unique import Given, Rule, rule_of
 
 #: What becomes of a job when one that it waits for fails or is cancelled.
 OnFailure = Literal["cancel", "run"]
@@ -61,7 +61,7 @@ def request(
     timeout: float | timedelta | None = None,
     tags: Sequence[str] = (),
     backoff: object = None,
-    unique: Unique | str | bool | None = None,
+    unique: Given = None,
     after: Sequence[str] = (),
     on_failure: str = "cancel",
     batch: str | None = None,
@@ -87,7 +87,7 @@ def request(
     return Request(
         type,
         encode(payload),
-        priority if isinstance(priority, Priority) else _priority(priority),
+        priority if isinstance(priority, Priority) else priority_of(priority),
         MAX_RETRIES if retries is None else attempts(retries),
         due,
         queue or "default",
@@ -101,7 +101,7 @@ def request(
 def links(
     type: str,
     payload: object,
-    unique: Unique | str | bool | None,
+    unique: Given,
     after: Sequence[str],
     on_failure: str,
     batch: str | None = None,
@@ -127,7 +127,12 @@ def links(
     return Links(rule, tuple(dict.fromkeys(after)), cast("OnFailure", on_failure), batch)
 
 
-def _priority(value: int | str) -> Priority:
+def priority_of(value: int | str) -> Priority:
+    """The priority that a number or a word means.
+
+    Raises:
+        ValidationError: it is none.
+    """
     try:
         return Priority.of(value)
     except ValueError as error:

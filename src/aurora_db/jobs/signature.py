@@ -14,8 +14,8 @@ from typing import Any, cast
 import msgspec
 
 from aurora_db.base.errors import JobError
+from aurora_db.jobs import importing, timing
 from aurora_db.jobs import request as requests
-from aurora_db.jobs import timing
 from aurora_db.jobs.handlers import Handler, JobHandler
 from aurora_db.jobs.limits import Limit
 from aurora_db.jobs.unique import Unique, checked
@@ -76,11 +76,17 @@ def look_at(
     rest = parameters[:-1] if takes_job else parameters
     if len(rest) > 1:
         raise _wrong_shape(type)
+    is_async = inspect.iscoroutinefunction(function)
+    if process and is_async:
+        raise JobError(
+            f"the handler of '{type}' is async, and a child process has no event loop",
+            hint="write it as def, with asyncio.run inside if it must be; or leave out process=True",
+        )
     policy = cast("timing.Policy", backoff) if callable(backoff) else None
     return Handler(
         type=type,
         call=function,
-        is_async=inspect.iscoroutinefunction(function),
+        is_async=is_async,
         takes_payload=bool(rest),
         takes_job=takes_job,
         convert=_converter(function, rest[0], type) if rest else None,
@@ -90,6 +96,7 @@ def look_at(
         policy=policy,
         timeout=None if timeout is None else requests.limit(timeout),
         process=process,
+        reference=importing.refer(type, function) if process else None,
         limit=limit,
         unique=checked(unique),
     )

@@ -1,8 +1,12 @@
 """The slots of a worker: claimed jobs wait in order of urgency, and run, so many at once.
 
-Sync handlers run in the slot's own thread, async ones on one event loop in a thread beside. How
-an attempt ended is collected for the pump, which settles many in one commit. An attempt that
-takes too long fails: an async one is cancelled; a thread cannot be, so its slot gets another.
+Sync handlers run in the slot's own thread, async ones on one event loop in a thread beside
+(`tasks.py`), others in child processes (`processes.py`). How an attempt ended is collected for the
+pump, which settles many in one commit.
+
+An attempt that takes too long, or whose job was cancelled, is told to end: an async one is
+cancelled, a process gets SIGTERM and then SIGKILL, a thread may look. One that does not end in
+time is given up: its slot gets another thread, or the loop is replaced.
 """
 
 from __future__ import annotations
@@ -11,18 +15,22 @@ import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from aurora_db.base.clock import Clock
 from aurora_db.jobs import executor, queue
-from aurora_db.jobs.context import Attempt, Bench
+from aurora_db.jobs.attempt import Attempt, Fate
+from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Handler
 from aurora_db.jobs.queue import Claimed, Settlement
+from aurora_db.jobs.tasks import Tasks
 from aurora_db.store.process import WorkerLock
 
 if TYPE_CHECKING:
-    import asyncio
+    from aurora_db.jobs.processes import Pool
 
 logger = logging.getLogger("aurora_db.jobs")
 
@@ -32,7 +40,7 @@ MOST_THREADS = 1024
 ALONE = 2
 #: Weight of the newest attempt in the mean duration.
 NEWEST = 0.1
-#: Seconds that a cancelled async handler has to end.
+#: Seconds that a handler has to end when it was told to.
 GRACE = 5.0
 
 
@@ -73,8 +81,8 @@ class Slots:
         self._alone = False
         self._stopping = False
         self._condition = threading.Condition()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(self._attempt)
+        self._pool: Pool | None = None
         self._threads: list[threading.Thread] = []
         self._made = -1
         for _ in range(threads):
@@ -131,11 +139,13 @@ class Slots:
         with self._condition:
             self._ended[:0] = settlements
 
-    def offer(self, jobs: Sequence[Claimed]) -> None:
-        """Claimed jobs to run."""
+    def offer(self, jobs: Sequence[Claimed], urgency: int) -> None:
+        """Claimed jobs to run; `urgency` is the highest of what was enqueued since they were claimed."""
         with self._condition:
             for job in jobs:
                 heapq.heappush(self._heap, (-job.priority, job.n, job))
+            if self._heap and urgency > -self._heap[0][0]:
+                self._gated = True
             if jobs:
                 self._condition.notify(min(len(jobs), self.threads))
 
@@ -144,6 +154,11 @@ class Slots:
         with self._condition:
             ended, self._ended = self._ended, []
         return ended
+
+    def reporting(self) -> list[Attempt]:
+        """The attempts whose last report is not written yet."""
+        with self._condition:
+            return [one for one in self._attempts.values() if one.report is not one.told]
 
     def gate(self, urgency: int) -> bool:
         """A job of this priority was enqueued: take none below it before the next claim.
@@ -178,48 +193,77 @@ class Slots:
             self._condition.notify_all()
 
     def abandon(self) -> None:
-        """Cancel the async handlers that still run; threads cannot be ended, they are fenced off."""
-        loop = self._loop
-        if loop is not None:
-            loop.call_soon_threadsafe(self._cancel_all)
+        """Tell what still runs to end; threads cannot be ended, they are fenced off."""
+        now = self._clock.monotonic()
+        with self._condition:
+            for attempt in self._attempts.values():
+                if attempt.fate is None:
+                    self._tell(attempt, Fate.STOP, now)
 
-    def _cancel_all(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
+    def end_children(self) -> None:
+        """End the child processes that are busy, at once."""
+        if self._pool is not None:
+            self._pool.kill()
 
     def close(self, timeout: float) -> None:
-        """End the event loop, and wait a moment for idle threads."""
+        """End the event loop and the child processes, and wait a moment for idle threads."""
         end = time.monotonic() + timeout
         for thread in list(self._threads):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, end - time.monotonic()))
-        loop = self._loop
-        if loop is not None:
-            loop.call_soon_threadsafe(loop.stop)
+        self._tasks.close()
+        if self._pool is not None:
+            self._pool.close()
 
-    # --- attempts that take too long --------------------------------------------------------
+    # --- attempts that shall end ------------------------------------------------------------
+
+    def held(self) -> list[tuple[int, int]]:
+        """Number and attempt of each job that runs here or waits for a slot."""
+        with self._condition:
+            jobs = [one.job for one in self._attempts.values() if one.fate is not Fate.LOST]
+            jobs += [job for _, _, job in self._heap]
+        return [(job.n, job.attempt) for job in jobs]
+
+    def lose(self, lost: Collection[tuple[int, int]]) -> None:
+        """These were cancelled, or belong to others: forget what waits, tell what runs."""
+        now = self._clock.monotonic()
+        with self._condition:
+            kept = [one for one in self._heap if (one[2].n, one[2].attempt) not in lost]
+            heapq.heapify(kept)
+            self._heap = kept
+            for attempt in self._attempts.values():
+                if attempt.fate is None and (attempt.job.n, attempt.job.attempt) in lost:
+                    self._tell(attempt, Fate.LOST, now)
 
     def overdue(self) -> None:
         """End the attempts whose time is over."""
         now = self._clock.monotonic()
         with self._condition:
-            late = [one for one in self._attempts.values() if one.deadline <= now]
-            for attempt in late:
-                if attempt.handler.is_async and not attempt.late:
-                    attempt.late = True
+            for attempt in [one for one in self._attempts.values() if one.deadline <= now]:
+                if attempt.fate is None:
+                    self._tell(attempt, Fate.TIMEOUT, now)
+                elif attempt.child is not None and not attempt.killed:
+                    attempt.killed = True
                     attempt.deadline = now + GRACE
-                    self._cancel(attempt)
+                    attempt.child.kill()
                 else:
                     self._give_up(attempt)
 
-    def _cancel(self, attempt: Attempt) -> None:
-        if attempt.task is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(attempt.task.cancel)
+    def _tell(self, attempt: Attempt, fate: Fate, now: float) -> None:
+        attempt.deadline = now + GRACE
+        attempt.tell(fate)
+        if attempt.handler.is_async:
+            self._tasks.cancel(attempt)
+        elif attempt.child is not None:
+            attempt.child.tell(attempt)
+        elif fate is Fate.TIMEOUT and not attempt.handler.process:
+            # It has had its time.
+            self._give_up(attempt)
 
     def _give_up(self, attempt: Attempt) -> None:
         """Settle an attempt that does not end, and give its slot to others."""
-        settlement = executor.overdue(self._bench, attempt)
-        attempt.late = attempt.gone = True
+        settlement = executor.given_up(self._bench, attempt)
+        attempt.gone = True
         logger.warning(
             "a handler did not end in time; its slot goes to others",
             extra={"job": attempt.job.id, "type": attempt.job.type},
@@ -228,7 +272,7 @@ class Slots:
         self._hand_in(attempt, settlement, None)
         if attempt.handler.is_async:
             # It did not even take the cancellation: the loop may be blocked. New ones get another.
-            self._loop = None
+            self._tasks.replace()
         else:
             self._threads.remove(attempt.thread)
             self._add_thread()
@@ -240,12 +284,31 @@ class Slots:
         attempt = self._next(None, None, None)
         while attempt is not None:
             if attempt.handler.is_async:
-                self._spawn(attempt)
+                self._tasks.spawn(attempt)
                 attempt = self._next(None, None, None)
                 continue
             start = time.perf_counter()
-            settlement = executor.run(self._bench, attempt)
+            if attempt.handler.process:
+                settlement = self._run_child(attempt)
+            else:
+                settlement = executor.run(self._bench, attempt)
             attempt = self._next(attempt, settlement, time.perf_counter() - start)
+
+    def _run_child(self, attempt: Attempt) -> Settlement | None:
+        from aurora_db.jobs.processes import Pool  # noqa: PLC0415 - most programs start no process
+
+        with self._condition:
+            if self._pool is None:
+                self._pool = Pool(self._bench)
+        outcome = self._pool.run(attempt, lambda: self._imported(attempt))
+        return executor.settle(self._bench, attempt, outcome)
+
+    def _imported(self, attempt: Attempt) -> None:
+        """The handler of a child begins now: what its import took is not the attempt's time."""
+        with self._condition:
+            if attempt.fate is None:
+                limit = executor.limit(attempt.handler, attempt.job)
+                attempt.deadline = self._clock.monotonic() + limit
 
     def _next(
         self, ended: Attempt | None, settlement: Settlement | None, took: float | None
@@ -281,8 +344,10 @@ class Slots:
             self.mean = took if self.mean is None else self.mean + NEWEST * (took - self.mean)
         if settlement is None:
             # Completed by its own transaction, or lost.
-            self.completed += 1
+            self.completed += ended.completed
         else:
+            if ended.report is not ended.told:
+                settlement = msgspec.structs.replace(settlement, report=ended.report)
             self.completed += settlement.statement is queue.COMPLETE
             self.failed += settlement.statement is queue.FAIL
             self._ended.append(settlement)
@@ -308,46 +373,12 @@ class Slots:
         self._board.begin(slot, job.n)
         return attempt
 
-    # --- async handlers ---------------------------------------------------------------------
-
-    def _spawn(self, attempt: Attempt) -> None:
-        loop = self._running_loop()
-        loop.call_soon_threadsafe(self._start, loop, attempt)
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        import asyncio  # noqa: PLC0415 - a program without async handlers does without
-
-        with self._condition:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=self._run_loop, args=(self._loop,), name="aurora-async", daemon=True
-                ).start()
-            return self._loop
-
-    @staticmethod
-    def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
-        import asyncio  # noqa: PLC0415 - the same
-
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        finally:
-            loop.close()
-
-    def _start(self, loop: asyncio.AbstractEventLoop, attempt: Attempt) -> None:
-        task = loop.create_task(self._attempt(attempt))
-        attempt.task = task
-        attempt.thread = threading.current_thread()
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _attempt(self, attempt: Attempt) -> None:
+        """On the event loop: an async handler, from its beginning to its end."""
         start = time.perf_counter()
-        if attempt.late:
+        if attempt.fate is not None:
             # The loop was blocked so long that it could not even begin.
-            settlement = executor.overdue(self._bench, attempt)
+            settlement = executor.given_up(self._bench, attempt)
         else:
             settlement = await executor.run_async(self._bench, attempt)
         with self._condition:

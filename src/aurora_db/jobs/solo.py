@@ -22,13 +22,15 @@ from aurora_db.base.errors import JobFailed, TransactionError
 from aurora_db.base.ids import new_id
 from aurora_db.jobs import aging, crash, executor, flow, limits, queue, reactions, upkeep
 from aurora_db.jobs.aging import Aging
+from aurora_db.jobs.attempt import Attempt, Fate
 from aurora_db.jobs.claims import Claimer, Free
-from aurora_db.jobs.context import Attempt, Bench
+from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Handler, Jobs
 from aurora_db.jobs.queue import Claimed, Settlement
-from aurora_db.jobs.reactions import React
+from aurora_db.jobs.reactions import Fire, React
 from aurora_db.jobs.request import Request
-from aurora_db.store import process
+from aurora_db.jobs.slots import GRACE
+from aurora_db.store import firing, process
 from aurora_db.store.engine import Engine
 from aurora_db.store.port import Port
 from aurora_db.store.process import WorkerLock
@@ -83,7 +85,13 @@ class Solo:
     """One worker that lives as long as it is driven. Ends by `leave` and `close`, or by `die`."""
 
     def __init__(
-        self, engine: Engine, registry: Jobs, react: React, bench: Bench, queue_name: str | None
+        self,
+        engine: Engine,
+        registry: Jobs,
+        react: React,
+        bench: Bench,
+        fire: Fire,
+        queue_name: str | None,
     ) -> None:
         self.id = new_id()
         self.rescued = 0
@@ -92,17 +100,21 @@ class Solo:
         self._engine = engine
         self._registry = registry
         self._bench = bench
+        self._fire = fire
         self._queue = queue_name
         self._claimer = _Claimer(self.id, None if queue_name is None else (queue_name,))
         self._aging = Aging()
         self._clock = engine.clock
         self._find = reactions.finder(registry, react)
         self._current: Attempt | None = None
-        self._overdue: Settlement | None = None
+        self._given_up: Settlement | None = None
         self._buried: list[str] = []
         self._runner: asyncio.Runner | None = None
         self._lock = WorkerLock(engine.folder, self.id, 1)
-        self._deaf = self._clock.on_jump(self._jumped)
+        self._ears = [
+            self._clock.on_jump(self._jumped),
+            engine.listen("cancels", self._cancelled),
+        ]
 
     # --- verbs on the database --------------------------------------------------------------
 
@@ -124,7 +136,9 @@ class Solo:
         return reactions.types(self._registry, port.catalog)
 
     async def take(self, port: Port, types: Sequence[str] | None) -> Claimed | None:
-        """Stage what is due and claim the next job of these types; None when there is none."""
+        """Stage and fire what is due, claim the next job of these types; None when there is none."""
+        while await firing.any_due(port) and await self._fire(port):
+            pass
         while await upkeep.stage(port):
             pass
         if await aging.any_to_do(port):
@@ -200,7 +214,7 @@ class Solo:
         handler = self._find(job.type) if handler is None else handler
         assert handler is not None, "only registered types are claimed"
         deadline = self._clock.monotonic() + executor.limit(handler, job)
-        self.raised = self._overdue = None
+        self.raised = self._given_up = None
         self._current = Attempt(job, self._told(handler), 0, deadline)
         self._lock.begin(0, job.n)
         return self._current
@@ -271,26 +285,45 @@ class Solo:
         self._lock.end(0)
         if isinstance(self.raised, KeyboardInterrupt):
             raise self.raised
-        if settlement is None or self._overdue is None:
+        settlement = settlement if self._given_up is None else self._given_up
+        if settlement is None or one.unwritten is None:
             return settlement
-        return self._overdue
+        return msgspec.structs.replace(settlement, report=one.unwritten)
 
     def _jumped(self) -> None:
         """The clock was moved by hand: the attempt may take too long by now."""
         one = self._current
-        if one is None or one.late or self._clock.monotonic() < one.deadline:
+        if one is None or one.gone or self._clock.monotonic() < one.deadline:
             return
-        one.late = True
+        if one.fate is None:
+            one.deadline = self._clock.monotonic() + GRACE
+            self._tell(one, Fate.TIMEOUT)
+        elif one.task is None:
+            self._give_up(one)
+
+    def _tell(self, one: Attempt, fate: Fate) -> None:
+        one.tell(fate)
         if one.task is not None:
             with contextlib.suppress(RuntimeError):  # its loop has ended meanwhile
                 one.task.get_loop().call_soon_threadsafe(one.task.cancel)
-            return
-        self._overdue = executor.overdue(self._bench, one)
-        if self._overdue is not None:
+
+    def _give_up(self, one: Attempt) -> None:
+        """Settle an attempt that was told to end, and has had its time for that."""
+        self._given_up = executor.given_up(self._bench, one)
+        if self._given_up is not None:
             # Within a transaction of the handler's, it has to wait for the end of the attempt.
             with contextlib.suppress(TransactionError):
-                self._engine.write(partial(self.settle, settlement=self._overdue))
+                self._engine.write(partial(self.settle, settlement=self._given_up))
                 one.gone = True
+
+    def _cancelled(self, _urgency: int) -> None:
+        """Jobs were cancelled, perhaps the one that runs."""
+        one = self._current
+        if one is not None and one.fate is None:
+            attempts = [(one.job.n, one.job.attempt)]
+            look = partial(upkeep.lost, worker=self.id, attempts=attempts)
+            if self._engine.read(look, single=True):
+                self._tell(one, Fate.LOST)
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -318,7 +351,8 @@ class Solo:
             armed.gone()
 
     def _end(self) -> None:
-        self._deaf()
+        for stop in self._ears:
+            stop()
         self._current = None
         runner, self._runner = self._runner, None
         if runner is not None:

@@ -6,7 +6,6 @@ who has it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final, Literal, cast, get_args
@@ -47,6 +46,19 @@ class Unique(msgspec.Struct, frozen=True, kw_only=True):
     on_conflict: OnConflict = "keep"
 
 
+class Wanted(msgspec.Struct, frozen=True, gc=False):
+    """A `Unique` that was checked; many jobs share it."""
+
+    key: str | None
+    period: float | None
+    statuses: tuple[str, ...]
+    on_conflict: OnConflict
+
+
+#: What the options of a job may say; False is for a job whose type says otherwise.
+Given = Unique | Wanted | str | bool | None
+
+
 class Rule(msgspec.Struct, frozen=True, gc=False):
     """A `Unique` for one job: checked, its key worked out."""
 
@@ -59,15 +71,15 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
 # --- checking -------------------------------------------------------------------------------
 
 
-def checked(given: object) -> Unique | None:
-    """What somebody asked for, checked, its statuses a tuple; None when nothing was.
+def checked(given: Given) -> Wanted | Literal[False] | None:
+    """What somebody asked for, checked; nothing stays nothing.
 
     Raises:
         ValidationError: it is outside its range; the message names the part.
     """
     match given:
-        case None | False:
-            return None
+        case None | False | Wanted():
+            return given
         case True:
             wanted = Unique()
         case str():
@@ -81,12 +93,8 @@ def checked(given: object) -> Unique | None:
     if wanted.on_conflict not in get_args(OnConflict):
         raise _refused("on_conflict", wanted.on_conflict, "keep, replace or reschedule")
     period = _period(wanted.period)
-    return Unique(
-        key=wanted.key,
-        period=period,
-        statuses=_statuses(wanted.statuses, period is not None),
-        on_conflict=wanted.on_conflict,
-    )
+    statuses = _statuses(wanted.statuses, period is not None)
+    return Wanted(wanted.key, period, statuses, wanted.on_conflict)
 
 
 def _check_key(key: object) -> None:
@@ -122,14 +130,14 @@ def _statuses(given: object, periodic: bool) -> tuple[str, ...]:
     return tuple(one.value for one in known if one in statuses)
 
 
-def rule_of(type: str, payload: object, given: object) -> Rule | None:
+def rule_of(type: str, payload: object, given: Given) -> Rule | None:
     """The rule for one job; None when nothing was asked for.
 
     Raises:
         ValidationError: it is outside its range; the message names the part.
     """
     wanted = checked(given)
-    if wanted is None:
+    if not wanted:
         return None
     template = wanted.key
     try:
@@ -146,18 +154,15 @@ def rule_of(type: str, payload: object, given: object) -> Rule | None:
         ) from None  # fmt: skip
     if not key:
         raise _refused("key", template, "not empty when it is filled in")
-    return Rule(
-        _short(key),
-        cast("float | None", wanted.period),
-        cast("tuple[str, ...]", wanted.statuses),
-        wanted.on_conflict,
-    )
+    return Rule(_short(key), wanted.period, wanted.statuses, wanted.on_conflict)
 
 
 def _short(key: str) -> str:
     """The key, or its hash where it is long, or has what no text of SQL can have."""
     if len(key) <= LONGEST and "\0" not in key:
         return key
+    import hashlib  # noqa: PLC0415 - few keys are long
+
     return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 

@@ -24,9 +24,10 @@ STAGE = """
      WHERE _n IN (SELECT _n FROM _jobs WHERE status = 'SCHEDULED' AND run_at <= :now ORDER BY run_at LIMIT 1000)
     RETURNING priority
 """
-#: A scheduled job, or a rate that has room again.
+#: A scheduled job, a schedule, or a rate that has room again.
 NEXT_DUE = """
     SELECT min(run_at) FROM (SELECT min(run_at) AS run_at FROM _jobs WHERE status = 'SCHEDULED'
+                              UNION ALL SELECT min(next_at) FROM _schedules WHERE next_at IS NOT NULL
                               UNION ALL SELECT min(due_at) FROM _limit_waits WHERE due_at IS NOT NULL)
 """
 
@@ -70,6 +71,15 @@ EXPIRED = """
 ANY_EXPIRED = "SELECT 1 FROM _jobs WHERE status = 'RUNNING' AND lease_until < :now LIMIT 1"
 SILENT = "DELETE FROM _workers WHERE heartbeat_at < :before AND id NOT IN (SELECT worker FROM _jobs WHERE status = 'RUNNING')"
 
+#: Which of these attempts have lost their job. One that was completed by its own transaction has not,
+#: though its handler may still run.
+LOST = """
+    SELECT m.value ->> 0, m.value ->> 1 FROM json_each(:attempts) AS m
+     WHERE NOT EXISTS (SELECT 1 FROM _jobs
+                        WHERE _n = m.value ->> 0 AND attempt = m.value ->> 1 AND worker = :worker
+                          AND +status IN ('RUNNING', 'COMPLETED'))
+"""
+
 COUNT = "SELECT status, count(*) FROM _jobs GROUP BY status"
 
 
@@ -87,7 +97,7 @@ async def stage(port: Port) -> int:
 
 
 async def next_due(port: Port) -> datetime | None:
-    """When the next scheduled job is due, or the next that a rate holds back; or None."""
+    """When the next scheduled job or schedule is due, or the next that a rate holds back; or None."""
     row = await port.row(NEXT_DUE)
     return None if row is None or row[0] is None else instant(row[0])
 
@@ -143,6 +153,8 @@ async def rescue(port: Port, worker: str, begun: Collection[int]) -> int:
     await port.change(UNREGISTER, {"worker": worker})
     await meters.give_back(port, [row[0] for row in (*crashed, *back)])
     port.touch("jobs")
+    # The third death is an end.
+    port.touch("ended")
     await flow.resolve(port)
     return len(crashed) + len(back)
 
@@ -155,6 +167,9 @@ async def rescue_expired(port: Port) -> int:
     if rows:
         await meters.give_back(port, [row[0] for row in rows])
         port.touch("jobs")
+        port.touch("ended")
+        # Whoever held them may go on by now.
+        port.touch("cancels")
         await flow.resolve(port)
     return len(rows)
 
@@ -162,6 +177,14 @@ async def rescue_expired(port: Port) -> int:
 async def any_expired(port: Port) -> bool:
     """Whether a lease has ended."""
     return await port.row(ANY_EXPIRED, {"now": timestamp(port.now())}) is not None
+
+
+async def lost(
+    port: Port, worker: str, attempts: Sequence[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Those of these attempts whose job was cancelled or belongs to others; number and attempt."""
+    rows = await port.rows(LOST, {"worker": worker, "attempts": json.dumps(attempts)})
+    return {(n, attempt) for n, attempt in rows}
 
 
 async def count(port: Port) -> dict[str, Any]:

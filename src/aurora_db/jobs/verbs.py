@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from aurora_db.aql import job_links
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import encode, timestamp
 from aurora_db.base.errors import NotFound, UniqueViolation
@@ -14,7 +13,7 @@ from aurora_db.jobs import conflicts, flow, meters, queue
 from aurora_db.jobs.handlers import Jobs
 from aurora_db.jobs.keys import Filled
 from aurora_db.jobs.status import TRANSITIONS, Event
-from aurora_db.jobs.unique import Unique
+from aurora_db.jobs.unique import Unique, checked
 from aurora_db.sql.statement import literal
 from aurora_db.store.port import Port
 from aurora_db.store.scope import JobVerbs
@@ -31,6 +30,10 @@ CANCEL = f"""
      WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.CANCEL)})
     RETURNING id, priority, _n
 """
+#: Whoever runs one of these must be told.
+ANY_RUNNING = """
+    SELECT 1 FROM _jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND +status = 'RUNNING' LIMIT 1
+"""
 #: A new run from the first attempt on, without the traces of the one before but its errors.
 REVIVE = f"""
     UPDATE _jobs
@@ -39,21 +42,29 @@ REVIVE = f"""
      WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ({_from(Event.REVIVE)})
     RETURNING id, priority
 """
+#: A job that had completed does all its steps again; one that had not goes on after those that it did.
+FORGET_STEPS = """
+    DELETE FROM _job_steps
+     WHERE job_id IN (SELECT id FROM _jobs
+                       WHERE id IN (SELECT value FROM json_each(:ids)) AND status = 'COMPLETED')
+"""
 
 
 async def cancel(port: Port, ids: Sequence[str]) -> list[str]:
     """Cancel those of these jobs that have not ended; their ids, in the order given.
 
-    One that runs is not stopped in the middle: its attempt has lost the job, so nothing of how it ends
-    is kept.
+    One that runs has lost its job with that, so nothing of how it ends is kept; its worker is told,
+    and ends it.
     """
-    rows = await port.rows(CANCEL, {"ids": encode(list(ids)), "now": timestamp(port.now())})
-    if rows and await meters.end(port, [row[2] for row in rows]):
-        port.touch("jobs")
-    if rows and port.catalog.handlers_of("_jobs"):
-        # Their end may have enqueued others.
-        port.touch("jobs")
+    wanted = encode(list(ids))
+    if await port.row(ANY_RUNNING, {"ids": wanted}) is not None:
+        port.touch("cancels")
+    rows = await port.rows(CANCEL, {"ids": wanted, "now": timestamp(port.now())})
     if rows:
+        port.touch("ended")
+        if await meters.end(port, [row[2] for row in rows]) or port.catalog.handlers_of("_jobs"):
+            # A limit has room, or their end has enqueued others.
+            port.touch("jobs")
         await flow.resolve(port)
     return _changed(ids, rows)
 
@@ -62,11 +73,13 @@ async def retry(port: Port, ids: Sequence[str]) -> list[str]:
     """Let those of these jobs that have ended run once more; their ids, in the order given.
 
     One that was to wait for others waits again for those that have not completed. One whose unique key
-    another job has by now stays as it is.
+    another job has by now stays as it is. The steps that a FAILED or CANCELLED one has finished stay
+    finished; a COMPLETED one begins anew.
     """
     refused = await conflicts.regain(port, ids)
     ids = [id for id in ids if id not in refused]
     await flow.wait_again(port, ids)
+    await port.change(FORGET_STEPS, {"ids": encode(ids)})
     rows = await port.rows(REVIVE, {"ids": encode(ids)})
     if rows:
         port.touch("jobs", max(row[1] for row in rows))
@@ -118,28 +131,31 @@ def for_texts(jobs: Jobs, clock: Clock) -> JobVerbs:
 
     async def enqueue(port: Port, options: Sequence[Mapping[str, Any]]) -> list[Job]:
         make: Callable[..., Any] = jobs.request
-        return await queue.enqueue_many(port, [make(clock, **_tied(one)) for one in options])
+        ties = _tied(options[0]) if options else {}
+        return await queue.enqueue_many(port, [make(clock, **{**one, **ties}) for one in options])
 
     return JobVerbs(enqueue, cancel, retry)
 
 
-def _tied(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The options with those that tie a job to others as Python says them."""
-    if not options.keys() & job_links.NAMES:
-        return options
-    made = dict(options)
+def _tied(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that tie a job to others, as Python says them: checked once for many jobs."""
+    from aurora_db.aql import job_links  # noqa: PLC0415 - a program without AQL does without
+
+    made = {name: options[name] for name in job_links.NAMES if name in options}
     if "on_failure" in made:
         made["on_failure"] = made["on_failure"].lower()
     match made.get("unique"):
         case str() as key:
-            made["unique"] = _key(key)
+            made["unique"] = checked(_key(key))
         case Mapping() as parts:
             parts = cast("Mapping[str, Any]", parts)
-            made["unique"] = Unique(
-                key=None if parts.get("key") is None else _key(parts["key"]),
-                period=parts.get("period"),
-                statuses=parts.get("statuses"),
-                on_conflict=parts.get("onConflict", "KEEP").lower(),
+            made["unique"] = checked(
+                Unique(
+                    key=None if parts.get("key") is None else _key(parts["key"]),
+                    period=parts.get("period"),
+                    statuses=parts.get("statuses"),
+                    on_conflict=parts.get("onConflict", "KEEP").lower(),
+                )
             )
         case _:
             pass
@@ -148,6 +164,8 @@ def _tied(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _key(key: str) -> str:
     """Only a key that stands in the text is filled in; values are taken as they are."""
+    from aurora_db.aql import job_links  # noqa: PLC0415 - as above
+
     return str(key) if isinstance(key, job_links.Template) else Filled(key)
 
 

@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
 from aurora_db.base.errors import JobError, ValidationError, WorkersDisabled
 from aurora_db.base.records import QueueState, WorkerStats
 from aurora_db.jobs import limits, queues, reactions, upkeep
-from aurora_db.jobs.context import Bench, MakeTransaction
+from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import JobHandler, Jobs
-from aurora_db.jobs.reactions import React
+from aurora_db.jobs.reactions import Fire, React
 from aurora_db.store.engine import Engine
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ class Workers:
         enabled: False refuses every verb with the way to enable.
         poll_interval: seconds between looks for commits of other processes, at most.
         shutdown_timeout: seconds that `run` waits for running jobs at its end.
+        bench: what the attempts share.
     """
+
+    #: Whether this process is a child of a worker: then what it imports starts no other workers.
+    in_child: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -63,27 +67,29 @@ class Workers:
         enabled: bool,
         poll_interval: float,
         shutdown_timeout: float,
-        make_transaction: MakeTransaction,
-        make_async_transaction: MakeTransaction,
+        bench: Bench,
         react: React,
+        fire: Fire,
     ) -> None:
         self._engine = engine
         self._registry = registry
         self._react = react
+        self._fire = fire
         self._threads = threads
         self._queues = queues
         self._enabled = enabled
         self._poll_interval = poll_interval
         self._shutdown_timeout = shutdown_timeout
-        self._bench = Bench(engine, make_transaction, make_async_transaction, registry)
+        self.bench = bench
         self._pump: Pump | None = None
         self._lock = threading.Lock()
         self._closed = False
         self._begun = False
         registry.on_register(self._registered)
-        # Handlers that are for workers need nothing registered.
+        # Handlers that are for workers need nothing registered, nor do schedules.
         engine.listen("handlers", self._defined)
-        if enabled and reactions.types(registry, engine.catalog):
+        self._keep_schedules()
+        if enabled and self._has_work():
             self.start()
 
     def __call__(self) -> Workers:
@@ -108,7 +114,22 @@ class Workers:
         self._check()
         self._registry.register(type, handler)
 
+    def _has_work(self) -> bool:
+        """Whether there may ever be something to do."""
+        catalog = self._engine.catalog
+        return bool(reactions.types(self._registry, catalog) or catalog.schedules)
+
+    def _keep_schedules(self) -> None:
+        """Define the schedules of the registry in the database, also where no workers are."""
+        if self._registry.planned and not self._closed:
+            from aurora_db.jobs import planned  # noqa: PLC0415 - few programs have schedules
+
+            planned.keep(self._engine, self._registry)
+
     def _registered(self) -> None:
+        if self.in_child:
+            return
+        self._keep_schedules()
         if not self._enabled or self._closed:
             return
         if self._pump is None:
@@ -120,10 +141,10 @@ class Workers:
         self._pump.look_again()
 
     def _defined(self, _urgency: int) -> None:
-        """An event handler was defined, by this process or another; start what never started."""
-        if self._begun or not self._enabled or self._closed:
+        """Something to do was defined, by this process or another; start what never started."""
+        if self._begun or not self._enabled or self._closed or self.in_child:
             return
-        if reactions.types(self._registry, self._engine.catalog):
+        if self._has_work():
             # Whoever calls holds the writer, which starting needs.
             threading.Thread(target=self._begin, name="aurora-start", daemon=True).start()
 
@@ -132,13 +153,15 @@ class Workers:
             self.start()
 
     def start(self) -> None:
-        """Start the workers; no error when they run.
+        """Start the workers; no error when they run. In a child process of a worker, none are.
 
         Raises:
             WorkersDisabled: the database was opened without workers.
             ReadOnly: the folder of the database cannot be written.
         """
         self._check()
+        if self.in_child:
+            return
         from aurora_db.jobs.pump import Pump  # noqa: PLC0415 - who only enqueues does without
 
         with self._lock:
@@ -148,10 +171,11 @@ class Workers:
                     self._engine,
                     self._registry,
                     self._react,
-                    self._bench,
+                    self.bench,
                     self._threads,
                     self._poll_interval,
                     self._queues,
+                    self._fire,
                 )
 
     def stop(self, timeout: float = 30.0) -> None:
@@ -239,8 +263,16 @@ class Workers:
         """Work until SIGTERM or SIGINT, then stop gracefully; a second signal ends at once.
 
         Call it in the main thread of a process that does nothing else.
+
+        Raises:
+            WorkersDisabled: this is a child process, which imports the module for a job handler.
         """
         self._check()
+        if self.in_child:
+            raise WorkersDisabled(
+                "a child process that imports a job handler cannot run workers itself",
+                hint='write `if __name__ == "__main__":` above `db.workers.run()`',
+            )
         over = threading.Event()
 
         def graceful(number: int, _frame: FrameType | None) -> None:
@@ -282,7 +314,7 @@ class Workers:
         from aurora_db.jobs.solo import Solo  # noqa: PLC0415 - only tests need it
 
         self.refuse_running()
-        return Solo(self._engine, self._registry, self._react, self._bench, queue)
+        return Solo(self._engine, self._registry, self._react, self.bench, self._fire, queue)
 
     def stats(self) -> WorkerStats:
         """The queue by status, and what this process does."""

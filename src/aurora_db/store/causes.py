@@ -16,10 +16,17 @@ from aurora_db.store.port import Port
 CURRENT: Final[ContextVar[str | None]] = ContextVar("aurora_db_job", default=None)
 
 BEGIN = """
-    INSERT INTO _causing (job, depth, chain)
+    INSERT INTO _causing (job, depth, chain, newest)
     SELECT id, coalesce(json_extract(cause, '$.depth'), 0),
-           coalesce(json_extract(cause, '$.chain'), json_extract(cause, '$.handler'), '')
+           coalesce(json_extract(cause, '$.chain'), json_extract(cause, '$.handler'), ''),
+           (SELECT max(_n) FROM _jobs)
       FROM _jobs WHERE id = ?
+"""
+#: A job that a job handler enqueues is no link of the chain, and does not break it either.
+CONTINUE = """
+    UPDATE _jobs SET cause = json_object('job', c.job, 'depth', c.depth, 'chain', c.chain)
+      FROM _causing AS c
+     WHERE _jobs._n > c.newest AND _jobs.cause IS NULL
 """
 END = "DELETE FROM _causing"
 NEWEST = "SELECT coalesce(max(_n), 0) FROM _jobs"
@@ -39,7 +46,8 @@ async def begin(port: Port, job: str | None) -> bool:
 
 
 async def end(port: Port) -> None:
-    """The writes after this are nobody's."""
+    """The writes after this are nobody's; the jobs among those before get their cause."""
+    await port.change(CONTINUE)
     await port.change(END)
 
 

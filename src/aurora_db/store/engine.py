@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
+    from aurora_db.store.turns import Turns
+
 T = TypeVar("T")
 
 logger = logging.getLogger("aurora_db.store")
@@ -71,7 +73,7 @@ class Engine:
         self.foreign = False
         self._private = private
         self._durability = durability
-        self._read_only = read_only
+        self.read_only = read_only
         self._retention = feed_retention
         self._closed = False
         self._local = threading.local()
@@ -80,6 +82,7 @@ class Engine:
         self._listeners: dict[str, tuple[Callable[[int], None], ...]] = {}
         self._commits = 0
         self._pool: ThreadPoolExecutor | None = None
+        self._turns: Turns | None = None
         self._watcher: Connection | None = None
         self._watcher_lock = threading.Lock()
         # A private file has no other process.
@@ -142,6 +145,16 @@ class Engine:
             engine.prune()
         return engine
 
+    @property
+    def durability(self) -> str:
+        """As in `AuroraConfig`."""
+        return self._durability
+
+    @property
+    def retention(self) -> float:
+        """Seconds that changes are kept."""
+        return self._retention.total_seconds()
+
     # --- reading ----------------------------------------------------------------------------
 
     def read(self, verb: Verb[T], *, single: bool = False) -> T:
@@ -188,7 +201,7 @@ class Engine:
         self._check()
         reader: _Reader | None = getattr(self._local, "reader", None)
         if reader is None:
-            connection = connect(self.path, durability=self._durability, read_only=self._read_only)
+            connection = connect(self.path, durability=self._durability, read_only=self.read_only)
             reader = _Reader(connection, self.catalog, self.clock)
             with self._readers_lock:
                 self._bury_dead()
@@ -219,7 +232,7 @@ class Engine:
         with self._watcher_lock:
             if self._watcher is None:
                 self._watcher = connect(
-                    self.path, durability=self._durability, read_only=self._read_only
+                    self.path, durability=self._durability, read_only=self.read_only
                 )
                 self._watch = self._watcher.cursor()
             try:
@@ -245,7 +258,7 @@ class Engine:
         exclusive: bool = False,
     ) -> asyncio.Future[T]:
         """The same for tasks: a future of their event loop, resolved after the commit."""
-        if self.foreign or self._closed or self._read_only:
+        if self.foreign or self._closed or self.read_only:
             self._check(writing=True)
         return self._writer.submit(verb, loop, exclusive=exclusive)
 
@@ -291,18 +304,25 @@ class Engine:
     @asynccontextmanager
     async def transaction_async(self, deadline: float = DEADLINE) -> AsyncIterator[Held]:
         """The same for tasks; waiting for the writer and for the disk happens on threads."""
-        import asyncio  # noqa: PLC0415 - a blocking program does without
-
         self._check(writing=True)
-        self._writer.refuse_holder()
-        held = await asyncio.to_thread(self._writer.hold, deadline)
-        held.belongs_to_caller()
+        turns = self._turns
+        if turns is None:
+            from aurora_db.store.turns import Turns  # noqa: PLC0415 - a blocking program does without
+
+            with self._readers_lock:
+                turns = self._turns = self._turns or Turns(self._writer)
+        held = await turns.take(deadline)
         try:
             yield held
         except BaseException as error:
             held.finish(error)
             raise
-        await asyncio.to_thread(held.finish, None)
+        await turns.commit(held)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the calling thread or task has an interactive transaction open."""
+        return self._writer.is_held_by_caller
 
     def listen(self, topic: str, callback: Callable[[int], None]) -> Callable[[], None]:
         """Call back after each commit of this process that touched `topic`, with its urgency."""
@@ -334,10 +354,10 @@ class Engine:
 
     def freeze(self) -> Callable[[], None]:
         """Refuse every write from here on, as if this process were gone; returns how to end that."""
-        before, self._read_only = self._read_only, True
+        before, self.read_only = self.read_only, True
 
         def thaw() -> None:
-            self._read_only = before
+            self.read_only = before
 
         return thaw
 
@@ -352,7 +372,7 @@ class Engine:
             process.guard(self)
         if self._closed:
             raise closed()
-        if writing and self._read_only:
+        if writing and self.read_only:
             raise ReadOnly(
                 "the database was opened with read_only=True", hint="open it without that option"
             )
@@ -366,13 +386,15 @@ class Engine:
         process.guard(self)
         if self._closed:
             return
-        if not self._read_only:
+        if not self.read_only:
             self._writer.close()
         self._closed = True
         if self._ringer is not None:
             self._ringer.close()
         if self._pool is not None:
             self._pool.shutdown()
+        if self._turns is not None:
+            self._turns.close()
         with self._readers_lock:
             connections: list[Any] = [reader.connection for reader in self._readers]
             self._readers.clear()

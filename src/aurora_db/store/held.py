@@ -25,7 +25,7 @@ class Held:
     A context manager of both kinds: commits at the end, rolls back when the block raises.
     """
 
-    def __init__(self, writer: Writer, deadline: float) -> None:
+    def __init__(self, writer: Writer, deadline: float, owner: object = None) -> None:
         self._writer = writer
         self._ends = time.monotonic() + deadline
         self._seconds = deadline
@@ -33,7 +33,8 @@ class Held:
         self._catalog = writer.port.catalog
         self._first = last_position(writer.port)
         self._state = "open"
-        self.owner = caller()
+        #: The task that waited for it by a thread, or whoever calls.
+        self.owner = caller() if owner is None else owner
         self.port = writer.port
         self.port.begin()
         self._caused = finish(causes.begin(self.port, causes.CURRENT.get()))
@@ -104,10 +105,6 @@ class Held:
         with self._mutex:
             if self._state == "open":
                 self._end("rolled back")
-
-    def belongs_to_caller(self) -> None:
-        """From here on the calling thread or task is the holder."""
-        self.owner = caller()
 
     @property
     def open(self) -> bool:

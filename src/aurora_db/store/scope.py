@@ -39,7 +39,7 @@ Runner = Callable[[Port, Scope], Awaitable[Any]]
 class JobVerbs(msgspec.Struct, frozen=True):
     """The verbs on jobs that mutations run; this floor does not know what they do.
 
-    `enqueue` takes the options of each job and gives their records in order; `cancel` and `retry` take ids and
+    `enqueue` takes the options of each job, which differ in their payloads, and gives their records in order; `cancel` and `retry` take ids and
     give those that changed.
     """
 

@@ -28,21 +28,28 @@ CREATE TABLE _handlers (
 ) STRICT;
 
 -- What causes the writes of this transaction: the job, how long the chain of causes before it is, and
--- their names. Has a row only inside a transaction that a job makes.
+-- their names; `newest` is the place of the newest job before them. Has a row only inside a transaction
+-- that a job makes.
 CREATE TABLE _causing (
-    job   TEXT    NOT NULL,
-    depth INTEGER NOT NULL,
-    chain TEXT    NOT NULL
+    job    TEXT    NOT NULL,
+    depth  INTEGER NOT NULL,
+    chain  TEXT    NOT NULL,
+    newest INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE _schedules (
     name       TEXT NOT NULL PRIMARY KEY,
     definition TEXT NOT NULL CHECK (json_valid(definition)),
     enabled    INTEGER GENERATED ALWAYS AS (coalesce(json_extract(definition, '$.enabled'), 1)) VIRTUAL,
+    -- When it fires next, and for which time of its timetable: jitter lies between them.
     next_at    TEXT,
+    due_at     TEXT,
     last_at    TEXT,
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    CHECK ((next_at IS NULL) = (due_at IS NULL))
 ) STRICT;
+
+CREATE INDEX _schedules_next ON _schedules (next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE _migrations (
     version    TEXT NOT NULL PRIMARY KEY,
@@ -215,7 +222,8 @@ CREATE TRIGGER _jobs_gone AFTER DELETE ON _jobs
      WHERE job_id = OLD.id;
 END;
 
--- The counts are kept by triggers, so they are right whoever ends a job. Which callbacks were enqueued,
+-- How many jobs ended is counted by triggers, so it is right whoever ends them; `total` by those who
+-- enqueue, for each enqueueing would pay for a trigger. Which callbacks were enqueued,
 -- or were never asked for, says `told_…`; `due` is 1 while something follows that is not done.
 CREATE TABLE _batches (
     id            TEXT    NOT NULL PRIMARY KEY,
@@ -245,12 +253,7 @@ CREATE TABLE _batch_jobs (
     job_id TEXT NOT NULL,
     name   TEXT,
     PRIMARY KEY (batch, job_id)
-) STRICT, WITHOUT ROWID;
-
-CREATE TRIGGER _jobs_joined AFTER INSERT ON _jobs WHEN NEW.batch IS NOT NULL BEGIN
-    UPDATE _batches SET total = total + 1, finished_at = NULL WHERE id = NEW.batch;
-    INSERT INTO _batch_jobs (batch, job_id) VALUES (NEW.batch, NEW.id);
-END;
+) STRICT;
 
 CREATE TRIGGER _jobs_counted AFTER UPDATE OF status ON _jobs
     WHEN NEW.batch IS NOT NULL AND NEW.status <> OLD.status
@@ -269,15 +272,16 @@ CREATE TRIGGER _jobs_left AFTER DELETE ON _jobs WHEN OLD.batch IS NOT NULL BEGIN
     UPDATE _batches SET cancelled = cancelled + 1 WHERE id = OLD.batch AND OLD.finished_at IS NULL;
 END;
 
--- What a job has done already: a retry leaves these steps out.
+-- What a job has done already: a retry leaves these steps out. A sleep is a step with the time of its end.
 CREATE TABLE _job_steps (
-    job_id  TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
-    name    TEXT    NOT NULL CHECK (name <> ''),
-    result  TEXT    CHECK (result IS NULL OR json_valid(result)),
-    attempt INTEGER NOT NULL,
-    at      TEXT    NOT NULL,
+    job_id      TEXT    NOT NULL REFERENCES _jobs (id) ON DELETE CASCADE,
+    name        TEXT    NOT NULL CHECK (name <> ''),
+    result      TEXT    CHECK (result IS NULL OR json_valid(result)),
+    sleep_until TEXT,
+    attempt     INTEGER NOT NULL,
+    at          TEXT    NOT NULL,
     PRIMARY KEY (job_id, name)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- A queue stands here when somebody has said something of it; `aging` in seconds.
 CREATE TABLE _queues (

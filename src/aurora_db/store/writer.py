@@ -154,12 +154,17 @@ class Writer:
         """
         if self._closed:
             raise closed()
-        held = self._held
-        if held is not None and held.owner == caller():
+        if self.is_held_by_caller:
             raise TransactionError(
                 "this thread or task holds a transaction; a write beside it would wait for itself",
                 hint="use tx, the transaction of the block, instead of the database",
             )
+
+    @property
+    def is_held_by_caller(self) -> bool:
+        """Whether the calling thread or task holds an interactive transaction."""
+        held = self._held
+        return held is not None and held.owner == caller()
 
     # --- asynchronous callers ---------------------------------------------------------------
 
@@ -404,8 +409,8 @@ class Writer:
 
     # --- interactive transactions -----------------------------------------------------------
 
-    def hold(self, deadline: float = DEADLINE) -> Held:
-        """Take the writer for an interactive transaction; blocks until it is free.
+    def hold(self, deadline: float = DEADLINE, owner: object = None) -> Held:
+        """Take the writer for an interactive transaction of the caller, or of `owner`; blocks until it is free.
 
         Raises:
             TransactionError: the caller holds one already.
@@ -418,7 +423,7 @@ class Writer:
             self.port.run("BEGIN IMMEDIATE")
             self._refresh()
             self._position = None
-            held = Held(self, deadline)
+            held = Held(self, deadline, owner)
         except BaseException:
             if self.port.connection.in_transaction:
                 self.port.run("ROLLBACK")
