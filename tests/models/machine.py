@@ -1,6 +1,6 @@
 """Worker processes of the job machine: forked, driven over a socket, killed by whoever drives them.
 
-python machine.py SOCKET PATH     serves: one worker is forked for each line on its standard input
+python machine.py SOCKET PATH     serves: forks workers, and waits for their ends
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 #: Seconds of a snooze, and of a retry that says when.
 SNOOZE = 20.0
 AGAIN = 5.0
-
-LAST = 900
 
 jobs = Jobs()
 #: What the next handler does.
@@ -113,11 +111,8 @@ class Worker:
 
 def serve(name: str, path: str) -> None:
     """Obey one line after the other: the time, a verb, its arguments."""
-    with socket.socket(socket.AF_UNIX) as first:
-        first.connect(name)
-        # The highest descriptor is closed last at a death: whoever sees the end finds the locks free.
-        os.dup2(first.fileno(), LAST)
-    with socket.socket(fileno=LAST) as connection:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(name)
         lines = connection.makefile("rw", encoding="utf-8")
         worker = Worker(path)
         lines.write(json.dumps(os.getpid()) + "\n")
@@ -134,15 +129,16 @@ def serve(name: str, path: str) -> None:
 
 
 def main(name: str) -> None:
-    """Fork a worker for each line, which is the path of its database."""
-    children: set[int] = set()
+    """Fork a worker for each line with the path of its database; wait for one whose number comes."""
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            serve(name, line.rstrip("\n"))
+        said = line.rstrip("\n")
+        if said.isdecimal():
+            # Only now are its locks free, whatever its parent has seen of it.
+            os.waitpid(int(said), 0)
+            print("gone", flush=True)
+        elif os.fork() == 0:
+            serve(name, said)
             os._exit(0)
-        children.add(child)
-        children -= {one for one in children if os.waitpid(one, os.WNOHANG)[0]}
 
 
 if __name__ == "__main__":
