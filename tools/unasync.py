@@ -21,6 +21,7 @@ ROOMS = (
     ("aio_jobs.py", "database_jobs.py", "The verbs on jobs of the blocking façade."),
     ("aio_care.py", "database_care.py", "The verbs that look after jobs, of the blocking façade."),
     ("aio_query.py", "database_query.py", "The fluent builder of the blocking façade."),
+    ("aio_testing.py", "database_testing.py", "`db.jobs_testing` of the blocking façade."),
 )
 
 #: Whole words of the source and what they become, in this order.
@@ -29,17 +30,18 @@ RULES = (
     (r"async def ", "def "),
     (r"await ", ""),
     (
-        r"\bAsync(Aurora|Collection|Transaction|Query|Executes|Files|JobCalls|JobCare|Gate|HeldGate)\b",
+        r"\bAsync(Aurora|Collection|Transaction|Query|Executes|Files|JobCalls|JobCare|JobsTesting|Gate|HeldGate)\b",
         r"\1",
     ),
     (r"\b_AsyncVerbs\b", "_Verbs"),
     (r"\baio_(collection|files)\b", r"\1"),
-    (r"\baio_(query|jobs|care)\b", r"database_\1"),
+    (r"\baio_(query|jobs|care|testing)\b", r"database_\1"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\basynccontextmanager\b", "contextmanager"),
     (r"\b__aenter__\b", "__enter__"),
     (r"\b__aexit__\b", "__exit__"),
     (r"\btransaction_async\b", "transaction"),
+    (r"\battempt_async\b", "attempt"),
     (r"\bwait_async\b", "wait"),
     (r"`async with`", "`with`"),
 )

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
 from aurora_db.aio_care import AsyncJobCare
@@ -48,6 +48,9 @@ from aurora_db.store.port import Port, Verb
 from aurora_db.store.reactions import Reactions
 from aurora_db.store.rebuilding import NeedsExclusive
 from aurora_db.store.stages import Stages
+
+if TYPE_CHECKING:
+    from aurora_db.aio_testing import AsyncJobsTesting
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -322,12 +325,28 @@ class AsyncAurora(_AsyncVerbs):
             fire=Firing(plans.runner).step,
         )
         self._endings = Endings(engine, seconds(config.poll_interval))
+        self._testing: AsyncJobsTesting | None = None
         registry.attach(self)
 
     @property
     def workers(self) -> Workers:
         """The workers of this process; also callable, so that `db.workers()` is the same."""
         return self._workers
+
+    @property
+    def jobs_testing(self) -> AsyncJobsTesting:
+        """Jobs in tests: run them when the test says so, expect them, let workers die.
+
+        Raises:
+            JobError: workers of this database run.
+        """
+        self._workers.refuse_running()
+        if self._testing is None:
+            from aurora_db.aio_testing import AsyncJobsTesting  # noqa: PLC0415 - only tests need it
+
+            assert isinstance(self._gate, AsyncGate), "only a transaction has another one"
+            self._testing = AsyncJobsTesting(self._engine, self._gate, self._jobs, self._workers)
+        return self._testing
 
     def job(
         self,
@@ -410,6 +429,8 @@ class AsyncAurora(_AsyncVerbs):
         """
         async with self._engine.transaction_async() as held:
             yield AsyncTransaction(self._engine, held, self._plans, self._jobs)
+        if self._testing is not None:
+            await self._testing.committed()
 
     async def check(self) -> list[Problem]:
         """Read the whole file; what is damaged or breaks a constraint, nothing when all is well."""
@@ -449,6 +470,7 @@ class AsyncAurora(_AsyncVerbs):
         self._workers.close(wait)
         self._endings.close()
         self._engine.close()
+        self._jobs.detach(self)
 
     async def __aenter__(self) -> Self:
         return self

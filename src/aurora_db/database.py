@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
 from aurora_db.aql import access
@@ -47,6 +47,9 @@ from aurora_db.store.port import Port, Verb
 from aurora_db.store.reactions import Reactions
 from aurora_db.store.rebuilding import NeedsExclusive
 from aurora_db.store.stages import Stages
+
+if TYPE_CHECKING:
+    from aurora_db.database_testing import JobsTesting
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -319,12 +322,28 @@ class Aurora(_Verbs):
             fire=Firing(plans.runner).step,
         )
         self._endings = Endings(engine, seconds(config.poll_interval))
+        self._testing: JobsTesting | None = None
         registry.attach(self)
 
     @property
     def workers(self) -> Workers:
         """The workers of this process; also callable, so that `db.workers()` is the same."""
         return self._workers
+
+    @property
+    def jobs_testing(self) -> JobsTesting:
+        """Jobs in tests: run them when the test says so, expect them, let workers die.
+
+        Raises:
+            JobError: workers of this database run.
+        """
+        self._workers.refuse_running()
+        if self._testing is None:
+            from aurora_db.database_testing import JobsTesting  # noqa: PLC0415 - only tests need it
+
+            assert isinstance(self._gate, Gate), "only a transaction has another one"
+            self._testing = JobsTesting(self._engine, self._gate, self._jobs, self._workers)
+        return self._testing
 
     def job(
         self,
@@ -407,6 +426,8 @@ class Aurora(_Verbs):
         """
         with self._engine.transaction() as held:
             yield Transaction(self._engine, held, self._plans, self._jobs)
+        if self._testing is not None:
+            self._testing.committed()
 
     def check(self) -> list[Problem]:
         """Read the whole file; what is damaged or breaks a constraint, nothing when all is well."""
@@ -446,6 +467,7 @@ class Aurora(_Verbs):
         self._workers.close(wait)
         self._endings.close()
         self._engine.close()
+        self._jobs.detach(self)
 
     def __enter__(self) -> Self:
         return self

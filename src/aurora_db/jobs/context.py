@@ -15,7 +15,7 @@ import msgspec
 from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import JobError
 from aurora_db.base.records import Job, Priority
-from aurora_db.jobs import flow, progress, queue
+from aurora_db.jobs import crash, flow, progress, queue
 from aurora_db.jobs.attempt import Attempt, Fate
 from aurora_db.jobs.handlers import Jobs, Snooze
 from aurora_db.jobs.progress import Done
@@ -304,10 +304,14 @@ class Completing:
             try:
                 if finish(queue.settle(self._held.port, [self._settlement()])):
                     raise queue.lease_lost(self._claimed)
+                if crash.hook is not None:
+                    crash.hook("in_completing_before_commit", self._bench.engine)
             except BaseException:
                 self._block.__exit__(*sys.exc_info())
                 raise
         self._block.__exit__(kind, error, traceback)
+        if completes and crash.hook is not None:
+            crash.hook("after_commit_before_ack", self._bench.engine)
         self.committed = completes
 
     async def __aenter__(self) -> AsyncTransaction:
@@ -334,8 +338,12 @@ class Completing:
             try:
                 if await queue.settle(self._held.port, [self._settlement()]):
                     raise queue.lease_lost(self._claimed)
+                if crash.hook is not None:
+                    crash.hook("in_completing_before_commit", self._bench.engine)
             except BaseException:
                 await self._async_block.__aexit__(*sys.exc_info())
                 raise
         await self._async_block.__aexit__(kind, error, traceback)
+        if completes and crash.hook is not None:
+            crash.hook("after_commit_before_ack", self._bench.engine)
         self.committed = completes

@@ -18,7 +18,18 @@ from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import aging, flow, limits, meters, progress, pruning, queue, reactions, upkeep
+from aurora_db.jobs import (
+    aging,
+    crash,
+    flow,
+    limits,
+    meters,
+    progress,
+    pruning,
+    queue,
+    reactions,
+    upkeep,
+)
 from aurora_db.jobs.aging import Aging
 from aurora_db.jobs.claims import Claimer
 from aurora_db.jobs.context import Bench
@@ -114,6 +125,7 @@ class Pump:
         self._poll_interval = poll_interval
         self._fire_due = fire
         self._bell = Bell()
+        crash.from_environment()
         self._stopping = False
         self._drained = threading.Event()
         self._maybe = True
@@ -276,6 +288,8 @@ class Pump:
         more = claims and claimer.more
         if len(claimed) >= wanted or not claims or more or claimer.held is not None:
             self._maybe = True
+        if crash.hook is not None:
+            self._crash_points(ended, claimed)
         self.slots.offer(claimed, self._loudest)
         if claims and claimer.paused:
             # What was claimed before the pause and has not begun.
@@ -291,6 +305,8 @@ class Pump:
                 logger.warning(
                     "job lost its lease", extra={"job": lost.job.id, "attempt": lost.job.attempt}
                 )
+            if crash.hook is not None:
+                crash.hook("before_commit", self._engine)
         claimed: list[Claimed] = []
         if limit:
             if self._due is not None and self._due <= port.now():
@@ -304,6 +320,14 @@ class Pump:
             # Other workers may have something for the places that are left.
             port.touch("jobs")
         return claimed
+
+    def _crash_points(self, ended: list[Settlement], claimed: list[Claimed]) -> None:
+        """A test may want the process to die here: what this round did is committed."""
+        assert crash.hook is not None
+        if ended:
+            crash.hook("after_commit_before_ack", self._engine)
+        if claimed:
+            crash.hook("after_claim", self._engine)
 
     def _wanted(self) -> int:
         """How many jobs to claim: for free slots, and as many as they do in a moment."""

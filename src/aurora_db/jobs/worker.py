@@ -11,7 +11,7 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
-from aurora_db.base.errors import ValidationError, WorkersDisabled
+from aurora_db.base.errors import JobError, ValidationError, WorkersDisabled
 from aurora_db.base.records import QueueState, Status, WorkerStats
 from aurora_db.jobs import limits, queues, reactions, upkeep
 from aurora_db.jobs.context import Bench
@@ -23,6 +23,7 @@ from aurora_db.store.engine import Engine
 
 if TYPE_CHECKING:
     from aurora_db.jobs.pump import Pump
+    from aurora_db.jobs.solo import Solo
 
 
 class QueueOptions(TypedDict, total=False):
@@ -337,6 +338,29 @@ class Workers:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def refuse_running(self) -> None:
+        """Refuse what needs the jobs for itself.
+
+        Raises:
+            JobError: workers of this database run.
+        """
+        if self._pump is not None:
+            raise JobError(
+                "workers of this database run, so a test cannot say when jobs do",
+                hint="open it without workers_enabled=True, or stop them by db.workers.stop()",
+            )
+
+    def solo(self, queue: str | None = None) -> Solo:
+        """A worker that a test drives, of all queues or of one.
+
+        Raises:
+            JobError: workers of this database run.
+        """
+        from aurora_db.jobs.solo import Solo  # noqa: PLC0415 - only tests need it
+
+        self.refuse_running()
+        return Solo(self._engine, self._registry, self._react, self.bench, self._fire, queue)
 
     def stats(self) -> WorkerStats:
         """The queue by status, and what this process does."""
