@@ -133,6 +133,7 @@ class Claimer:
         """
         self.more, self.held, self.due = False, None, None
         if not types or limit < 1:
+            # A schedule may be due, which needs no job handler.
             self.due = await upkeep.next_due(port)
             return []
         known = () if self._among_limits else self._known
