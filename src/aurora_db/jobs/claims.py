@@ -49,8 +49,8 @@ SERVED_LANES = """
          WHERE EXISTS (SELECT 1 FROM _jobs WHERE status = 'PENDING' AND type = t.value AND queue = q.value)
     )
 """
-#: Which lanes are open, whether a limit counts in them; paused queues; when parked and scheduled jobs are due.
-OPEN = """
+#: Which lanes are open, whether a limit counts in them; paused queues; when parked jobs, and anything, is due.
+OPEN = f"""
     SELECT (SELECT json_group_array(json_array(
                        type, queue, EXISTS (SELECT 1 FROM _limits WHERE scope = 'type' AND name = lanes.type)
                                     OR EXISTS (SELECT 1 FROM _limits WHERE scope = 'queue' AND name = lanes.queue)))
@@ -59,7 +59,7 @@ OPEN = """
                AND NOT EXISTS (SELECT 1 FROM _queues WHERE name = lanes.queue AND paused_at IS NOT NULL)),
            (SELECT json_group_array(name) FROM _queues WHERE paused_at IS NOT NULL),
            (SELECT min(due_at) FROM _limit_waits WHERE due_at IS NOT NULL),
-           (SELECT min(run_at) FROM _jobs WHERE status = 'SCHEDULED')
+           ({upkeep.NEXT_DUE})
 """
 LANE = "SELECT _n, priority FROM _jobs WHERE status = 'PENDING' AND type = :type{n} AND queue = :queue{n}"
 #: What shall be claimed, as one text: a row each would wait for the interpreter's lock each.
@@ -87,7 +87,7 @@ Free = Callable[[int], int]
 class _View(msgspec.Struct, frozen=True):
     """What a look has shown: open lanes and whether they have limits, whether parked jobs are due.
 
-    `next` is when the next scheduled or parked job is due.
+    `next` is when anything is due next, as `upkeep.next_due` says.
     """
 
     lanes: Mapping[Lane, bool]
@@ -191,9 +191,8 @@ class Claimer:
         row = await port.row(text, params)
         assert row is not None
         lanes = {(type, queue): bool(limited) for type, queue, limited in decode(row[0])}
-        paused, parked, scheduled = row[1:4]
+        paused, parked, next = row[1:4]
         due = parked is not None and parked <= timestamp(port.now())
-        next = min(parked or scheduled, scheduled or parked) if parked or scheduled else None
         return _View(
             lanes,
             due,
