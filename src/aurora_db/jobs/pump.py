@@ -373,7 +373,9 @@ class Pump:
 
     def _beat(self) -> None:
         beat = partial(upkeep.beat, worker=self.id, types=self._types())
-        self._engine.write(beat, durable=False)
+        if not self._engine.write(beat, durable=False):
+            # It was silent so long that others forgot it.
+            self._engine.write(partial(self._register, threads=self.slots.threads))
 
     def _resolve(self) -> None:
         """Do what follows from ends that no Aurora wrote."""

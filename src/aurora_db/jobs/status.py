@@ -60,6 +60,9 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Event, Status]]] = {
     Status.CANCELLED: {Event.REVIVE: Status.PENDING, Event.WAIT: Status.BLOCKED},
 }
 
+#: Those that a job may begin with; FAILED is one that would only continue a chain of causes without end.
+BORN: Final = (Status.PENDING, Status.SCHEDULED, Status.BLOCKED, Status.FAILED)
+
 #: What each status means.
 MEANING: Final[Mapping[Status, str]] = {
     Status.SCHEDULED: "waits for its time: a delay, a snooze, or the back-off after a failed attempt",

@@ -110,14 +110,15 @@ async def register(port: Port, worker: str, threads: int, types: Sequence[str]) 
     })  # fmt: skip
 
 
-async def beat(port: Port, worker: str, types: Sequence[str]) -> None:
-    """Renew the leases of all jobs of a worker, in one statement."""
+async def beat(port: Port, worker: str, types: Sequence[str]) -> bool:
+    """Renew the leases of all jobs of a worker, in one statement; False when it is not known any more."""
     now = port.now()
     lease = timestamp(now + timedelta(seconds=LEASE))
     await port.change(RENEW, {"worker": worker, "lease": lease})
-    await port.change(
+    known = await port.change(
         BEAT, {"worker": worker, "now": timestamp(now), "types": json.dumps(list(types))}
     )
+    return known > 0
 
 
 async def scale(port: Port, worker: str, threads: int) -> None:
