@@ -116,6 +116,7 @@ class Token:
     begun: bool = False
     used: set[str] = field(default_factory=set)
     done: dict[str, int] | None = None
+    note: str | None = None
 
     @property
     def key(self) -> tuple[str, int]:

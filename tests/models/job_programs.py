@@ -7,7 +7,9 @@ in the middle of what it does until it is killed. All times are the caller's.
 
 from __future__ import annotations
 
+import logging
 import os
+import random
 import signal
 import socket
 import sys
@@ -303,6 +305,8 @@ def serve(connection: socket.socket) -> None:
     for line in lines:
         verb, now, args = _decode(line, type=tuple[str, datetime, dict[str, Any]])
         if verb == "open":
+            # Of back-offs that are drawn.
+            random.seed(0)
             program = Program(now=now, hang=hang, **args)
             say({"done": None})
             continue
@@ -316,6 +320,7 @@ def serve(connection: socket.socket) -> None:
 
 def main() -> None:
     """Fork a child for each socket that comes, and bury those that are said to be dead."""
+    logging.disable()
     control = socket.socket(fileno=int(sys.argv[1]))
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 64, 1)

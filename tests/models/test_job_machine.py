@@ -19,13 +19,12 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
 
 from aurora_db import AuroraError, ManualClock
-from aurora_db.base.codec import timestamp
+from aurora_db.base.codec import instant, timestamp
 from aurora_db.jobs import claims, queue, upkeep
 from aurora_db.jobs.status import BORN, TRANSITIONS
 
@@ -140,13 +139,16 @@ class Life(RuleBasedStateMachine):
         with pytest.raises(Refused, match=error):
             self.call(who, verb, **args)
 
-    def job(self, number: int) -> Modelled:
+    def job(self, number: int) -> Modelled | None:
         """One of the jobs; the newest is 0."""
         jobs = list(self.world.jobs.values())
-        return jobs[-1 - number % len(jobs)]
+        return jobs[-1 - number % len(jobs)] if jobs else None
 
-    def token(self, number: int) -> tuple[int, Token]:
-        return self.tokens[-1 - number % len(self.tokens)]
+    def token(self, number: int) -> tuple[int, Token] | None:
+        """One of the attempts that programs have in hand; the newest is 0."""
+        if not self.tokens:
+            self.claim(1 + number % PROGRAMS, 2)
+        return self.tokens[-1 - number % len(self.tokens)] if self.tokens else None
 
     def drop(self, token: Token) -> None:
         self.tokens = [one for one in self.tokens if one[1] is not token]
@@ -161,16 +163,16 @@ class Life(RuleBasedStateMachine):
     @rule(
         who=anybody, type=st.sampled_from(TYPES), queue=st.sampled_from(QUEUES),
         keys=st.lists(st.tuples(st.sampled_from(CUSTOMERS), st.sampled_from("xy")), min_size=1, max_size=3),
-        priority=st.integers(-1, 2), retries=st.integers(1, 3), delay=st.sampled_from((None, None, None, 0, 3, 15)),
+        priority=st.integers(-1, 2), retries=st.integers(1, 3), delay=st.sampled_from((None, None, None, None, 0, 3, 15)),
         backoff=st.sampled_from((None, 0, 2.5, [1, 8], {"kind": "linear", "step": 2})),
-        after=st.one_of(st.just([]), st.lists(number, min_size=1, max_size=3)),
+        after=st.one_of(st.just([]), st.just([]), st.lists(number, min_size=1, max_size=3)),
         policy=st.sampled_from(("cancel", "run")), unique=UNIQUE,
     )  # fmt: skip
     def enqueue(
         self, who, type, queue, keys, priority, retries, delay, backoff, after, policy, unique
     ):
         """One or many; unique ones, ones that wait."""
-        waits = list({id(job): job for job in map(self.job, after if self.world.jobs else [])}.values())
+        waits = [job for job in dict.fromkeys(map(self.job, after)) if job is not None]
         payloads = [
             {"customer": customer, "k": key, "v": len(self.world.jobs) + place}
             for place, (customer, key) in enumerate(keys)
@@ -191,21 +193,23 @@ class Life(RuleBasedStateMachine):
         for (_, there, status), (job, _) in zip(made, found, strict=True):
             assert there or status == job.status
 
-    @precondition(lambda self: self.world.jobs)
     @rule(who=anybody, number=number)
     def cancel(self, who, number):
         """On every status."""
         job = self.job(number)
+        if job is None:
+            return
         assert self.call(who, "cancel", id=job.id) == self.world.cancel(job)
 
-    @precondition(lambda self: self.world.jobs)
     @rule(who=anybody, numbers=st.lists(number, min_size=1, max_size=3))
     def retry(self, who, numbers):
         """One, or several at once."""
-        jobs = list(dict.fromkeys(map(self.job, numbers)))
+        jobs = [job for job in dict.fromkeys(map(self.job, numbers)) if job is not None]
         if len(jobs) > 1:
             again = self.call(who, "retry_many", ids=[job.id for job in jobs])
             assert again == [job.id for job in self.world.retry(jobs)]
+            return
+        if not jobs:
             return
         (job,) = jobs
         ended = job.status in ENDED
@@ -275,11 +279,11 @@ class Life(RuleBasedStateMachine):
         for place, count in order:
             self.hold(place, self.world.claim(self.names[place], count), claimed[place])
 
-    @precondition(lambda self: self.tokens)
     @rule(number=number)
     def begin_one(self, number):
         """Its number stands on the board of its process from here on."""
-        self.put_on_board(*self.token(number))
+        if found := self.token(number):
+            self.put_on_board(*found)
 
     def put_on_board(self, place: int, token: Token) -> None:
         if not token.begun and token.worker == self.names[place]:
@@ -287,16 +291,17 @@ class Life(RuleBasedStateMachine):
             token.begun = True
             self.world.workers[token.worker].begun.append(token.job.id)
 
-    @precondition(lambda self: self.tokens)
     @rule(numbers=st.lists(st.tuples(number, ENDS), min_size=1, max_size=3), keep=st.booleans())
     def settle(self, numbers, keep):
         """Of one process, all in one transaction; of a zombie nothing is left."""
-        place, _ = self.token(numbers[0][0])
+        found = [(self.token(number), end) for number, end in numbers]
         ends: dict[Token, Any] = {}
-        for number, end in numbers:
-            where, token = self.token(number)
-            if where == place:
-                ends.setdefault(token, end)
+        for one, end in found:
+            if one is not None and one[0] == found[0][0][0]:
+                ends.setdefault(one[1], end)
+        if not ends:
+            return
+        place = found[0][0][0]
         told = self.call(
             place, "settle", keep=keep, ends=[(*token.key, *end) for token, end in ends.items()]
         )
@@ -311,11 +316,13 @@ class Life(RuleBasedStateMachine):
         if not keep:
             self.drop(token)
 
-    @precondition(lambda self: self.tokens)
     @rule(number=number, who=anybody)
     def complete_while_somebody_cancels(self, number, who):
         """One of the two comes first."""
-        place, token = self.token(number)
+        found = self.token(number)
+        if found is None:
+            return
+        place, token = found
         if who == place:
             return
         end = (*token.key, "completes", 7)
@@ -328,11 +335,13 @@ class Life(RuleBasedStateMachine):
         if told != "completed":
             self.settled(token, "completes", 7, told, keep=False)
 
-    @precondition(lambda self: self.tokens)
     @rule(number=number, name=names)
     def step(self, number, name):
         """Done once for a job, by whichever attempt; a zombie does nothing."""
-        place, token = self.token(number)
+        found = self.token(number)
+        if found is None:
+            return
+        place, token = found
         if name in token.used:
             return
         ask = {"id": token.job.id, "number": token.attempt, "name": name, "hang": False}
@@ -349,11 +358,13 @@ class Life(RuleBasedStateMachine):
         else:
             self.refused(place, "step", "LeaseLost", **ask)
 
-    @precondition(lambda self: self.tokens)
     @rule(number=number, done=st.sampled_from((0.25, 0.5)), note=st.sampled_from((None, "halfway")))
     def progress(self, number, done, note):
         """Renews the lease; a zombie says it in vain."""
-        place, token = self.token(number)
+        found = self.token(number)
+        if found is None:
+            return
+        place, token = found
         job = token.job
         ask = {"id": job.id, "number": token.attempt, "done": done, "note": note}
         assert self.call(place, "progress", **ask) is token.holds
@@ -362,11 +373,13 @@ class Life(RuleBasedStateMachine):
             job.progress, job.note = done, token.note or job.note
             job.lease = self.world.later(queue.LEASE)
 
-    @precondition(lambda self: self.tokens)
     @rule(number=number)
     def heartbeat(self, number):
         """Tells a zombie that it is one."""
-        place, token = self.token(number)
+        found = self.token(number)
+        if found is None:
+            return
+        place, token = found
         ask = {"id": token.job.id, "number": token.attempt}
         if token.holds:
             self.call(place, "heartbeat", **ask)
@@ -430,11 +443,13 @@ class Life(RuleBasedStateMachine):
         self.agree()
         self.die(place)
 
-    @precondition(lambda self: self.tokens)
     @rule(number=number, begun=st.booleans(), how=st.sampled_from(("inside", "after", "step")), name=names)
     def die_in_a_transaction(self, number, begun, how, name):
         """An effect is there if its job is completed, and only then."""
-        place, token = self.token(number)
+        found = self.token(number)
+        if found is None:
+            return
+        place, token = found
         if not token.holds or name in token.used or name in token.job.steps:
             return
         if begun:
@@ -493,6 +508,7 @@ class Life(RuleBasedStateMachine):
             if job.run_until is not None and job.run_until != job.run_at:
                 assert run_at <= row[6] <= timestamp(job.run_until)
                 run_at = row[6]
+                job.run_at, job.run_until = instant(run_at), None
             assert (status, *row[2:5], *row[6:15], row[17]) == (
                 job.status, job.attempt, job.retries, job.crashes, run_at, len(job.waits), job.worker,
                 None if job.lease is None else timestamp(job.lease), job.priority, job.queue, job.max_retries,
