@@ -52,6 +52,19 @@ UNIQUE = st.one_of(
         st.sampled_from((None, None, 50.0)),
     ),
 )
+JOBS = st.tuples(
+    st.sampled_from(TYPES),
+    st.sampled_from(QUEUES),
+    st.lists(st.tuples(st.sampled_from(CUSTOMERS), st.sampled_from("xy")), min_size=1, max_size=4),
+    st.integers(-1, 2),
+    st.integers(1, 3),
+    st.sampled_from((None, None, None, 0, 3, 15)),
+    st.sampled_from((None, 0, 2.5, [1, 8], {"kind": "linear", "step": 2})),
+)
+AFTER = st.tuples(
+    st.one_of(st.just([]), st.lists(number, min_size=1, max_size=3)),
+    st.sampled_from(("cancel", "run")),
+)
 ENDS = st.one_of(
     st.tuples(st.just("returns"), st.integers(0, 9)),
     st.tuples(st.just("completes"), st.integers(0, 9)),
@@ -101,12 +114,14 @@ class Life(RuleBasedStateMachine):
         self.position = 0
         self.running: dict[Any, int] = {}
 
-    @initialize(keyed=st.booleans())
-    def begin(self, keyed: bool) -> None:
-        """Limits count by customer, or as a whole."""
+    @initialize(keyed=st.booleans(), jobs=st.lists(JOBS, max_size=3))
+    def begin(self, keyed, jobs):
+        """Limits count by customer, or as a whole; some jobs are there."""
         self.world = World(self.clock.now(), "${customer}" if keyed else None)
         for place in range(1, PROGRAMS + 1):
             self.start(place, BENCH.pop() if BENCH else Child(self.crew))
+        for wanted in jobs:
+            self.enqueue_plain(0, wanted)
 
     def start(self, place: int, child: Child) -> None:
         self.children[place] = child
@@ -139,9 +154,9 @@ class Life(RuleBasedStateMachine):
         with pytest.raises(Refused, match=error):
             self.call(who, verb, **args)
 
-    def job(self, number: int) -> Modelled | None:
-        """One of the jobs; the newest is 0."""
-        jobs = list(self.world.jobs.values())
+    def job(self, number: int, statuses: Any = None) -> Modelled | None:
+        """One of the jobs, in one of these statuses; the newest is 0."""
+        jobs = [job for job in self.world.jobs.values() if not statuses or job.status in statuses]
         return jobs[-1 - number % len(jobs)] if jobs else None
 
     def token(self, number: int) -> tuple[int, Token] | None:
@@ -160,19 +175,12 @@ class Life(RuleBasedStateMachine):
 
     # --- rules: a person --------------------------------------------------------------------
 
-    @rule(
-        who=anybody, type=st.sampled_from(TYPES), queue=st.sampled_from(QUEUES),
-        keys=st.lists(st.tuples(st.sampled_from(CUSTOMERS), st.sampled_from("xy")), min_size=1, max_size=3),
-        priority=st.integers(-1, 2), retries=st.integers(1, 3), delay=st.sampled_from((None, None, None, None, 0, 3, 15)),
-        backoff=st.sampled_from((None, 0, 2.5, [1, 8], {"kind": "linear", "step": 2})),
-        after=st.one_of(st.just([]), st.just([]), st.lists(number, min_size=1, max_size=3)),
-        policy=st.sampled_from(("cancel", "run")), unique=UNIQUE,
-    )  # fmt: skip
-    def enqueue(
-        self, who, type, queue, keys, priority, retries, delay, backoff, after, policy, unique
-    ):
+    @rule(who=anybody, wanted=JOBS, unique=UNIQUE, after=AFTER)
+    def enqueue(self, who, wanted, unique, after):
         """One or many; unique ones, ones that wait."""
-        waits = [job for job in dict.fromkeys(map(self.job, after)) if job is not None]
+        type, queue, keys, priority, retries, delay, backoff = wanted
+        numbers, policy = after
+        waits = [job for job in dict.fromkeys(map(self.job, numbers)) if job is not None]
         payloads = [
             {"customer": customer, "k": key, "v": len(self.world.jobs) + place}
             for place, (customer, key) in enumerate(keys)
@@ -193,6 +201,11 @@ class Life(RuleBasedStateMachine):
         for (_, there, status), (job, _) in zip(made, found, strict=True):
             assert there or status == job.status
 
+    @rule(who=anybody, wanted=JOBS)
+    def enqueue_plain(self, who, wanted):
+        """Jobs that stand alone."""
+        self.enqueue(who, wanted, None, ([], "cancel"))
+
     @rule(who=anybody, number=number)
     def cancel(self, who, number):
         """On every status."""
@@ -201,10 +214,11 @@ class Life(RuleBasedStateMachine):
             return
         assert self.call(who, "cancel", id=job.id) == self.world.cancel(job)
 
-    @rule(who=anybody, numbers=st.lists(number, min_size=1, max_size=3))
-    def retry(self, who, numbers):
-        """One, or several at once."""
-        jobs = [job for job in dict.fromkeys(map(self.job, numbers)) if job is not None]
+    @rule(who=anybody, numbers=st.lists(number, min_size=1, max_size=3), ended=st.sampled_from((True, True, False)))
+    def retry(self, who, numbers, ended):
+        """One, or several at once; also some that have not ended."""
+        found = [self.job(number, ENDED if ended else None) for number in numbers]
+        jobs = [job for job in dict.fromkeys(found) if job is not None]
         if len(jobs) > 1:
             again = self.call(who, "retry_many", ids=[job.id for job in jobs])
             assert again == [job.id for job in self.world.retry(jobs)]
@@ -249,6 +263,17 @@ class Life(RuleBasedStateMachine):
         self.beat_in_time(place)
         claimed = self.call(place, "claim", count=count)
         self.hold(place, self.world.claim(self.names[place], count), claimed)
+
+    @rule(place=program, count=st.integers(1, 4))
+    def claim_and_begin(self, place, count):
+        """What it claims begins."""
+        self.claim(place, count)
+        self.begin_all(place)
+
+    def begin_all(self, place: int) -> None:
+        for where, token in self.tokens:
+            if where == place:
+                self.put_on_board(where, token)
 
     def hold(self, place: int, tokens: list[Token], claimed: Any) -> None:
         assert [tuple(one) for one in claimed] == [token.key for token in tokens]
@@ -309,6 +334,11 @@ class Life(RuleBasedStateMachine):
         order = sorted(zip(ends, told, strict=True), key=lambda one: ends[one[0]][0] != "completes")
         for token, word in order:
             self.settled(token, *ends[token], word, keep)
+
+    @rule(number=number, end=ENDS)
+    def settle_one(self, number, end):
+        """As most are."""
+        self.settle([(number, end)], keep=False)
 
     def settled(self, token: Token, how: str, arg: Any, told: str, keep: bool) -> None:
         self.world.settle(token, how, arg, told)
@@ -419,12 +449,17 @@ class Life(RuleBasedStateMachine):
     def kill(self, place, begun, seen):
         """While it runs what it claimed, or before it began."""
         if begun:
-            for where, token in self.tokens:
-                if where == place:
-                    self.put_on_board(where, token)
+            self.begin_all(place)
         self.die(place)
         if seen:
             self.look(0)
+
+    @rule(place=program, count=st.integers(1, 2), times=st.integers(1, 3))
+    def kill_again(self, place, count, times):
+        """Whoever begins the job dies; at the third time it is given up."""
+        for _ in range(times):
+            self.claim_and_begin(place, count)
+            self.kill(place, begun=True, seen=True)
 
     def die(self, place: int) -> None:
         """SIGKILL; another program takes the place."""
@@ -592,7 +627,7 @@ def test_whatever_happens_the_jobs_are_as_the_model_says(programs):
     """Processes that claim, settle, hang and are killed, and people who cancel and retry."""
     SEEN.clear()
     machine = partial(_machine, programs)
-    run_state_machine_as_test(machine, settings=settings(stateful_step_count=50))
+    run_state_machine_as_test(machine, settings=settings(stateful_step_count=100))
     assert {pair for pair in SEEN if pair[0] is not None} == ALLOWED
 
 
