@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from aurora_db.aql.functions import TABLE
-from aurora_db.jobs.status import HAPPENS, MEANING, TRANSITIONS
+from aurora_db.jobs.status import BORN, HAPPENS, MEANING, TRANSITIONS
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = ROOT / "docs" / "aql" / "functions.md"
@@ -72,10 +72,9 @@ def life() -> str:
         for event, target in events.items()
     ]
     arrows = "\n".join(f"    {source} --> {target}: {event}" for source, event, target in ways)
-    born = "\n".join(
-        f"    [*] --> {status}: enqueue" for status in ("PENDING", "SCHEDULED", "BLOCKED")
-    )
+    born = "\n".join(f"    [*] --> {status}: {_first(words)}" for status, words in BORN.items())
     statuses = "\n".join(f"| `{one}` | {MEANING[one]} |" for one in TRANSITIONS)
+    begins = "\n".join(f"| {_first(words)} | {words} | {status} |" for status, words in BORN.items())
     events = "\n".join(
         f"| {event} | {HAPPENS[event]} | {_ways(ways, event)} |" for event in HAPPENS
     )
@@ -83,8 +82,13 @@ def life() -> str:
         LIFE_HEAD,
         f"```mermaid\nstateDiagram-v2\n{born}\n{arrows}\n```\n",
         f"## Statuses\n\n| status | means |\n|---|---|\n{statuses}\n",
-        f"## Events\n\n| event | when | from → to |\n|---|---|---|\n{events}\n",
+        f"## Events\n\n| event | when | from → to |\n|---|---|---|\n{begins}\n{events}\n",
     ))  # fmt: skip
+
+
+def _first(words: str) -> str:
+    """The first word."""
+    return words.replace(":", "").split()[0]
 
 
 def _ways(ways: list[tuple[str, str, str]], event: str) -> str:

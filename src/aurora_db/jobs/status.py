@@ -60,6 +60,14 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Event, Status]]] = {
     Status.CANCELLED: {Event.REVIVE: Status.PENDING, Event.WAIT: Status.BLOCKED},
 }
 
+#: The statuses that a job may begin with, and when.
+BORN: Final[Mapping[Status, str]] = {
+    Status.PENDING: "enqueued",
+    Status.SCHEDULED: "enqueued for a later time",
+    Status.BLOCKED: "enqueued after jobs that have not ended",
+    Status.FAILED: "refused: it would only continue a chain of causes without end",
+}
+
 #: What each status means.
 MEANING: Final[Mapping[Status, str]] = {
     Status.SCHEDULED: "waits for its time: a delay, a snooze, or the back-off after a failed attempt",
