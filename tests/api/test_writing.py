@@ -198,19 +198,23 @@ def test_a_path_that_leads_nowhere_says_so(db):
 # --- jobs -----------------------------------------------------------------------------------
 
 
-def test_a_job_is_cancelled_and_runs_again(db, claim_one):
+def test_a_job_is_cancelled_and_runs_again(db):
     """Cancel ends what has not ended, retry begins what has."""
+    db.job("a")(lambda: "done")
+    testing = db.jobs_testing
     job = db.enqueue_job("a")
     assert db.retry_job(job.id) is False
     assert db.cancel_job(job.id) is True
     assert db.cancel_job(job.id) is False
-    assert claim_one(db) is None
+    assert testing.drain().attempts == 0
     assert db.retry_job(job.id) is True
-    claim_one(db).complete('"done"')
+    assert testing.drain().completed == 1
+    assert db.get_job(job.id).result == "done"
     assert db.cancel_job(job.id) is False
     assert db.retry_job(job.id) is True
     assert db.get_job(job.id).result is None
-    assert claim_one(db).attempt == 2
+    assert testing.drain().completed == 1
+    assert db.get_job(job.id).attempt == 2
     with pytest.raises(NotFound):
         db.cancel_job("none")
 
@@ -228,10 +232,15 @@ def test_an_attempt_loses_a_job_that_is_cancelled(db, claim_one):
     assert (now.status, now.result, now.lease_until) == ("CANCELLED", None, None)
 
 
-def test_a_failed_job_has_all_its_attempts_again(db, claim_one):
+def test_a_failed_job_has_all_its_attempts_again(db):
     """Retrying counts failures from the beginning; the old ones stay in `_job_errors`."""
+
+    @db.job("a")
+    def fails():
+        raise ValueError("no")
+
     job = db.enqueue_job("a", retries=1)
-    claim_one(db).fail(ValueError("no"))
+    assert db.jobs_testing.drain().failed == 1
     assert db.get_job(job.id).status == "FAILED"
     assert db.retry_job(job.id) is True
     now = db.get_job(job.id)

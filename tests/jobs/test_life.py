@@ -46,8 +46,8 @@ def test_a_lease_holds_thirty_seconds(db, clock, claim_one):
     assert claim_one(db, worker="w2") is None
 
 
-def test_the_third_death_is_the_end(db, clock, claim_one):
-    """A job whose worker died three times is FAILED and says so; retries count none of it."""
+def test_the_third_end_of_a_lease_is_the_end(db, clock, claim_one):
+    """Where nobody sees a worker die, its leases end; at the third the job is FAILED and says so."""
     job = db.enqueue_job("poison", {})
     for n in range(3):
         assert claim_one(db, worker=f"w{n}") is not None
@@ -58,13 +58,40 @@ def test_the_third_death_is_the_end(db, clock, claim_one):
     assert ended.error == "worker died 3 times running this"
 
 
-def test_a_retried_job_keeps_its_place(db, clock, claim_one):
+def test_the_third_death_is_the_end(db):
+    """A job whose worker died three times is FAILED and says so; retries count none of it."""
+
+    @db.job("poison")
+    def poison(job):
+        with job.completing():
+            pass
+
+    job = db.enqueue_job("poison", {})
+    for _ in range(3):
+        with db.jobs_testing.crash_at("in_completing_before_commit"):
+            db.jobs_testing.drain()
+    assert db.jobs_testing.drain().attempts == 0
+    ended = db.get_job(job.id)
+    assert (ended.status, ended.crashes, ended.retries) == ("FAILED", 3, 0)
+    assert ended.error == "worker died 3 times running this"
+
+
+def test_a_retried_job_keeps_its_place(db, clock):
     """After its back-off it comes before jobs enqueued later."""
-    first = db.enqueue_job("send", {"n": 1}, backoff=5)
-    db.enqueue_job("send", {"n": 2})
-    claim_one(db).fail(ValueError("no"))
+    ran = []
+
+    @db.job("send", backoff=5)
+    def send(payload, job):
+        ran.append((payload, job.attempt))
+        if job.attempt == 1 and payload == 1:
+            raise ValueError("no")
+
+    db.enqueue_job("send", 1)
+    db.enqueue_job("send", 2)
+    assert db.jobs_testing.drain(limit=1).retried == 1
     clock.advance(6)
-    assert claim_one(db).id == first.id
+    assert db.jobs_testing.drain().completed == 2
+    assert ran == [(1, 1), (1, 2), (2, 1)]
 
 
 def test_exponential_delays():

@@ -25,12 +25,17 @@ db.workers.run()
 """
 
 
-def test_85_retries_and_their_waits(db, clock, claim_one):
+def test_85_retries_and_their_waits(db, clock):
     """After each failure it waits 5, 10, 20, 40 seconds; at the last one it is FAILED, with its error."""
+
+    @db.job("mail")
+    def mail(job):
+        raise ValueError(f"number {job.attempt}")
+
     job = db.enqueue_job("mail", {}, retries=5)
     waits = []
     for attempt in range(1, 6):
-        claim_one(db).fail(ValueError(f"number {attempt}"))
+        db.jobs_testing.drain()
         now = db.get_job(job.id)
         assert now.retries == attempt
         if attempt < 5:
@@ -42,7 +47,7 @@ def test_85_retries_and_their_waits(db, clock, claim_one):
         for plain, wait in zip((5, 10, 20, 40), waits, strict=True)
     )
     assert (now.status, now.error) == ("FAILED", "ValueError: number 5")
-    assert claim_one(db) is None
+    assert db.jobs_testing.drain(with_scheduled=True).attempts == 0
 
 
 def test_87_jobs_at_a_crash_are_run_after_the_restart(path):

@@ -64,13 +64,18 @@ def test_the_guides_python(tmp_path, path):
         assert db.get_job(job.id).status == "COMPLETED"
 
 
-def test_retries_end_as_failed(db, clock, claim_one):
+def test_retries_end_as_failed(db, clock):
     """Failures count up; when they reach max_retries the job is FAILED and shows its error."""
     db.execute("schema { define collection products { name: String image_url: String } }")
+
+    @db.job("process_image")
+    def process_image(_payload):
+        raise ValueError("broken")
+
     job = db.enqueue_job("process_image", {"path": "x"}, retries=3)
     waits = []
     for _ in range(3):
-        claim_one(db).fail(ValueError("broken"))
+        db.jobs_testing.drain()
         now = db.get_job(job.id)
         if now.status == "SCHEDULED":
             waits.append((now.run_at - clock.now()).total_seconds())

@@ -14,8 +14,10 @@ from aurora_db import (
     JobContext,
     JobHandler,
     Jobs,
+    ManualClock,
     Priority,
 )
+from aurora_db.testing import DrainResult
 
 
 @dataclass
@@ -55,6 +57,22 @@ def blocking() -> None:
         db.workers.register_handler("resize", Processor())
         with db.transaction() as tx:
             assert_type(tx["u"].count(), int)
+
+
+def tested(db: Aurora) -> None:
+    testing = db.jobs_testing
+    assert_type(testing.drain(resize, raises=True), DrainResult)
+    assert_type(testing.drain("resize", with_scheduled=True).completed, int)
+    assert_type(testing.assert_enqueued(resize, payload={"path": "x"}, within=60), list[Job])
+    assert_type(testing.clock, ManualClock)
+    assert_type(testing.perform(resize, Thumbnail("x"), attempt=2), Any)
+    with testing.mode("inline"), testing.crash_at("after_claim"):
+        testing.refute_enqueued()
+
+
+async def tested_async(db: AsyncAurora) -> None:
+    assert_type(await db.jobs_testing.drain(), DrainResult)
+    assert_type(await db.jobs_testing.perform("resize"), Any)
 
 
 async def asynchronous() -> None:
