@@ -13,16 +13,28 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from aurora_db.base.errors import AuroraError
 from aurora_db.base.ids import new_id
-from aurora_db.jobs import aging, flow, limits, meters, progress, queue, reactions, upkeep
+from aurora_db.jobs import (
+    aging,
+    crash,
+    flow,
+    limits,
+    meters,
+    progress,
+    pruning,
+    queue,
+    reactions,
+    upkeep,
+)
 from aurora_db.jobs.aging import Aging
 from aurora_db.jobs.claims import Claimer
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Jobs
+from aurora_db.jobs.pruning import Pruner
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.jobs.reactions import Fire, React
 from aurora_db.jobs.slots import MOST_THREADS, Slots
@@ -76,7 +88,7 @@ class Bell:
 class Chore:
     """What the pump does once in a while; `running` ones only while something runs.
 
-    What it does tells by True that it has more to do, soon.
+    What it does tells by True that it has more to do, soon, or by a number after how many seconds.
     """
 
     __slots__ = ("do", "every", "next", "running")
@@ -103,6 +115,7 @@ class Pump:
         poll_interval: float,
         queues: Sequence[str] | None,
         fire: Fire,
+        pruner: Pruner | None,
     ) -> None:
         self.id = new_id()
         self.rescued = 0
@@ -112,6 +125,7 @@ class Pump:
         self._poll_interval = poll_interval
         self._fire_due = fire
         self._bell = Bell()
+        crash.from_environment()
         self._stopping = False
         self._drained = threading.Event()
         self._maybe = True
@@ -122,9 +136,11 @@ class Pump:
         self._loudest = QUIET
         self._due: datetime | None = None
         self._seen = -1
+        self._beaten = self._clock.now()
         self._wait = SHORTEST
         now = self._clock.monotonic()
         self._next_complaint = now
+        self._queues = queues
         self._claimer = Claimer(self.id, queues)
         self._astray = meters.FIRST
         self._aging = Aging()
@@ -132,17 +148,10 @@ class Pump:
         engine.write(partial(self._register, threads=threads))
         find = reactions.finder(registry, react)
         self.slots = Slots(threads, bench, find, self._lock, self._bell.ring)
-        self._chores = (
-            Chore(BEAT, now + BEAT, self._beat),
-            Chore(LOOK, now, self._rescue),
-            Chore(LOOK, now, self._look_for_due),
-            Chore(LOOK, now, self._resolve),
-            Chore(TIMEOUTS, now, self.slots.overdue, running=True),
-            Chore(LOOK, now, self._end_lost, running=True),
-            Chore(LOOK, now, self._sweep),
-            Chore(LOOK, now, self._age),
-            Chore(progress.EVERY, now, self._report, running=True),
-        )
+        self._chores = self._all_chores(now)
+        if pruner is not None:
+            # Not at once: whoever starts works first.
+            self._chores += (Chore(pruning.WALKING, now + pruning.WALKING, pruner.step),)
         self._ears = [
             engine.listen("jobs", self._enqueued),
             engine.listen("handlers", self._defined),
@@ -154,10 +163,23 @@ class Pump:
         self._thread = threading.Thread(target=self._run, name="aurora-pump", daemon=True)
         self._thread.start()
 
+    def _all_chores(self, now: float) -> tuple[Chore, ...]:
+        return (
+            Chore(BEAT, now + BEAT, self._beat),
+            Chore(LOOK, now, self._rescue),
+            Chore(LOOK, now, self._look_for_due),
+            Chore(LOOK, now, self._resolve),
+            Chore(TIMEOUTS, now, self.slots.overdue, running=True),
+            Chore(LOOK, now, self._end_lost, running=True),
+            Chore(LOOK, now, self._sweep),
+            Chore(LOOK, now, self._age),
+            Chore(progress.EVERY, now, self._report, running=True),
+        )
+
     # --- bells ------------------------------------------------------------------------------
 
     async def _register(self, port: Port, threads: int) -> None:
-        await upkeep.register(port, self.id, threads, self._types())
+        await upkeep.register(port, self.id, threads, self._types(), self._queues)
         await limits.declare(port, self._registry.limits())
 
     def _enqueued(self, urgency: int) -> None:
@@ -266,6 +288,8 @@ class Pump:
         more = claims and claimer.more
         if len(claimed) >= wanted or not claims or more or claimer.held is not None:
             self._maybe = True
+        if crash.hook is not None:
+            self._crash_points(ended, claimed)
         self.slots.offer(claimed, self._loudest)
         if claims and claimer.paused:
             # What was claimed before the pause and has not begun.
@@ -281,6 +305,8 @@ class Pump:
                 logger.warning(
                     "job lost its lease", extra={"job": lost.job.id, "attempt": lost.job.attempt}
                 )
+            if crash.hook is not None:
+                crash.hook("before_commit", self._engine)
         claimed: list[Claimed] = []
         if limit:
             if self._due is not None and self._due <= port.now():
@@ -294,6 +320,14 @@ class Pump:
             # Other workers may have something for the places that are left.
             port.touch("jobs")
         return claimed
+
+    def _crash_points(self, ended: list[Settlement], claimed: list[Claimed]) -> None:
+        """A test may want the process to die here: what this round did is committed."""
+        assert crash.hook is not None
+        if ended:
+            crash.hook("after_commit_before_ack", self._engine)
+        if claimed:
+            crash.hook("after_claim", self._engine)
 
     def _wanted(self) -> int:
         """How many jobs to claim: for free slots, and as many as they do in a moment."""
@@ -348,8 +382,12 @@ class Pump:
         now = self._clock.monotonic()
         for chore in self._chores:
             if now >= chore.next:
+                chore.next = now + chore.every
                 more = chore.do()
-                chore.next = now + (SOON if more is True else chore.every)
+                if more is True:
+                    chore.next = now + SOON
+                elif isinstance(more, float):
+                    chore.next = now + more
         if self._due is not None and self._due <= self._clock.now() and not self._stopping:
             self._fire()
 
@@ -376,6 +414,7 @@ class Pump:
         if not self._engine.write(beat, durable=False):
             # It was silent so long that others forgot it.
             self._engine.write(partial(self._register, threads=self.slots.threads))
+        self._beaten = self._clock.now()
 
     def _resolve(self) -> None:
         """Do what follows from ends that no Aurora wrote."""
@@ -410,8 +449,14 @@ class Pump:
             if dead is not None:
                 self.rescued += engine.write(partial(upkeep.rescue, worker=other, begun=dead.begun))
                 process.forget(engine.folder, other)
-        if engine.read(upkeep.any_expired, single=True):
-            self.rescued += engine.write(upkeep.rescue_expired)
+        if holders := engine.read(upkeep.expired, single=True):
+            if self._clock.now() - self._beaten > timedelta(seconds=2 * BEAT):
+                # The machine slept, or was stopped, and everybody's lease ended: all renew theirs first.
+                self._beat()
+                return
+            boards = {one: process.board(engine.folder, one) for one in holders}
+            known = {one: begun for one, begun in boards.items() if begun is not None}
+            self.rescued += engine.write(partial(upkeep.rescue_expired, boards=known))
 
     def _sweep(self) -> bool:
         """See to what other programs did to jobs behind the limits."""

@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from aurora_db.base.codec import instant, timestamp
 from aurora_db.jobs import flow, meters
 from aurora_db.jobs.queue import LEASE
-from aurora_db.store.port import Port
+from aurora_db.store.port import Port, Row
 
+#: Seconds without a sign of life, after which a worker that runs nothing is forgotten.
+SILENCE: Final = 2 * LEASE
 #: Runs that end with the death of their process, before the job is given up.
 MOST_CRASHES = 3
 #: The error of such a job.
 POISON = f"worker died {MOST_CRASHES} times running this"
+#: What is kept of each such run.
+DIED = "worker died running this ({})"
+GONE = DIED.format("its process is gone")
+SILENT_LEASE = DIED.format("it did not renew its lease")
 
 STAGE = """
     UPDATE _jobs SET status = 'PENDING'
@@ -35,8 +42,8 @@ RENEW = "UPDATE _jobs SET lease_until = :lease WHERE worker = :worker AND status
 BEAT = "UPDATE _workers SET heartbeat_at = :now, types = :types WHERE id = :worker"
 
 REGISTER = """
-    INSERT INTO _workers (id, host, pid, threads, types, started_at, heartbeat_at)
-    VALUES (:worker, :host, :pid, :threads, :types, :now, :now)
+    INSERT INTO _workers (id, host, pid, threads, types, queues, started_at, heartbeat_at)
+    VALUES (:worker, :host, :pid, :threads, :types, :queues, :now, :now)
 """
 SCALE = "UPDATE _workers SET threads = :threads WHERE id = :worker"
 UNREGISTER = "DELETE FROM _workers WHERE id = :worker"
@@ -51,6 +58,11 @@ CRASHED = """
            error = CASE WHEN crashes + 1 >= :most THEN :poison ELSE error END
      WHERE worker = :worker AND status = 'RUNNING' AND _n IN (SELECT value FROM json_each(:begun))
     RETURNING _n
+"""
+KEEP_CRASHED = """
+    INSERT INTO _job_errors (job_id, attempt, at, error, worker)
+    SELECT id, attempt, :now, :error, worker FROM _jobs
+     WHERE worker = :worker AND status = 'RUNNING' AND _n IN (SELECT value FROM json_each(:begun))
 """
 #: A job that was claimed and not begun goes back uncounted.
 GIVE_BACK = """
@@ -68,7 +80,18 @@ EXPIRED = """
      WHERE status = 'RUNNING' AND lease_until < :now
     RETURNING _n
 """
-ANY_EXPIRED = "SELECT 1 FROM _jobs WHERE status = 'RUNNING' AND lease_until < :now LIMIT 1"
+KEEP_EXPIRED = """
+    INSERT INTO _job_errors (job_id, attempt, at, error, worker)
+    SELECT id, attempt, :now, :error, worker FROM _jobs WHERE status = 'RUNNING' AND lease_until < :now
+"""
+#: Of workers on this machine it is known which jobs had begun.
+GIVE_BACK_EXPIRED = """
+    UPDATE _jobs SET status = 'PENDING', lease_until = NULL, started_at = NULL
+     WHERE status = 'RUNNING' AND lease_until < :now
+       AND worker IN (SELECT value FROM json_each(:known)) AND _n NOT IN (SELECT value FROM json_each(:begun))
+    RETURNING _n
+"""
+HOLDERS = "SELECT DISTINCT worker FROM _jobs WHERE status = 'RUNNING' AND lease_until < :now"
 SILENT = "DELETE FROM _workers WHERE heartbeat_at < :before AND id NOT IN (SELECT worker FROM _jobs WHERE status = 'RUNNING')"
 
 #: Which of these attempts have lost their job. One that was completed by its own transaction has not,
@@ -102,11 +125,14 @@ async def next_due(port: Port) -> datetime | None:
     return None if row is None or row[0] is None else instant(row[0])
 
 
-async def register(port: Port, worker: str, threads: int, types: Sequence[str]) -> None:
-    """Say that this worker exists."""
+async def register(
+    port: Port, worker: str, threads: int, types: Sequence[str], queues: Sequence[str] | None = None
+) -> None:
+    """Say that this worker exists; without `queues` it serves all."""
     await port.change(REGISTER, {
         "worker": worker, "host": host(), "pid": os.getpid(), "threads": threads,
         "types": json.dumps(list(types)), "now": timestamp(port.now()),
+        "queues": None if queues is None else json.dumps(list(queues)),
     })  # fmt: skip
 
 
@@ -118,6 +144,7 @@ async def beat(port: Port, worker: str, types: Sequence[str]) -> bool:
     known = await port.change(
         BEAT, {"worker": worker, "now": timestamp(now), "types": json.dumps(list(types))}
     )
+    await port.change(SILENT, {"before": timestamp(now - timedelta(seconds=SILENCE))})
     return known > 0
 
 
@@ -146,10 +173,9 @@ async def others(port: Port, worker: str) -> list[str]:
 async def rescue(port: Port, worker: str, begun: Collection[int]) -> int:
     """Give back the jobs of a dead worker; those in `begun` count a crash. Returns how many."""
     now = timestamp(port.now())
-    crashed = await port.rows(CRASHED, {
-        "worker": worker, "now": now, "most": MOST_CRASHES, "poison": POISON,
-        "begun": json.dumps(sorted(begun)),
-    })  # fmt: skip
+    who = {"worker": worker, "now": now, "begun": json.dumps(sorted(begun))}
+    await port.change(KEEP_CRASHED, {**who, "error": GONE})
+    crashed = await port.rows(CRASHED, {**who, "most": MOST_CRASHES, "poison": POISON})
     back = await port.rows(GIVE_BACK, {"worker": worker})
     await port.change(UNREGISTER, {"worker": worker})
     await meters.give_back(port, [row[0] for row in (*crashed, *back)])
@@ -160,24 +186,38 @@ async def rescue(port: Port, worker: str, begun: Collection[int]) -> int:
     return len(crashed) + len(back)
 
 
-async def rescue_expired(port: Port) -> int:
-    """Give back the jobs whose lease nobody renewed. Returns how many."""
-    now = port.now()
-    rows = await port.rows(EXPIRED, {"now": timestamp(now), "most": MOST_CRASHES, "poison": POISON})
-    await port.change(SILENT, {"before": timestamp(now - timedelta(seconds=2 * LEASE))})
-    if rows:
-        await meters.give_back(port, [row[0] for row in rows])
+async def rescue_expired(
+    port: Port, boards: Mapping[str, Collection[int]] = MappingProxyType({})
+) -> int:
+    """Give back the jobs whose lease nobody renewed. Returns how many.
+
+    Args:
+        port: a transaction.
+        boards: what workers run whose board can be read: jobs of theirs that are not there had not
+            begun, and count no crash.
+    """
+    now = timestamp(port.now())
+    back: list[Row] = []
+    if boards:
+        begun = [n for numbers in boards.values() for n in numbers]
+        back = await port.rows(GIVE_BACK_EXPIRED, {
+            "now": now, "known": json.dumps(list(boards)), "begun": json.dumps(begun),
+        })  # fmt: skip
+    await port.change(KEEP_EXPIRED, {"now": now, "error": SILENT_LEASE})
+    rows = await port.rows(EXPIRED, {"now": now, "most": MOST_CRASHES, "poison": POISON})
+    if rows or back:
+        await meters.give_back(port, [row[0] for row in (*rows, *back)])
         port.touch("jobs")
         port.touch("ended")
         # Whoever held them may go on by now.
         port.touch("cancels")
         await flow.resolve(port)
-    return len(rows)
+    return len(rows) + len(back)
 
 
-async def any_expired(port: Port) -> bool:
-    """Whether a lease has ended."""
-    return await port.row(ANY_EXPIRED, {"now": timestamp(port.now())}) is not None
+async def expired(port: Port) -> list[str]:
+    """The workers that hold jobs by a lease that has ended."""
+    return [row[0] for row in await port.rows(HOLDERS, {"now": timestamp(port.now())})]
 
 
 async def lost(
