@@ -10,6 +10,7 @@ import tempfile
 import threading
 from pathlib import Path
 from time import perf_counter, perf_counter_ns, sleep
+from typing import Any
 
 import apsw
 
@@ -22,13 +23,16 @@ from benchmarks import processes
 from benchmarks.measure import Figure, bare, database, document, median
 
 ONE, MANY, TOTAL, BATCH = 1_000, 20_000, 20_000, 100
+#: Jobs that are drained under limits.
+LIMITED = 5_000
 #: Jobs of a flow, each after three others, and of a batch.
 FLOW, GATHERED = 10_000, 100_000
 PAYLOAD = document(7)
 
 CLAIM = """
     UPDATE _jobs SET status = 'RUNNING', worker = 'w', attempt = attempt + 1, started_at = ?, lease_until = ?
-     WHERE _n IN (SELECT _n FROM _jobs WHERE status = 'PENDING' AND type = 'noop' ORDER BY priority DESC, _n LIMIT ?)
+     WHERE _n IN (SELECT _n FROM _jobs WHERE status = 'PENDING' AND type = 'noop' AND queue = 'default'
+                   ORDER BY priority DESC, _n LIMIT ?)
     RETURNING _n, payload, attempt
 """
 COMPLETE = """
@@ -207,26 +211,41 @@ class Counter:
             self.all.set()
 
 
-def loop_ours(*, drain: bool) -> float:
+def loop_ours(*, drain: bool, total: int = TOTAL, **limits: Any) -> float:
     """From the first enqueue (or the start of the workers) until the last job is COMPLETED."""
-    counter = Counter(TOTAL)
+    counter = Counter(total)
     jobs = Jobs()
-    jobs.job("noop")(lambda _: counter.hit())
+    jobs.job("noop", **limits)(lambda _: counter.hit())
     with tempfile.TemporaryDirectory(prefix="aurora-bench-") as folder:
         path = Path(folder, "bench.db")
         if drain:
             with Aurora(path) as db:
-                db.enqueue_jobs("noop", [PAYLOAD] * TOTAL)
+                db.enqueue_jobs("noop", [{**PAYLOAD, "customer": n % 100} for n in range(total)])
         start = perf_counter()
         with Aurora(path, workers_enabled=True, jobs=jobs) as db:
             if not drain:
                 start = perf_counter()
-                for _ in range(0, TOTAL, BATCH):
+                for _ in range(0, total, BATCH):
                     db.enqueue_jobs("noop", [PAYLOAD] * BATCH)
             assert counter.all.wait(60)
-            while db.workers.stats().by_status.get("COMPLETED", 0) < TOTAL:
+            while db.workers.stats().by_status.get("COMPLETED", 0) < total:
                 sleep(0.001)
-            return TOTAL / (perf_counter() - start)
+            return total / (perf_counter() - start)
+
+
+def limited() -> list[Figure]:
+    """Drained under limits; the floor is what the same worker drains without."""
+    free = median(lambda: loop_ours(drain=True, total=LIMITED), 3)
+    key = "${customer}"
+    cases = {
+        "drain, concurrency": {"concurrency": 1_000},
+        "drain, concurrency per key, 100 keys": {"concurrency": 2, "key": key},
+        "drain, rate per key, 100 keys": {"rate": "1000000/1h", "key": key},
+    }
+    return [
+        Figure(name, "/s", free, median(lambda o=options: loop_ours(drain=True, total=LIMITED, **o), 3))
+        for name, options in cases.items()
+    ]  # fmt: skip
 
 
 def together(*, flow: bool) -> float:
@@ -455,6 +474,7 @@ def figures() -> list[Figure]:
             median(lambda: loop_floor(drain=False), 3),
             median(lambda: loop_ours(drain=False), 3),
         ),
+        *limited(),
         Figure("flow of 10,000", "/s", None, median(lambda: together(flow=True), 3)),
         Figure("batch of 100,000", "/s", None, median(lambda: together(flow=False), 3)),
         *pickup(),

@@ -19,7 +19,9 @@ ROOMS = (
     ("aio_collection.py", "collection.py", "Collection: its blocking verbs."),
     ("aio_files.py", "files.py", "The verbs on files of the blocking façade."),
     ("aio_jobs.py", "database_jobs.py", "The verbs on jobs of the blocking façade."),
+    ("aio_care.py", "database_care.py", "The verbs that look after jobs, of the blocking façade."),
     ("aio_query.py", "database_query.py", "The fluent builder of the blocking façade."),
+    ("aio_testing.py", "database_testing.py", "`db.jobs_testing` of the blocking façade."),
 )
 
 #: Whole words of the source and what they become, in this order.
@@ -28,17 +30,18 @@ RULES = (
     (r"async def ", "def "),
     (r"await ", ""),
     (
-        r"\bAsync(Aurora|Collection|Transaction|Query|Executes|Files|JobCalls|Gate|HeldGate)\b",
+        r"\bAsync(Aurora|Collection|Transaction|Query|Executes|Files|JobCalls|JobCare|JobsTesting|Gate|HeldGate)\b",
         r"\1",
     ),
     (r"\b_AsyncVerbs\b", "_Verbs"),
     (r"\baio_(collection|files)\b", r"\1"),
-    (r"\baio_(query|jobs)\b", r"database_\1"),
+    (r"\baio_(query|jobs|care|testing)\b", r"database_\1"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\basynccontextmanager\b", "contextmanager"),
     (r"\b__aenter__\b", "__enter__"),
     (r"\b__aexit__\b", "__exit__"),
     (r"\btransaction_async\b", "transaction"),
+    (r"\battempt_async\b", "attempt"),
     (r"\bwait_async\b", "wait"),
     (r"`async with`", "`with`"),
 )

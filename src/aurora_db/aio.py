@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
+from aurora_db.aio_care import AsyncJobCare
 from aurora_db.aio_collection import AsyncCollection
 from aurora_db.aio_files import AsyncFiles
 from aurora_db.aio_jobs import AsyncJobCalls
@@ -29,6 +30,7 @@ from aurora_db.base.records import (
     Problem,
 )
 from aurora_db.config import AuroraConfig, Duration, Options
+from aurora_db.jobs import pruning
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.endings import Endings
 from aurora_db.jobs.handlers import CatchUp, Jobs, Overlap, RegisteredJob
@@ -47,11 +49,14 @@ from aurora_db.store.reactions import Reactions
 from aurora_db.store.rebuilding import NeedsExclusive
 from aurora_db.store.stages import Stages
 
+if TYPE_CHECKING:
+    from aurora_db.aio_testing import AsyncJobsTesting
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _AsyncVerbs(AsyncFiles, AsyncJobCalls):
+class _AsyncVerbs(AsyncFiles, AsyncJobCalls, AsyncJobCare):
     """The verbs that a database and an open transaction share."""
 
     def __init__(
@@ -314,17 +319,34 @@ class AsyncAurora(_AsyncVerbs):
             enabled=config.workers_enabled,
             poll_interval=seconds(config.poll_interval),
             shutdown_timeout=seconds(config.shutdown_timeout),
+            kept=pruning.kept(config.job_retention),
             bench=completing.bench(engine, plans, registry),
             react=Reactions(plans.runner).run,
             fire=Firing(plans.runner).step,
         )
         self._endings = Endings(engine, seconds(config.poll_interval))
+        self._testing: AsyncJobsTesting | None = None
         registry.attach(self)
 
     @property
     def workers(self) -> Workers:
         """The workers of this process; also callable, so that `db.workers()` is the same."""
         return self._workers
+
+    @property
+    def jobs_testing(self) -> AsyncJobsTesting:
+        """Jobs in tests: run them when the test says so, expect them, let workers die.
+
+        Raises:
+            JobError: workers of this database run.
+        """
+        self._workers.refuse_running()
+        if self._testing is None:
+            from aurora_db.aio_testing import AsyncJobsTesting  # noqa: PLC0415 - only tests need it
+
+            assert isinstance(self._gate, AsyncGate), "only a transaction has another one"
+            self._testing = AsyncJobsTesting(self._engine, self._gate, self._jobs, self._workers)
+        return self._testing
 
     def job(
         self,
@@ -407,6 +429,8 @@ class AsyncAurora(_AsyncVerbs):
         """
         async with self._engine.transaction_async() as held:
             yield AsyncTransaction(self._engine, held, self._plans, self._jobs)
+        if self._testing is not None:
+            await self._testing.committed()
 
     async def check(self) -> list[Problem]:
         """Read the whole file; what is damaged or breaks a constraint, nothing when all is well."""
@@ -446,6 +470,7 @@ class AsyncAurora(_AsyncVerbs):
         self._workers.close(wait)
         self._endings.close()
         self._engine.close()
+        self._jobs.detach(self)
 
     async def __aenter__(self) -> Self:
         return self

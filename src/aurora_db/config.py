@@ -15,6 +15,8 @@ import msgspec
 
 from aurora_db.base.clock import Clock, SystemClock
 from aurora_db.base.codec import seconds
+from aurora_db.jobs import pruning
+from aurora_db.jobs.pruning import Retention
 
 Durability = Literal["strict", "relaxed", "none"]
 
@@ -31,6 +33,7 @@ class Options(TypedDict, total=False):
     durability: Durability
     read_only: bool
     feed_retention: Duration
+    job_retention: Retention
     shutdown_timeout: Duration
     poll_interval: Duration
     clock: Clock
@@ -48,6 +51,8 @@ class AuroraConfig(msgspec.Struct, frozen=True, kw_only=True):
             cut may lose the last moments, never consistency) or "none" (tests and imports).
         read_only: open without writing; every write is refused.
         feed_retention: how long changes are kept.
+        job_retention: how long jobs are kept after their end, where workers run: for all of them, or by
+            status as `{"COMPLETED": 3600, "FAILED": None}`; None is for ever.
         shutdown_timeout: how long `close` waits for running jobs.
         poll_interval: how often at most to look for writes of programs that are not Aurora,
             seconds, above 0.
@@ -64,6 +69,7 @@ class AuroraConfig(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = "strict"
     read_only: bool = False
     feed_retention: Duration = timedelta(days=1)
+    job_retention: Retention = timedelta(days=7)
     shutdown_timeout: Duration = 30.0
     poll_interval: Duration = 0.05
     clock: Clock = msgspec.field(default_factory=SystemClock)
@@ -91,6 +97,7 @@ class AuroraConfig(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("feed_retention", "shutdown_timeout"):
             if seconds(getattr(self, name)) < 0:
                 raise ValueError(f"'{name}' is a duration from 0, not {getattr(self, name)!r}")
+        pruning.kept(self.job_retention)
         if seconds(self.poll_interval) <= 0:
             raise ValueError(f"'poll_interval' is above 0, not {self.poll_interval!r}")
         if self.read_only and self.workers_enabled:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
 from aurora_db.aql import access
@@ -25,9 +25,11 @@ from aurora_db.base.records import (
 )
 from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig, Duration, Options
+from aurora_db.database_care import JobCare
 from aurora_db.database_jobs import JobCalls
 from aurora_db.database_query import Query
 from aurora_db.files import Files
+from aurora_db.jobs import pruning
 from aurora_db.jobs import verbs as job_verbs
 from aurora_db.jobs.endings import Endings
 from aurora_db.jobs.handlers import CatchUp, Jobs, Overlap, RegisteredJob
@@ -46,11 +48,14 @@ from aurora_db.store.reactions import Reactions
 from aurora_db.store.rebuilding import NeedsExclusive
 from aurora_db.store.stages import Stages
 
+if TYPE_CHECKING:
+    from aurora_db.database_testing import JobsTesting
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Verbs(Files, JobCalls):
+class _Verbs(Files, JobCalls, JobCare):
     """The verbs that a database and an open transaction share."""
 
     def __init__(self, engine: Engine, gate: Gate | HeldGate, plans: Plans, jobs: Jobs) -> None:
@@ -311,17 +316,34 @@ class Aurora(_Verbs):
             enabled=config.workers_enabled,
             poll_interval=seconds(config.poll_interval),
             shutdown_timeout=seconds(config.shutdown_timeout),
+            kept=pruning.kept(config.job_retention),
             bench=completing.bench(engine, plans, registry),
             react=Reactions(plans.runner).run,
             fire=Firing(plans.runner).step,
         )
         self._endings = Endings(engine, seconds(config.poll_interval))
+        self._testing: JobsTesting | None = None
         registry.attach(self)
 
     @property
     def workers(self) -> Workers:
         """The workers of this process; also callable, so that `db.workers()` is the same."""
         return self._workers
+
+    @property
+    def jobs_testing(self) -> JobsTesting:
+        """Jobs in tests: run them when the test says so, expect them, let workers die.
+
+        Raises:
+            JobError: workers of this database run.
+        """
+        self._workers.refuse_running()
+        if self._testing is None:
+            from aurora_db.database_testing import JobsTesting  # noqa: PLC0415 - only tests need it
+
+            assert isinstance(self._gate, Gate), "only a transaction has another one"
+            self._testing = JobsTesting(self._engine, self._gate, self._jobs, self._workers)
+        return self._testing
 
     def job(
         self,
@@ -404,6 +426,8 @@ class Aurora(_Verbs):
         """
         with self._engine.transaction() as held:
             yield Transaction(self._engine, held, self._plans, self._jobs)
+        if self._testing is not None:
+            self._testing.committed()
 
     def check(self) -> list[Problem]:
         """Read the whole file; what is damaged or breaks a constraint, nothing when all is well."""
@@ -443,6 +467,7 @@ class Aurora(_Verbs):
         self._workers.close(wait)
         self._endings.close()
         self._engine.close()
+        self._jobs.detach(self)
 
     def __enter__(self) -> Self:
         return self

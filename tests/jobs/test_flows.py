@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from aurora_db import Aurora, Cancel, Fail, Jobs, LeaseLost, NotFound, ValidationError
+from aurora_db import Aurora, Cancel, Fail, JobCancelled, Jobs, LeaseLost, NotFound, ValidationError
 
 GUARD = 60.0
 
@@ -194,6 +194,20 @@ def test_a_deletion_by_another_program_is_seen(working, other_program):
     b = working.enqueue_job("b", after=[a.id])
     other_program(f"DELETE FROM _jobs WHERE id = '{a.id}'")
     until(working, b, "CANCELLED")
+
+
+def test_who_waits_for_a_follower_hears_of_its_cancellation(working):
+    """`wait_job` ends when a policy ends the job."""
+
+    @working.job("first", retries=1)
+    def first(_payload):
+        raise Fail("no")
+
+    with working.flow() as flow:
+        flow.job("a", "first")
+        last = flow.job("b", "second", after=["a"])
+    with pytest.raises(JobCancelled, match="which failed"):
+        working.wait_job(last.id, timeout=GUARD)
 
 
 # --- retry ----------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def completed(db, *jobs):
 def test_nothing_is_claimed_from_a_paused_queue(working):
     """Its jobs stay PENDING, those of other queues run; resumed, it goes on in order."""
     ran = []
-    working.job("mail")(lambda payload: ran.append(payload))
+    working.job("mail")(ran.append)
     assert working.workers.pause("media") is True
     assert working.workers.pause("media") is False
     held = [working.enqueue_job("mail", n, queue="media") for n in (1, 2)]
@@ -259,7 +259,7 @@ def test_a_wrong_aging_is_refused(working, aging):
 def test_a_process_without_workers_is_told_so(db):
     """The verbs of workers are refused with the way to enable them."""
     for verb in (
-        lambda: db.workers.pause("media"), lambda: db.workers.resume("media"), lambda: db.workers.queues(),
+        lambda: db.workers.pause("media"), lambda: db.workers.resume("media"), db.workers.queues,
         lambda: db.workers.scale(2), lambda: db.workers.configure("media", aging=1),
     ):  # fmt: skip
         with pytest.raises(WorkersDisabled):

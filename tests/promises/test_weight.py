@@ -13,10 +13,13 @@ LATER = (
     "aurora_db.aql.functions",
     "aurora_db.aql.parser",
     "aurora_db.aql.resolve",
+    "aurora_db.jobs.expecting",
     "aurora_db.jobs.pump",
+    "aurora_db.jobs.solo",
     "aurora_db.sql.lower",
     "aurora_db.store.runners",
     "aurora_db.store.transfer",
+    "aurora_db.testing",
 )
 
 

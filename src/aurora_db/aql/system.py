@@ -61,7 +61,7 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
         """),
         _collection("_collections", "name:String definition:JSON rules:JSON created_at:DateTime"),
         _collection("_workers", """
-            id:ID host:String pid:Int threads:Int types:JSON started_at:DateTime heartbeat_at:DateTime
+            id:ID host:String pid:Int threads:Int types:JSON queues:JSON started_at:DateTime heartbeat_at:DateTime
         """),
         _collection("_job_steps", "job_id:ID name:String result:JSON sleep_until:DateTime attempt:Int at:DateTime"),
         _collection("_batches", """

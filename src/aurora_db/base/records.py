@@ -127,7 +127,7 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     """The queue by status, and what this process does.
 
     `running` are jobs in slots of this process, `waiting` those it has claimed and not begun;
-    `completed`, `failed` and `rescued` count since its workers started.
+    `completed`, `failed`, `rescued` and `pruned` count since its workers started.
     """
 
     by_status: dict[str, int]
@@ -137,6 +137,7 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     completed: int
     failed: int
     rescued: int
+    pruned: int = 0
 
 
 class QueueState(msgspec.Struct, frozen=True, kw_only=True):

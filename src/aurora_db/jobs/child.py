@@ -22,7 +22,7 @@ from typing import Any, Never
 import msgspec
 
 from aurora_db.base.errors import JobError
-from aurora_db.jobs import executor, importing, progress, signature
+from aurora_db.jobs import crash, executor, importing, progress, signature
 from aurora_db.jobs.attempt import Attempt, Fate
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import Handler, Jobs, RegisteredJob
@@ -194,6 +194,7 @@ def main() -> Never:
     """Serve the parent that started this process."""
     parent = Parent(*map(int, sys.argv[1:4]))
     Workers.in_child = True
+    crash.from_environment()
     frame = parent.work.receive()
     if frame is None:
         os._exit(0)

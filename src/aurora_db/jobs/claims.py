@@ -49,7 +49,7 @@ SERVED_LANES = """
          WHERE EXISTS (SELECT 1 FROM _jobs WHERE status = 'PENDING' AND type = t.value AND queue = q.value)
     )
 """
-#: Which lanes are open, whether a limit counts in them; whether parked jobs may be due; paused queues.
+#: Which lanes are open, whether a limit counts in them; paused queues; when parked and scheduled jobs are due.
 OPEN = """
     SELECT (SELECT json_group_array(json_array(
                        type, queue, EXISTS (SELECT 1 FROM _limits WHERE scope = 'type' AND name = lanes.type)
@@ -57,8 +57,9 @@ OPEN = """
               FROM lanes
              WHERE queue IS NOT NULL
                AND NOT EXISTS (SELECT 1 FROM _queues WHERE name = lanes.queue AND paused_at IS NOT NULL)),
-           EXISTS (SELECT 1 FROM _limit_waits WHERE due_at <= :now),
-           (SELECT json_group_array(name) FROM _queues WHERE paused_at IS NOT NULL)
+           (SELECT json_group_array(name) FROM _queues WHERE paused_at IS NOT NULL),
+           (SELECT min(due_at) FROM _limit_waits WHERE due_at IS NOT NULL),
+           (SELECT min(run_at) FROM _jobs WHERE status = 'SCHEDULED')
 """
 LANE = "SELECT _n, priority FROM _jobs WHERE status = 'PENDING' AND type = :type{n} AND queue = :queue{n}"
 #: What shall be claimed, as one text: a row each would wait for the interpreter's lock each.
@@ -84,10 +85,14 @@ Free = Callable[[int], int]
 
 
 class _View(msgspec.Struct, frozen=True):
-    """What a look has shown: open lanes and whether they have limits, parked jobs that may be due."""
+    """What a look has shown: open lanes and whether they have limits, whether parked jobs are due.
+
+    `next` is when the next scheduled or parked job is due.
+    """
 
     lanes: Mapping[Lane, bool]
     due: bool
+    next: datetime | None
     paused: tuple[str, ...]
     jobs: list[Claimed]
 
@@ -128,6 +133,8 @@ class Claimer:
         """
         self.more, self.held, self.due = False, None, None
         if not types or limit < 1:
+            # A schedule may be due, which needs no job handler.
+            self.due = await upkeep.next_due(port)
             return []
         known = () if self._among_limits else self._known
         view = await self._look(port, types, known, limit)
@@ -136,6 +143,7 @@ class Claimer:
         if view.limited:
             walk = _Walk(self, port, types, limit, free)
             claimed = await walk.run(view)
+            self.may_come(await upkeep.next_due(port))
         else:
             claimed = view.jobs
             lanes = view.lanes
@@ -146,18 +154,14 @@ class Claimer:
                 self._known = tuple(lanes)[:MOST_KNOWN]
                 claimed = await self.merged(port, lanes, limit)
             await self.take(port, claimed)
+            self.due = view.next
         claimed.sort(key=_order)
-        if len(claimed) < limit:
-            due = await upkeep.next_due(port)
-            self.due = due if self.due is None else self.due if due is None else min(due, self.due)
         return claimed
 
     async def look(self, port: Port, types: Sequence[str]) -> tuple[bool, datetime | None]:
         """Whether there is anything to claim, and when the next may be; changes nothing."""
-        due = await upkeep.next_due(port)
-        if not types:
-            return False, due
         view = await self._look(port, types, (), 0)
+        due = view.next
         if view.due or any(not limited for limited in view.lanes.values()):
             return True, due
         if not view.lanes:
@@ -170,7 +174,7 @@ class Claimer:
             if full is None:
                 return True, due
             if full.frees is not None:
-                frees.append(instant(full.frees))
+                frees.append(full.frees)
         return False, min(frees) if frees else None
 
     async def _look(
@@ -178,7 +182,7 @@ class Claimer:
     ) -> _View:
         if self._types[0] is not types:
             self._types = (types, encode(list(types)))
-        params = {"types": self._types[1], "now": timestamp(port.now())}
+        params = {"types": self._types[1]}
         if self._queues is not None:
             params["queues"] = self._queues
         text = _look_text(len(known), self._queues is not None)
@@ -187,8 +191,16 @@ class Claimer:
         row = await port.row(text, params)
         assert row is not None
         lanes = {(type, queue): bool(limited) for type, queue, limited in decode(row[0])}
-        paused = tuple(decode(row[2])) if row[2] != "[]" else ()
-        return _View(lanes, bool(row[1]), paused, _CLAIMED.decode(row[3]) if known else [])
+        paused, parked, scheduled = row[1:4]
+        due = parked is not None and parked <= timestamp(port.now())
+        next = min(parked or scheduled, scheduled or parked) if parked or scheduled else None
+        return _View(
+            lanes,
+            due,
+            None if next is None else instant(next),
+            () if paused == "[]" else tuple(decode(paused)),
+            _CLAIMED.decode(row[4]) if known else [],
+        )
 
     async def lanes(self, port: Port, types: Sequence[str]) -> _View:
         """The open lanes as they are now."""
@@ -216,12 +228,10 @@ class Claimer:
                 "numbers": encode([job.n for job in jobs]),
             })  # fmt: skip
 
-    def may_come(self, at: str | None) -> None:
+    def may_come(self, at: datetime | None) -> None:
         """There may be something more to claim at this instant, if any is known."""
-        if at is None:
-            return
-        then = instant(at)
-        self.due = then if self.due is None else min(self.due, then)
+        if at is not None:
+            self.due = at if self.due is None else min(self.due, at)
 
     def __repr__(self) -> str:
         return f"Claimer({self._worker!r})"
@@ -336,7 +346,7 @@ class _Walk:
                 for meter in ours:
                     self._rooms[meter] = self._rooms[meter].less()
             elif self._limits[ours[full][:2]].key is not None:
-                step.parked.append((job, ours[full], rooms[full].frees))
+                step.parked.append((job, ours[full], rooms[full]))
                 others = [
                     meter
                     for meter, room in zip(ours, rooms, strict=True)
@@ -380,7 +390,7 @@ class _Step:
 
     def __init__(self) -> None:
         self.taken: list[tuple[Claimed, list[Meter]]] = []
-        self.parked: list[tuple[Claimed, Meter, str | None]] = []
+        self.parked: list[tuple[Claimed, Meter, Room]] = []
         self.due: list[Meter] = []
         self.again = False
 

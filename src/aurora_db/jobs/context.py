@@ -15,7 +15,7 @@ import msgspec
 from aurora_db.base.codec import decode, encode
 from aurora_db.base.errors import JobError
 from aurora_db.base.records import Job, Priority
-from aurora_db.jobs import flow, progress, queue
+from aurora_db.jobs import crash, flow, progress, queue
 from aurora_db.jobs.attempt import Attempt, Fate
 from aurora_db.jobs.handlers import Jobs, Snooze
 from aurora_db.jobs.progress import Done
@@ -77,6 +77,14 @@ class JobContext:
     def tags(self) -> tuple[str, ...]:
         """The tags given when it was enqueued."""
         return tuple(decode(self._claimed.tags)) if self._claimed.tags else ()
+
+    @property
+    def cause(self) -> dict[str, Any] | None:
+        """What enqueued the job: the schedule and its due time, the event handler and the document,
+        or the job before; None for one that a program enqueued.
+        """
+        row = self._bench.engine.read(lambda port: queue.get(port, self.id), single=True)
+        return None if row is None else row.cause
 
     @property
     def batch(self) -> JobBatch | None:
@@ -296,10 +304,14 @@ class Completing:
             try:
                 if finish(queue.settle(self._held.port, [self._settlement()])):
                     raise queue.lease_lost(self._claimed)
+                if crash.hook is not None:
+                    crash.hook("in_completing_before_commit", self._bench.engine)
             except BaseException:
                 self._block.__exit__(*sys.exc_info())
                 raise
         self._block.__exit__(kind, error, traceback)
+        if completes and crash.hook is not None:
+            crash.hook("after_commit_before_ack", self._bench.engine)
         self.committed = completes
 
     async def __aenter__(self) -> AsyncTransaction:
@@ -326,8 +338,12 @@ class Completing:
             try:
                 if await queue.settle(self._held.port, [self._settlement()]):
                     raise queue.lease_lost(self._claimed)
+                if crash.hook is not None:
+                    crash.hook("in_completing_before_commit", self._bench.engine)
             except BaseException:
                 await self._async_block.__aexit__(*sys.exc_info())
                 raise
         await self._async_block.__aexit__(kind, error, traceback)
+        if completes and crash.hook is not None:
+            crash.hook("after_commit_before_ack", self._bench.engine)
         self.committed = completes

@@ -232,8 +232,11 @@ async def resolve(port: Port) -> int:
     if found is not None and found[0]:
         now = {"now": timestamp(port.now())}
         changed = await port.change(CANCEL, now)
-        if changed and port.catalog.handlers_of("_jobs"):
-            port.touch("jobs")
+        if changed:
+            port.touch("ended")
+            if port.catalog.handlers_of("_jobs"):
+                # Their end may have enqueued others.
+                port.touch("jobs")
         freed = [row for row in await port.rows(FREE, now) if row[0] in ("PENDING", "SCHEDULED")]
         await port.change(DONE)
         if freed:

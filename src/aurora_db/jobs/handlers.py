@@ -165,7 +165,8 @@ class Jobs:
         #: The definitions of scheduled functions, by name.
         self.planned: dict[str, str] = {}
         self._databases: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._heard: list[Callable[[], None]] = []
+        #: Databases come and go, a registry in a module stays.
+        self._heard: list[weakref.WeakMethod[Callable[[], None]]] = []
 
     def job(
         self,
@@ -295,8 +296,10 @@ class Jobs:
         self._handlers[handler.type] = handler
         if schedule is not None:
             self.planned[handler.type] = schedule
-        for heard in list(self._heard):
-            heard()
+        for listener in list(self._heard):
+            heard = listener()
+            if heard is not None:
+                heard()
 
     def find(self, type: str) -> Handler | None:
         """The handler of a type, or None."""
@@ -311,12 +314,17 @@ class Jobs:
         return {type: handler.limit for type, handler in self._handlers.items()}
 
     def on_register(self, heard: Callable[[], None]) -> None:
-        """Call `heard` after each registration."""
-        self._heard.append(heard)
+        """Call the method `heard` after each registration, as long as its object lives."""
+        self._heard = [one for one in self._heard if one() is not None]
+        self._heard.append(weakref.WeakMethod(heard))
 
     def attach(self, database: Enqueues) -> None:
         """Remember a database for `RegisteredJob.enqueue`."""
         self._databases.add(database)
+
+    def detach(self, database: Enqueues) -> None:
+        """Forget a database that was closed. Twice is no error."""
+        self._databases.discard(database)
 
     def databases(self) -> list[Enqueues]:
         """The open databases that use this registry."""

@@ -10,12 +10,12 @@ Everything here happens in the transaction of the caller.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aurora_db.base.codec import encode, timestamp
+from aurora_db.base.codec import encode, instant, timestamp
 from aurora_db.jobs.limits import Limit
 from aurora_db.sql.statement import Batch
 from aurora_db.store.port import Port
@@ -140,9 +140,9 @@ class Room(msgspec.Struct, frozen=True):
     last: tuple[int, str] | None = None
 
     @property
-    def frees(self) -> str | None:
+    def frees(self) -> datetime | None:
         """When the window of a full rate frees the next."""
-        return self.turn if self.starts <= 0 else None
+        return instant(self.turn) if self.turn is not None and self.starts <= 0 else None
 
     def less(self) -> Room:
         """The room when one more has begun."""
@@ -211,13 +211,14 @@ async def take(
         await port.batch(START, starts)
 
 
-async def park(
-    port: Port, limits: Limits, parked: Sequence[tuple[Claimed, Meter, str | None]]
-) -> None:
-    """Block jobs until their meters have room; for each the meter, and when its window frees."""
+async def park(port: Port, limits: Limits, parked: Sequence[tuple[Claimed, Meter, Room]]) -> None:
+    """Block jobs until their meters have room; for each the meter, and its room."""
     await port.change(BLOCK, {"numbers": encode([job.n for job, _, _ in parked])})
     await port.batch(PARK, [(*meter, job.priority, job.n) for job, meter, _ in parked])
-    waits = {meter: (*meter, limits[meter[:2]].key or "", frees) for _, meter, frees in parked}
+    waits = {
+        meter: (*meter, limits[meter[:2]].key or "", room.turn if room.starts <= 0 else None)
+        for _, meter, room in parked
+    }
     await port.batch(WAIT, list(waits.values()))
 
 

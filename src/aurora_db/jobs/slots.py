@@ -349,7 +349,7 @@ class Slots:
             if ended.report is not ended.told:
                 settlement = msgspec.structs.replace(settlement, report=ended.report)
             self.completed += settlement.statement is queue.COMPLETE
-            self.failed += settlement.statement is queue.FAIL
+            self.failed += settlement.statement in (queue.FAIL, queue.POISONED)
             self._ended.append(settlement)
         if len(self._ended) <= 1:
             # The first since the pump last collected; those after it go along.

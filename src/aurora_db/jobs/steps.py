@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aurora_db.base.codec import decode, encode, instant, seconds, timestamp
 from aurora_db.base.errors import JobError, ValidationError
-from aurora_db.jobs import queue
+from aurora_db.jobs import crash, queue
 from aurora_db.jobs.queue import Claimed
 from aurora_db.store.held import Held
 from aurora_db.store.port import Port, finish
@@ -92,7 +92,7 @@ class Steps:
                     result = await result
             text = _as_json(name, result)
             await self._submit(partial(self._write, name=name, result=text))
-            return _value(text)
+            return self._given(text)
         except BaseException:
             self._used.discard(name)
             raise
@@ -184,7 +184,7 @@ class Steps:
     def _store(self, name: str, result: object) -> Any:
         text = _as_json(name, result)
         self._bench.engine.write(partial(self._write, name=name, result=text))
-        return _value(text)
+        return self._given(text)
 
     async def _submit(self, verb: Callable[[Port], Any]) -> None:
         import asyncio  # noqa: PLC0415 - sync handlers do without
@@ -202,7 +202,7 @@ class Steps:
             text = _as_json(name, result)
             _check_open(name, held)
             finish(self._write(held.port, name, text))
-        return _value(text)
+        return self._given(text)
 
     async def _inside_async(
         self, name: str, function: Callable[..., Any], call: Callable[..., Any]
@@ -218,6 +218,12 @@ class Steps:
             text = _as_json(name, result)
             _check_open(name, held)
             await self._write(held.port, name, text)
+        return self._given(text)
+
+    def _given(self, text: str | None) -> Any:
+        """What the step gives, now that it is committed."""
+        if crash.hook is not None:
+            crash.hook("between_steps", self._bench.engine)
         return _value(text)
 
 

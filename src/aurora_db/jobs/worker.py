@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
-from aurora_db.base.errors import ValidationError, WorkersDisabled
-from aurora_db.base.records import QueueState, WorkerStats
+from aurora_db.base.errors import JobError, ValidationError, WorkersDisabled
+from aurora_db.base.records import QueueState, Status, WorkerStats
 from aurora_db.jobs import limits, queues, reactions, upkeep
 from aurora_db.jobs.context import Bench
 from aurora_db.jobs.handlers import JobHandler, Jobs
+from aurora_db.jobs.pruning import Pruner
+from aurora_db.jobs.queues import named
 from aurora_db.jobs.reactions import Fire, React
 from aurora_db.store.engine import Engine
 
 if TYPE_CHECKING:
     from aurora_db.jobs.pump import Pump
+    from aurora_db.jobs.solo import Solo
 
 
 class QueueOptions(TypedDict, total=False):
@@ -51,6 +54,7 @@ class Workers:
         poll_interval: seconds between looks for commits of other processes, at most.
         shutdown_timeout: seconds that `run` waits for running jobs at its end.
         bench: what the attempts share.
+        kept: for how many seconds ended jobs are kept, by status.
     """
 
     #: Whether this process is a child of a worker: then what it imports starts no other workers.
@@ -66,6 +70,7 @@ class Workers:
         enabled: bool,
         poll_interval: float,
         shutdown_timeout: float,
+        kept: Mapping[Status, float],
         bench: Bench,
         react: React,
         fire: Fire,
@@ -79,6 +84,7 @@ class Workers:
         self._enabled = enabled
         self._poll_interval = poll_interval
         self._shutdown_timeout = shutdown_timeout
+        self._pruner = Pruner(engine, kept) if kept else None
         self.bench = bench
         self._pump: Pump | None = None
         self._lock = threading.Lock()
@@ -175,6 +181,7 @@ class Workers:
                     self._poll_interval,
                     self._queues,
                     self._fire,
+                    self._pruner,
                 )
 
     def stop(self, timeout: float = 30.0) -> None:
@@ -258,10 +265,48 @@ class Workers:
         if pump is not None:
             pump.scale(threads)
 
-    def run(self) -> None:
+    def enable(self, *, threads: int | None = None, queues: Sequence[str] | None = None) -> None:
+        """Let this process work, though the database was opened to enqueue only.
+
+        Workers that run are stopped first, as by `stop`; `start` or `run` starts them.
+
+        Args:
+            threads: how many jobs run at once, from 1 to 1,024; as the database was opened when absent.
+            queues: the queues whose jobs it runs; as the database was opened when absent.
+
+        Raises:
+            ValidationError: an option is outside its range.
+        """
+        self.close(self._shutdown_timeout)
+        self._closed = False
+        self._enabled = True
+        if threads is not None:
+            self.scale(threads)
+        if queues is not None:
+            self._queues = [named(one) for one in queues]
+
+    @property
+    def threads(self) -> int:
+        """How many jobs run at once in this process."""
+        return self._threads
+
+    @property
+    def served(self) -> tuple[str, ...] | None:
+        """The queues whose jobs this process runs; None for all."""
+        return None if self._queues is None else tuple(self._queues)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The job types that this process can run, those of event handlers included."""
+        return reactions.types(self._registry, self._engine.catalog)
+
+    def run(self, *, stopping: Callable[[], object] | None = None) -> None:
         """Work until SIGTERM or SIGINT, then stop gracefully; a second signal ends at once.
 
         Call it in the main thread of a process that does nothing else.
+
+        Args:
+            stopping: called once when the first signal has come, before running jobs are waited for.
 
         Raises:
             WorkersDisabled: this is a child process, which imports the module for a job handler.
@@ -287,10 +332,35 @@ class Workers:
             # A wait without end would not see signals on every platform.
             while not over.wait(1.0):
                 pass
+            if stopping is not None:
+                stopping()
             self.stop(self._shutdown_timeout)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def refuse_running(self) -> None:
+        """Refuse what needs the jobs for itself.
+
+        Raises:
+            JobError: workers of this database run.
+        """
+        if self._pump is not None:
+            raise JobError(
+                "workers of this database run, so a test cannot say when jobs do",
+                hint="open it without workers_enabled=True, or stop them by db.workers.stop()",
+            )
+
+    def solo(self, queue: str | None = None) -> Solo:
+        """A worker that a test drives, of all queues or of one.
+
+        Raises:
+            JobError: workers of this database run.
+        """
+        from aurora_db.jobs.solo import Solo  # noqa: PLC0415 - only tests need it
+
+        self.refuse_running()
+        return Solo(self._engine, self._registry, self._react, self.bench, self._fire, queue)
 
     def stats(self) -> WorkerStats:
         """The queue by status, and what this process does."""
@@ -307,6 +377,7 @@ class Workers:
             completed=0 if slots is None else slots.completed,
             failed=0 if slots is None else slots.failed,
             rescued=0 if pump is None else pump.rescued,
+            pruned=0 if self._pruner is None else self._pruner.pruned,
         )
 
     def __repr__(self) -> str:

@@ -22,6 +22,10 @@ REFUSED: Final = "'!'"
 #: Pairs of path and value in one call; the engine takes 127 arguments.
 MOST_PAIRS: Final = 50
 _SYMBOLS: Final = {"increment": "+", "decrement": "-", "multiply": "*"}
+#: Operators on whole columns whose text is the same for every value.
+_BY_SHAPE: Final = frozenset((
+    "set", "unset", "increment", "decrement", "multiply", "min", "max", "push",
+))  # fmt: skip
 _START: Final = {"Int": "0", "Float": "0.0"}
 
 Fragment = tuple[str, list[Any]]
@@ -43,6 +47,25 @@ def assignments(changes: Sequence[Change], row: str) -> tuple[list[str], list[An
         sets.append(f"{identifier(name)} = {text}")
         params += more
     return sets, params
+
+
+def shape(changes: Sequence[Change]) -> tuple[Any, ...] | None:
+    """What the text of `assignments` depends on; None where a value decides on the text, too."""
+    made: list[tuple[str, str]] = []
+    for change in changes:
+        if change.path.keys or change.op not in _BY_SHAPE:
+            return None
+        made.append((change.column, change.op))
+    return tuple(made)
+
+
+def values(changes: Sequence[Change]) -> list[Any]:
+    """The parameters of `assignments` for changes that have a `shape`."""
+    return [
+        encode(change.value) if change.op == "push" else change.value
+        for change in changes
+        if change.op != "unset"
+    ]
 
 
 # --- a whole column -------------------------------------------------------------------------

@@ -203,15 +203,33 @@ def _comparisons(parts: Sequence[plan.Where]) -> list[plan.Compare]:
     return found
 
 
+class Condition(msgspec.Struct, frozen=True):
+    """A where of a collection as SQL, made once for all statements and executions that need it."""
+
+    text: str
+    params: tuple[Any, ...]
+
+
+def condition_of(collection: Collection, where_: plan.Where) -> Condition:
+    """The where as SQL; its variables are read when a statement is bound."""
+    return Condition(*where(where_, row=_row(collection)))
+
+
+def _said(collection: Collection, condition: plan.Where | Condition) -> tuple[str, tuple[Any, ...]]:
+    if isinstance(condition, Condition):
+        return condition.text, condition.params
+    return where(condition, row=_row(collection))
+
+
 def count(collection: Collection, condition: plan.Where) -> tuple[str, tuple[Any, ...]]:
     """The text and parameters that count what matches."""
     text, params = where(condition, row=_row(collection))
     return f"SELECT count(*) FROM {identifier(collection.name)} WHERE {text}", params
 
 
-def ids(collection: Collection, condition: plan.Where) -> Statement:
+def ids(collection: Collection, condition: plan.Where | Condition) -> Statement:
     """The ids of what matches, in order of insertion."""
-    text, params = where(condition, row=_row(collection))
+    text, params = _said(collection, condition)
     return Statement(
         f"SELECT id FROM {identifier(collection.name)} WHERE {text} ORDER BY _n", params
     )
@@ -254,27 +272,39 @@ def undeclared(collection: Collection) -> str:
 
 
 def update(
-    collection: Collection, condition: plan.Where, wanted: Sequence[changes.Change]
+    collection: Collection,
+    condition: plan.Where | Condition,
+    wanted: Sequence[changes.Change],
+    kept: dict[tuple[Any, ...], str] | None = None,
 ) -> Statement:
-    """Change what matches; returns the ids."""
+    """Change what matches; returns the ids.
+
+    `kept` are texts of earlier executions with the same condition, by the shape of their changes.
+    """
+    text, more = _said(collection, condition)
+    shape = None if kept is None else set_clause.shape(wanted)
+    if kept is not None and shape is not None:
+        made = kept.get(shape)
+        if made is None:
+            made = kept[shape] = update(collection, condition, wanted).text
+        return Statement(made, (*set_clause.values(wanted), *more))
     sets, params = set_clause.assignments(wanted, _row(collection))
-    text, more = where(condition, row=_row(collection))
     return Statement(
         f"UPDATE {identifier(collection.name)} SET {', '.join(sets)}, _rev = _rev + 1 WHERE {text} RETURNING id",
         (*params, *more),
     )
 
 
-def another_rev(collection: Collection, condition: plan.Where, rev: int) -> Statement:
+def another_rev(collection: Collection, condition: plan.Where | Condition, rev: int) -> Statement:
     """The id and revision of a document that matches and has another revision than `rev`."""
-    text, params = where(condition, row=_row(collection))
+    text, params = _said(collection, condition)
     return Statement(
         f"SELECT id, _rev FROM {identifier(collection.name)} WHERE ({text}) AND _rev <> ? LIMIT 1",
         (*params, rev),
     )
 
 
-def delete(collection: Collection, condition: plan.Where) -> Statement:
+def delete(collection: Collection, condition: plan.Where | Condition) -> Statement:
     """Remove what matches; returns the ids."""
-    text, params = where(condition, row=_row(collection))
+    text, params = _said(collection, condition)
     return Statement(f"DELETE FROM {identifier(collection.name)} WHERE {text} RETURNING id", params)

@@ -26,7 +26,7 @@ async def run(port: Port, update: plan.Update) -> None:
         case plan.ObjectValue(items=((name, plan.Computation(expression=plan.Path() as path)),)):
             await _copy(port, update, name, path)
         case _:
-            await mutations.update(update, port, Scope({}))
+            await mutations.update(update, mutations.Target(update), port, Scope({}))
 
 
 async def _copy(port: Port, update: plan.Update, name: str, path: plan.Path) -> None:

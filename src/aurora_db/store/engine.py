@@ -352,6 +352,15 @@ class Engine:
         self._ringer.leave_out(bell.path)
         return bell.close
 
+    def freeze(self) -> Callable[[], None]:
+        """Refuse every write from here on, as if this process were gone; returns how to end that."""
+        before, self.read_only = self.read_only, True
+
+        def thaw() -> None:
+            self.read_only = before
+
+        return thaw
+
     def prune(self) -> None:
         """Forget the oldest changes, one small step."""
         self._writer.run(lambda port: changes.prune(port, self._retention), durable=False)

@@ -25,6 +25,8 @@ class Gate:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        #: Called after each write, where somebody wants to follow at once; else None.
+        self.after: Callable[[], None] | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -38,7 +40,10 @@ class Gate:
 
     def write(self, verb: Verb[T] | Single[T], *, exclusive: bool = False) -> T:
         """Run a writing verb; when it returns, its effects are on disk."""
-        return self._engine.write(verb, exclusive=exclusive)
+        written = self._engine.write(verb, exclusive=exclusive)
+        if self.after is not None:
+            self.after()
+        return written
 
     def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks; the caller waits anyway."""
@@ -54,6 +59,8 @@ class AsyncGate:
         self._engine = engine
         self._running_loop = asyncio.get_running_loop
         self._to_thread = asyncio.to_thread
+        #: Awaited after each write, where somebody wants to follow at once; else None.
+        self.after: Callable[[], Awaitable[None]] | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -70,7 +77,8 @@ class AsyncGate:
     def write(self, verb: Verb[T] | Single[T], *, exclusive: bool = False) -> Awaitable[T]:
         """Run a writing verb; when it was awaited, its effects are on disk."""
         # A coroutine around the future would cost each write another hop.
-        return self._engine.submit(verb, self._running_loop(), exclusive=exclusive)
+        future = self._engine.submit(verb, self._running_loop(), exclusive=exclusive)
+        return future if self.after is None else _followed(future, self.after)
 
     async def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks on a thread of its own."""
@@ -137,6 +145,12 @@ class AsyncHeldGate:
         import asyncio  # noqa: PLC0415 - a blocking program does without
 
         return await asyncio.to_thread(work)
+
+
+async def _followed(written: Awaitable[T], after: Callable[[], Awaitable[None]]) -> T:
+    result = await written
+    await after()
+    return result
 
 
 def not_here() -> TransactionError:

@@ -54,25 +54,32 @@ async def update(
 async def update_where(
     port: Port,
     collection: Collection,
-    where: plan.Where,
-    changes: Mapping[str, Any],
+    where: plan.Where | lower.Condition,
+    changes: Mapping[str, Any] | tuple[Change, ...],
     variables: Mapping[str, Any] = MappingProxyType({}),
     *,
     if_rev: Any = None,
+    kept: dict[tuple[Any, ...], str] | None = None,
 ) -> list[str]:
     """Merge `changes` into every document that matches; their ids.
+
+    `kept` are texts of statements with the same condition, as of `lower.update`.
 
     Raises:
         Conflict: one of them has another revision than `if_rev`; nothing was written.
     """
-    resolved = resolve_changes(collection, changes, port.now(), port.catalog)
+    resolved = (
+        changes
+        if isinstance(changes, tuple)
+        else resolve_changes(collection, changes, port.now(), port.catalog)
+    )
     await _demand_rev(port, collection, where, variables, if_rev)
     wanted = tuple(change for change in resolved if change.op != "setOnInsert")
     if not wanted:
         statement = lower.ids(collection, where)
     else:
         wanted = stamped(collection, wanted, port.now())
-        statement = lower.update(collection, where, wanted)
+        statement = lower.update(collection, where, wanted, kept)
     try:
         rows = await port.rows(statement.text, statement.bind(variables))
     except ValidationError as error:
@@ -90,7 +97,7 @@ async def update_where(
 async def _demand_rev(
     port: Port,
     collection: Collection,
-    where: plan.Where,
+    where: plan.Where | lower.Condition,
     variables: Mapping[str, Any],
     if_rev: Any,
 ) -> None:
@@ -154,7 +161,7 @@ async def delete(
 async def delete_where(
     port: Port,
     collection: Collection,
-    where: plan.Where,
+    where: plan.Where | lower.Condition,
     variables: Mapping[str, Any] = MappingProxyType({}),
     *,
     if_rev: Any = None,

@@ -10,6 +10,7 @@ from aurora_db.aql.catalog import Collection
 from aurora_db.aql.expand import expand_for_write, expand_query
 from aurora_db.aql.validation import shown
 from aurora_db.base.errors import TypeMismatch
+from aurora_db.sql import lower
 from aurora_db.store import documents, matching, queries, upserts
 from aurora_db.store.documents import Document
 from aurora_db.store.port import Port
@@ -21,6 +22,34 @@ def _as_document(value: Any, what: str) -> Mapping[str, Any]:
         hint = "insertMany takes a list" if isinstance(value, list) else None
         raise TypeMismatch(f"{what} is an object, got {shown(value)}", hint=hint)
     return cast("Mapping[str, Any]", value)
+
+
+class Target:
+    """What an update or a delete is about: its condition as SQL, kept where no variable decides on its shape."""
+
+    __slots__ = ("_known", "collection", "kept", "where")
+
+    def __init__(self, part: plan.Update | plan.Delete) -> None:
+        self.collection = part.collection
+        self.where = part.where
+        self._known = (
+            None
+            if lower.has_where_variable(part.where)
+            else lower.condition_of(part.collection, part.where)
+        )
+        #: Texts of statements with this condition, by the shape of their changes.
+        self.kept: dict[tuple[Any, ...], str] | None = None if self._known is None else {}
+
+    def condition(self, port: Port, scope: Scope) -> lower.Condition:
+        """The condition for one execution.
+
+        Raises:
+            MissingWhere: the variable holds none.
+        """
+        if self._known is not None:
+            return self._known
+        where = expand_for_write(self.where, port.catalog, scope.bindings)
+        return lower.condition_of(self.collection, where)
 
 
 async def insert(part: plan.Insert, port: Port, scope: Scope) -> Document:
@@ -44,13 +73,13 @@ async def insert_many(part: plan.InsertMany | plan.Import, port: Port, scope: Sc
     return affected(part.result, ids, nodes)
 
 
-async def update(part: plan.Update, port: Port, scope: Scope) -> Document:
+async def update(part: plan.Update, target: Target, port: Port, scope: Scope) -> Document:
     """Merge into what matches; the result of the bulk verb."""
     changes = _as_document(scope.value(part.data), "'data'")
-    where = expand_for_write(part.where, port.catalog, scope.bindings)
+    where = target.condition(port, scope)
     rev = None if part.if_rev is None else scope.value(part.if_rev)
     ids = await matching.update_where(
-        port, part.collection, where, changes, scope.bindings, if_rev=rev
+        port, part.collection, where, changes, scope.bindings, if_rev=rev, kept=target.kept
     )
     nodes = await _nodes(port, part.collection, part.result, ids, scope)
     return affected(part.result, ids, nodes)
@@ -71,14 +100,15 @@ async def upsert(part: plan.Upsert, port: Port, scope: Scope) -> Document:
     return {key: found[key] for key in part.order}
 
 
-async def delete(part: plan.Delete, port: Port, scope: Scope) -> Document:
+async def delete(part: plan.Delete, target: Target, port: Port, scope: Scope) -> Document:
     """Remove what matches; the result of the bulk verb."""
-    where = expand_for_write(part.where, port.catalog, scope.bindings)
+    where = target.condition(port, scope)
     rev = None if part.if_rev is None else scope.value(part.if_rev)
     nodes: list[Document] = []
     if _shows_nodes(part.result):
+        shown_where = expand_for_write(part.where, port.catalog, scope.bindings)
         before = plan.Query(
-            key="", collection=part.collection, outputs=part.result.nodes, where=where
+            key="", collection=part.collection, outputs=part.result.nodes, where=shown_where
         )
         known = expand_query(before, port.catalog, scope.bindings)
         nodes = await queries.documents_of(known, port, scope)

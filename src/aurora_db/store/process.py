@@ -80,13 +80,15 @@ class WorkerLock:
             os.close(self._descriptor)
 
     def drop(self) -> None:
-        """In a forked child: the lock is the parent's; only the child's descriptors go.
+        """Let go of the descriptors and leave the file, as the kernel does when a process is killed.
 
-        The map has one of its own, and while it is open the lock would outlive the parent.
+        In a forked child the lock is the parent's; the map has a descriptor of its own, and while it
+        is open the lock would outlive the parent. Twice is no error, nor after `close`.
         """
-        self._open = False
-        self._board.close()
-        os.close(self._descriptor)
+        if self._open:
+            self._open = False
+            self._board.close()
+            os.close(self._descriptor)
 
     def __repr__(self) -> str:
         return f"WorkerLock({self.path.name!r}, slots={self.slots})"
@@ -108,8 +110,20 @@ def inspect(folder: Path, worker_id: str) -> Dead | None:
         return None
     finally:
         os.close(descriptor)
+    return Dead(_numbers(board))
+
+
+def board(folder: Path, worker_id: str) -> frozenset[int] | None:
+    """The numbers of the jobs that a worker runs, or ran last, alive or not; None without its file."""
+    try:
+        return _numbers(_file(folder, worker_id).read_bytes())
+    except OSError:
+        return None
+
+
+def _numbers(board: bytes) -> frozenset[int]:
     whole = len(board) - len(board) % _WORD.size
-    return Dead(frozenset(n for (n,) in _WORD.iter_unpack(board[:whole]) if n))
+    return frozenset(n for (n,) in _WORD.iter_unpack(board[:whole]) if n)
 
 
 def forget(folder: Path, worker_id: str) -> None:

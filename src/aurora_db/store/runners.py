@@ -88,9 +88,9 @@ class Runners:
             case plan.InsertMany():
                 return partial(mutations.insert_many, part)
             case plan.Update():
-                return partial(mutations.update, part)
+                return partial(mutations.update, part, mutations.Target(part))
             case plan.Delete():
-                return partial(mutations.delete, part)
+                return partial(mutations.delete, part, mutations.Target(part))
             case plan.Upsert():
                 return partial(mutations.upsert, part)
             case plan.Import():

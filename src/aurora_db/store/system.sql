@@ -91,6 +91,8 @@ CREATE TABLE _workers (
     pid          INTEGER NOT NULL,
     threads      INTEGER NOT NULL,
     types        TEXT    NOT NULL DEFAULT '[]' CHECK (json_valid(types)),
+    -- Null serves all.
+    queues       TEXT    CHECK (queues IS NULL OR json_valid(queues)),
     started_at   TEXT    NOT NULL,
     heartbeat_at TEXT    NOT NULL
 ) STRICT;

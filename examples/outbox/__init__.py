@@ -1,0 +1,1 @@
+"""Webhooks out of the database: what was committed is told, exactly once, to a server that fails."""
