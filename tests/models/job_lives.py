@@ -97,9 +97,11 @@ class Worker:
     """A worker process; `begun` are the ids of the jobs on its board."""
 
     name: str
+    heard: datetime
     alive: bool = True
     registered: bool = True
-    heard: datetime | None = None
+    #: Whether its file is there.
+    board: bool = True
     begun: list[str] = field(default_factory=list)
 
 
@@ -377,36 +379,45 @@ class World:
 
     def look(self) -> int:
         """Give back what the dead held, at once, and what is held by leases that have ended."""
-        rescued = 0
+        rescued: list[Modelled] = []
         for worker in self.workers.values():
-            if worker.alive or not worker.registered:
-                continue
-            worker.registered = False
-            for job in self.held_by(worker.name):
-                rescued += 1
-                if job.id in worker.begun:
-                    self.crash(job)
-                else:
-                    job.finish("PENDING")
+            if not worker.alive and worker.registered:
+                worker.registered = False
+                held = self.held_by(worker.name)
+                rescued += held
+                self.rescue(held)
+                worker.board = False
         expired = [
             job for job in self.jobs.values() if job.status == "RUNNING" and job.lease < self.now
         ]
-        for job in expired:
-            self.crash(job)
-        for worker in self.workers.values():
-            silent = worker.heard is not None and worker.heard < self.later(-2 * LEASE)
-            if expired and silent and not self.held_by(worker.name):
-                worker.registered = False
-        return rescued + len(expired)
+        self.rescue(expired)
+        return len(rescued) + len(expired)
+
+    def rescue(self, jobs: list[Modelled]) -> None:
+        """What had begun counts a death; what stands on no board has not, unless nobody can know."""
+        boards = [self.workers[job.worker] for job in jobs]
+        begun = {id for worker in boards if worker.board for id in worker.begun}
+        for job, worker in zip(jobs, boards, strict=True):
+            if worker.board and job.id not in begun:
+                job.finish("PENDING")
+            else:
+                job.errors += 1
+                self.crash(job)
 
     def beat(self, name: str) -> None:
+        """It renews its leases; whoever is silent and holds nothing is forgotten."""
         worker = self.workers[name]
-        worker.heard, worker.registered = self.now, True
+        worker.heard = self.now
         for job in self.held_by(name):
             job.lease = self.later(LEASE)
+        for other in self.workers.values():
+            if other.heard < self.later(-2 * LEASE) and not self.held_by(other.name):
+                other.registered = False
+        worker.registered = True
 
     def leave(self, name: str) -> int:
-        self.workers[name].alive = self.workers[name].registered = False
+        worker = self.workers[name]
+        worker.alive = worker.registered = worker.board = False
         returned = self.held_by(name)
         for job in returned:
             job.finish("PENDING")

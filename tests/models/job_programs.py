@@ -97,8 +97,10 @@ class Hands:
                 rescue = partial(upkeep.rescue, worker=other, begun=dead.begun)
                 rescued += self.engine.write(rescue)
                 process.forget(self.engine.folder, other)
-        if self.engine.read(upkeep.any_expired, single=True):
-            rescued += self.engine.write(upkeep.rescue_expired)
+        if holders := self.engine.read(upkeep.expired, single=True):
+            boards = {one: process.board(self.engine.folder, one) for one in holders}
+            known = {one: begun for one, begun in boards.items() if begun is not None}
+            rescued += self.engine.write(partial(upkeep.rescue_expired, boards=known))
         return rescued
 
 

@@ -131,7 +131,7 @@ class Life(RuleBasedStateMachine):
     def named(self, place: int) -> str:
         """A new worker for a program."""
         name = self.names[place] = f"w{len(self.world.workers)}"
-        self.world.workers[name] = Worker(name, heard=self.now)
+        self.world.workers[name] = Worker(name, self.now)
         return name
 
     @property
@@ -540,7 +540,7 @@ class Life(RuleBasedStateMachine):
         for row, job in zip(rows, jobs, strict=True):
             status = "PENDING" if row[1] == "BLOCKED" and row[18] else row[1]
             run_at = None if job.run_at is None else timestamp(job.run_at)
-            if job.run_until is not None and job.run_until != job.run_at:
+            if job.run_until is not None:
                 assert run_at <= row[6] <= timestamp(job.run_until)
                 run_at = row[6]
                 job.run_at, job.run_until = instant(run_at), None
