@@ -306,17 +306,31 @@ class World:
             if job.status == "SCHEDULED" and job.run_at is not None and job.run_at <= self.now:
                 job.status = "PENDING"
 
-    def claim(self, worker: str, count: int) -> list[Token]:
-        """Stage what is due and take the first that may run."""
+    def claim(self, worker: str, count: int, taken: list[tuple[str, int]]) -> list[Token]:
+        """Stage what is due, and begin what a claim has taken, which must be what may run, in its order.
+
+        Without limits it is exactly the first. A job that a limit has let go keeps its place for a while,
+        so others of its key may come after it.
+        """
         self.stage()
-        taken: list[Token] = []
-        for job in sorted(self.jobs.values(), key=lambda one: (-one.priority, one.n)):
-            if len(taken) < count and self.may_run(job):
-                job.status, job.worker, job.lease = "RUNNING", worker, self.later(LEASE)
-                job.attempt += 1
-                last = (job.retries + 1 >= job.max_retries, job.crashes == 2)
-                taken.append(Token(job, job.attempt, worker, *last))
-        return taken
+        order = sorted(self.jobs.values(), key=lambda one: (-one.priority, one.n))
+        free = [job for job in order if self.may_run(job) and not self.meters(job)]
+        tokens = [self.start(worker, *one) for one in taken]
+        jobs = [token.job for token in tokens]
+        assert jobs == [job for job in order if job in jobs]
+        unlimited = [job for job in jobs if not self.meters(job)]
+        assert unlimited == free[: len(unlimited)]
+        assert len(jobs) == count or unlimited == free
+        return tokens
+
+    def start(self, worker: str, id: str, attempt: int) -> Token:
+        job = self.jobs[id]
+        assert self.may_run(job)
+        job.status, job.worker, job.lease = "RUNNING", worker, self.later(LEASE)
+        job.attempt += 1
+        assert job.attempt == attempt
+        last = (job.retries + 1 >= job.max_retries, job.crashes == 2)
+        return Token(job, attempt, worker, *last)
 
     # --- settle -----------------------------------------------------------------------------
 
