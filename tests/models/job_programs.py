@@ -97,8 +97,10 @@ class Hands:
                 rescue = partial(upkeep.rescue, worker=other, begun=dead.begun)
                 rescued += self.engine.write(rescue)
                 process.forget(self.engine.folder, other)
-        if self.engine.read(upkeep.any_expired, single=True):
-            rescued += self.engine.write(upkeep.rescue_expired)
+        if holders := self.engine.read(upkeep.expired, single=True):
+            boards = {one: process.board(self.engine.folder, one) for one in holders}
+            known = {one: begun for one, begun in boards.items() if begun is not None}
+            rescued += self.engine.write(partial(upkeep.rescue_expired, boards=known))
         return rescued
 
 
@@ -114,7 +116,7 @@ class Held:
 class Program(Hands):
     """A worker process; what it claimed it keeps until told otherwise, whoever has it by then."""
 
-    def __init__(self, path: str, now: datetime, worker: str, hang: Callable[[], None]) -> None:
+    def __init__(self, path: str, now: datetime, worker: str, hang: Callable[..., None]) -> None:
         super().__init__(path, now)
         self._hang = hang
         self._bench = completing.bench(self.engine, self.db._plans, self.db._jobs)
@@ -170,14 +172,15 @@ class Program(Hands):
             return claimed
 
         claimed = self.engine.write(cycle)
+        taken = [(job.id, job.attempt) for job in claimed]
         if hang == "after":
-            self._hang()
+            self._hang(taken)
         handler = signature.look_at("any", lambda payload: payload)
         for job in claimed:
             attempt = Attempt(job, handler, 0, 0.0)
             context = JobContext(self._bench, attempt, _decode(job.payload))
             self._held[job.id, job.attempt] = Held(attempt, context)
-        return [(job.id, job.attempt) for job in claimed]
+        return taken
 
     def begin(self, id: str, number: int) -> None:
         """It stands on the board from here on."""
@@ -296,8 +299,8 @@ def serve(connection: socket.socket) -> None:
         lines.write(_encode(answer) + b"\n")
         lines.flush()
 
-    def hang() -> None:
-        say({"hangs": True})
+    def hang(done: Any = "hangs") -> None:
+        say({"hangs": True, "done": done})
         while True:
             signal.pause()
 
@@ -380,7 +383,7 @@ class Child:
         self.idle = "hangs" not in answer
         if "refused" in answer:
             raise Refused(answer["refused"])
-        return answer.get("done", "hangs")
+        return answer["done"]
 
     def tell(self, verb: str, now: datetime, **args: Any) -> Any:
         """Tell it to do something, and wait for the answer."""

@@ -1,653 +1,620 @@
-"""The whole life of jobs over several processes that are killed, against a model, after every step."""
+"""Jobs against a plain model: several worker processes, SIGKILL, clock jumps, and people who interfere.
+
+After every step each job is as the model has it, and the feed has the changes of status that the model
+made, in which each is an event of the table in `jobs/status.py`.
+"""
 
 from __future__ import annotations
 
-import copy
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from functools import partial
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
+    Bundle,
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
 
-from aurora_db import AuroraError, ManualClock
-from aurora_db.base.codec import instant, timestamp
-from aurora_db.jobs import claims, queue, upkeep
-from aurora_db.jobs.status import BORN, TRANSITIONS
+from aurora_db import Aurora, ManualClock
+from aurora_db.base.records import Priority, Status
+from aurora_db.jobs.status import TRANSITIONS, Event
 
-sys.path.insert(0, str(Path(__file__).parent))
+PROGRAM = str(Path(__file__).with_name("machine.py"))
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+GUARD = 60.0
+#: As the page of the life of a job and the design say.
+LEASE, DEATHS, SNOOZE, AGAIN, BACKOFF = 30.0, 3, 20.0, 5.0, 10.0
+ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+BAD = (Status.FAILED, Status.CANCELLED)
 
-from job_machine import ENDED, NOT_ENDED, WAITING, Modelled, Token, Wanted, Worker, World
-from job_programs import SCHEMA, TYPES, Child, Crew, Hands, Refused, crew
-
-PROGRAMS = 3
-QUEUES, CUSTOMERS = ("default", "media"), ("ada", "bob")
-PLACES = (("type", "mail"), ("queue", "media"))
-ALLOWED = {(source, target) for source, ways in TRANSITIONS.items() for target in ways.values()}
-
-number = st.integers(0, 60)
-#: The parent, or one of the programs.
-anybody = st.integers(0, PROGRAMS)
-program = st.integers(1, PROGRAMS)
-names = st.sampled_from(("one", "two"))
-UNIQUE = st.one_of(
-    st.none(),
-    st.none(),
-    st.tuples(
-        st.sampled_from(("keep", "replace", "reschedule")),
-        st.sampled_from((NOT_ENDED, WAITING, (*NOT_ENDED, "COMPLETED"))),
-        st.sampled_from((None, None, 50.0)),
-    ),
-)
-JOBS = st.tuples(
-    st.sampled_from(TYPES),
-    st.sampled_from(QUEUES),
-    st.lists(st.tuples(st.sampled_from(CUSTOMERS), st.sampled_from("xy")), min_size=1, max_size=4),
-    st.integers(-1, 2),
-    st.integers(1, 3),
-    st.sampled_from((None, None, None, 0, 3, 15)),
-    st.sampled_from((None, 0, 2.5, [1, 8], {"kind": "linear", "step": 2})),
-)
-AFTER = st.tuples(
-    st.one_of(st.just([]), st.lists(number, min_size=1, max_size=3)),
-    st.sampled_from(("cancel", "run")),
-)
-ENDS = st.one_of(
-    st.tuples(st.just("returns"), st.integers(0, 9)),
-    st.tuples(st.just("completes"), st.integers(0, 9)),
-    st.tuples(st.just("completes"), st.integers(0, 9)),
-    st.tuples(st.sampled_from(("errs", "errs", "fails", "cancels")), st.sampled_from(("no", "oh"))),
-    st.tuples(st.sampled_from(("retries", "snoozes")), st.sampled_from((0.0, 4.0, 20.0))),
-    st.tuples(st.sampled_from(("released", "late", "dies")), st.none()),
-)
-ROWS = """
-    SELECT id, status, attempt, retries, crashes, error, run_at, coalesce(depends_on, 0), worker, lease_until,
-           priority, queue, max_retries, progress, progress_note, result, payload,
-           (SELECT count(*) FROM _job_errors WHERE job_id = id), _n IN (SELECT n FROM _limit_parked)
-      FROM _jobs ORDER BY _n
+SCHEMA = "schema { define collection effects { job: ID! attempt: Int! } }"
+JOBS = """
+    SELECT id, status, attempt, retries, crashes, run_at, lease_until, finished_at IS NOT NULL FROM _jobs
 """
-FEED = """
-    SELECT seq, op, id, before ->> 'status', after ->> 'status' FROM _changes
+CHANGES = """
+    SELECT seq, id, json_extract(before, '$.status'), json_extract(after, '$.status') FROM _changes
      WHERE collection = '_jobs' AND seq > ? ORDER BY seq
 """
-EFFECTS = "SELECT job, what, count(*) FROM effects GROUP BY job, what"
-#: What waits for nothing, though it has not ended.
-FORGOTTEN = """
-    SELECT id, status FROM _jobs
-     WHERE finished_at IS NULL
-       AND (status <> 'BLOCKED' OR id NOT IN (SELECT waiting FROM _job_dependencies WHERE outcome IS NULL))
-"""
-
-#: Every change of status that any example has made.
-SEEN: Counter[tuple[str, str]] = Counter()
 
 
-class Life(RuleBasedStateMachine):
-    """Enqueue, claim, settle, die, be rescued, go on as a zombie; the database is as the model says."""
+def text(seconds: float | None) -> str | None:
+    """The instant so many seconds after the beginning, as the file has it."""
+    if seconds is None:
+        return None
+    return (BEGIN + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
-    crew: Crew
+
+# --- the model ------------------------------------------------------------------------------
+
+
+class Modelled:
+    """One job of the model. Its status moves by the table only."""
+
+    def __init__(self, id: str, options: dict[str, Any], log: Counter[Any]) -> None:
+        self.id = id
+        self.type: str = options["type"]
+        self.queue: str = options["queue"]
+        self.priority: Priority = options["priority"]
+        self.max_retries: int = options["retries"]
+        self.run_at: float | None = None
+        self.after: list[Modelled] = []
+        self.policy = "cancel"
+        self.status: Status | None = None
+        self.attempt = self.retries = self.crashes = 0
+        self.holder: int | None = None
+        self.lease: float | None = None
+        self._log = log
+
+    def born(self, status: Status) -> None:
+        """It is enqueued."""
+        self.status = status
+        self._log[self.id, None, status] += 1
+
+    def move(self, event: Event, to: Status | None = None) -> None:
+        """Something happens to it."""
+        assert self.status is not None
+        target = TRANSITIONS[self.status][event]
+        assert to is None or to == target
+        self._log[self.id, self.status, target] += 1
+        self.status = target
+        if target is not Status.RUNNING:
+            self.lease = None
+
+    def row(self) -> tuple[Any, ...]:
+        """What the table must say of it."""
+        return (
+            self.id, self.status, self.attempt, self.retries, self.crashes, text(self.run_at), text(self.lease),
+            self.status in ENDED,
+        )  # fmt: skip
+
+
+class Model:
+    """What must be, one job after the other in the words of the documentation."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.folder = tempfile.TemporaryDirectory(prefix="aurora-life-")
-        self.path = str(Path(self.folder.name, "life.db"))
-        self.clock = ManualClock()
-        self.hands = Hands(self.path, self.clock.now())
-        self.hands.db.execute(SCHEMA)
-        self.tokens: list[tuple[int, Token]] = []
-        self.names: dict[int, str] = {}
-        self.children: dict[int, Child] = {}
-        self.statuses: dict[str, str] = {}
-        self.position = 0
-        self.running: dict[Any, int] = {}
+        self.now = 0.0
+        self.jobs: list[Modelled] = []
+        self.paused: set[str] = set()
+        self.effects: Counter[str] = Counter()
+        #: The changes of status since the last look.
+        self.log: Counter[Any] = Counter()
 
-    @initialize(keyed=st.booleans(), jobs=st.lists(JOBS, max_size=3))
-    def begin(self, keyed, jobs):
-        """Limits count by customer, or as a whole; some jobs are there."""
-        self.world = World(self.clock.now(), "${customer}" if keyed else None)
-        for place in range(1, PROGRAMS + 1):
-            self.start(place, BENCH.pop() if BENCH else Child(self.crew))
-        for wanted in jobs:
-            self.enqueue_plain(0, wanted)
+    def enqueue(
+        self, id: str, options: dict[str, Any], delay: float, after: list[Modelled], policy: str
+    ) -> Modelled:
+        """It waits for its time, for other jobs, or may be claimed."""
+        job = Modelled(id, options, self.log)
+        self.jobs.append(job)
+        job.run_at = self.now + delay if delay else None
+        job.after, job.policy = after, policy
+        fails = policy == "cancel" and any(one.status in BAD for one in after)
+        if fails or any(one.status not in ENDED for one in after):
+            job.born(Status.BLOCKED)
+        elif delay:
+            job.born(Status.SCHEDULED)
+        else:
+            job.born(Status.PENDING)
+        self.follow()
+        return job
 
-    def start(self, place: int, child: Child) -> None:
-        self.children[place] = child
-        name = self.named(place)
-        child.tell("open", self.now, path=self.path, worker=name)
+    def follow(self) -> None:
+        """What follows from the ends of jobs for those that wait for them."""
+        changed = True
+        while changed:
+            changed = False
+            for job in self.jobs:
+                if job.status is Status.BLOCKED:
+                    changed = self._followed(job) or changed
 
-    def named(self, place: int) -> str:
-        """A new worker for a program."""
-        name = self.names[place] = f"w{len(self.world.workers)}"
-        self.world.workers[name] = Worker(name, heard=self.now)
-        return name
+    def _followed(self, job: Modelled) -> bool:
+        if job.policy == "cancel" and any(one.status in BAD for one in job.after):
+            job.move(Event.CANCEL)
+        elif any(one.status not in ENDED for one in job.after):
+            return False
+        elif job.run_at is not None and job.run_at > self.now:
+            job.move(Event.DEFER)
+        else:
+            job.move(Event.FREE)
+        return True
+
+    def claim(self, holder: int) -> Modelled | None:
+        """What is due is staged; the most urgent job goes, in the order of enqueueing."""
+        for job in self.jobs:
+            if job.status is Status.SCHEDULED and job.run_at is not None and job.run_at <= self.now:
+                job.move(Event.STAGE)
+        taken = any(job.status is Status.RUNNING and job.type == "single" for job in self.jobs)
+        may = [
+            job
+            for job in self.jobs
+            if job.status is Status.PENDING
+            and job.queue not in self.paused
+            and not (taken and job.type == "single")
+        ]
+        if not may:
+            return None
+        job = max(may, key=lambda one: (one.priority, -self.jobs.index(one)))
+        job.move(Event.CLAIM)
+        job.attempt += 1
+        job.holder, job.lease = holder, self.now + LEASE
+        return job
+
+    def settle(self, job: Modelled, how: str) -> None:
+        """The attempt ends, and the job is still its own."""
+        match how:
+            case "complete" | "completing":
+                job.move(Event.COMPLETE)
+                self.effects[job.id] += how == "completing"
+            case "cancel":
+                job.move(Event.CANCEL)
+            case "snooze":
+                job.move(Event.SNOOZE)
+                job.run_at = self.now + SNOOZE
+            case _:
+                job.retries += 1
+                if how == "Fail" or job.retries >= job.max_retries:
+                    job.move(Event.FAIL)
+                else:
+                    job.move(Event.RETRY)
+                    job.run_at = self.now + (AGAIN if how == "retry" else BACKOFF)
+        self.follow()
+
+    def crash(self, job: Modelled) -> None:
+        """Its worker died while it ran."""
+        job.crashes += 1
+        job.move(Event.FAIL if job.crashes >= DEATHS else Event.RESCUE)
+
+    def rescue(self, dead: dict[int, Modelled | None]) -> None:
+        """The jobs of the dead come back; those that had begun count it. Leases end."""
+        for holder, begun in dead.items():
+            for job in self.jobs:
+                if job.status is Status.RUNNING and job.holder == holder:
+                    if job is begun:
+                        self.crash(job)
+                    else:
+                        job.move(Event.RESCUE)
+        for job in self.jobs:
+            if job.status is Status.RUNNING and job.lease is not None and job.lease < self.now:
+                self.crash(job)
+        self.follow()
+
+    def revive(self, job: Modelled) -> None:
+        """A new run, with all its attempts."""
+        job.move(Event.REVIVE)
+        job.retries = job.crashes = 0
+        job.run_at = job.holder = None
+
+
+# --- processes ------------------------------------------------------------------------------
+
+
+class Zygote:
+    """A process that has imported everything and forks workers."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="machine-")
+        name = str(Path(self.folder, "socket"))
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(name)
+        self._socket.listen()
+        self._socket.settimeout(GUARD)
+        self._process = subprocess.Popen(
+            [sys.executable, PROGRAM, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def fork(self, path: str) -> Child:
+        """Another worker of the database at `path`."""
+        self._tell(path)
+        connection, _ = self._socket.accept()
+        connection.settimeout(GUARD)
+        return Child(connection)
+
+    def bury(self, child: Child) -> None:
+        """Wait until a worker that ends is gone."""
+        self._tell(str(child.pid))
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "gone\n"
+        child.close()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(GUARD)
+        self._process.stdout.close()
+        self._socket.close()
+        shutil.rmtree(self.folder)
+
+
+class Child:
+    """A worker process, and what the test knows of it."""
+
+    count = 0
+
+    def __init__(self, connection: socket.socket) -> None:
+        Child.count += 1
+        self.number = Child.count
+        self._connection = connection
+        self._lines = connection.makefile("rw", encoding="utf-8")
+        self.pid: int = json.loads(self._lines.readline())
+        self.job: Modelled | None = None
+        self.attempt = 0
+        self.begun = False
+
+    def do(self, now: float, verb: str, *arguments: object) -> Any:
+        """Tell it something; its answer."""
+        answer = self.tell(now, verb, *arguments)
+        assert answer, f"the worker died at {verb}"
+        return json.loads(answer)
+
+    def tell(self, now: float, verb: str, *arguments: object) -> str:
+        """Tell it something; the line of its answer, or nothing when it died."""
+        self._lines.write(json.dumps([now, verb, arguments]) + "\n")
+        self._lines.flush()
+        try:
+            return self._lines.readline()
+        except ConnectionResetError:
+            return ""
 
     @property
-    def now(self) -> Any:
-        return self.clock.now()
-
-    # --- who does what ----------------------------------------------------------------------
-
-    def call(self, who: int, verb: str, **args: Any) -> Any:
-        """Let the parent or a program do something."""
-        if who:
-            return self.children[who].tell(verb, self.now, **args)
-        self.hands.clock.advance(self.now - self.hands.clock.now())
-        try:
-            return msgspec.json.decode(msgspec.json.encode(getattr(self.hands, verb)(**args)))
-        except AuroraError as error:
-            raise Refused(type(error).__name__) from error
-
-    def refused(self, who: int, verb: str, error: str, **args: Any) -> None:
-        with pytest.raises(Refused, match=error):
-            self.call(who, verb, **args)
-
-    def job(self, number: int, statuses: Any = None) -> Modelled | None:
-        """One of the jobs, in one of these statuses; the newest is 0."""
-        jobs = [job for job in self.world.jobs.values() if not statuses or job.status in statuses]
-        return jobs[-1 - number % len(jobs)] if jobs else None
-
-    def token(self, number: int) -> tuple[int, Token] | None:
-        """One of the attempts that programs have in hand; the newest is 0."""
-        if not self.tokens:
-            self.claim(1 + number % PROGRAMS, 2)
-        return self.tokens[-1 - number % len(self.tokens)] if self.tokens else None
-
-    def drop(self, token: Token) -> None:
-        self.tokens = [one for one in self.tokens if one[1] is not token]
-
-    def off_the_board(self, token: Token) -> None:
-        if token.begun:
-            token.begun = False
-            self.world.workers[token.worker].begun.remove(token.job.id)
-
-    # --- rules: a person --------------------------------------------------------------------
-
-    @rule(who=anybody, wanted=JOBS, unique=UNIQUE, after=AFTER)
-    def enqueue(self, who, wanted, unique, after):
-        """One or many; unique ones, ones that wait."""
-        type, queue, keys, priority, retries, delay, backoff = wanted
-        numbers, policy = after
-        waits = [job for job in dict.fromkeys(map(self.job, numbers)) if job is not None]
-        payloads = [
-            {"customer": customer, "k": key, "v": len(self.world.jobs) + place}
-            for place, (customer, key) in enumerate(keys)
-        ]
-        wanted = Wanted(type, queue, priority, retries, delay, backoff, waits, policy, unique)
-        options = {
-            "priority": priority, "queue": queue, "retries": retries, "delay": delay, "backoff": backoff,
-            "tags": ["tagged"], "after": [job.id for job in waits],
-        }  # fmt: skip
-        if waits:
-            options["on_dependency_failure"] = policy
-        rule = None
-        if unique is not None:
-            rule = {
-                "key": "${k}",
-                "on_conflict": unique[0],
-                "statuses": unique[1],
-                "period": unique[2],
-            }
-        made = self.call(who, "enqueue", type=type, payloads=payloads, unique=rule, options=options)
-        found = self.world.enqueue(wanted, payloads, [id for id, _, _ in made])
-        assert [(id, there) for id, there, _ in made] == [(job.id, there) for job, there in found]
-        for (_, there, status), (job, _) in zip(made, found, strict=True):
-            assert there or status == job.status
-
-    @rule(who=anybody, wanted=JOBS)
-    def enqueue_plain(self, who, wanted):
-        """Jobs that stand alone."""
-        self.enqueue(who, wanted, None, ([], "cancel"))
-
-    @rule(who=anybody, number=number)
-    def cancel(self, who, number):
-        """On every status."""
-        job = self.job(number)
-        if job is None:
-            return
-        assert self.call(who, "cancel", id=job.id) == self.world.cancel(job)
-
-    @rule(
-        who=anybody,
-        numbers=st.lists(number, min_size=1, max_size=3),
-        ended=st.sampled_from((True, True, False)),
-    )
-    def retry(self, who, numbers, ended):
-        """One, or several at once; also some that have not ended."""
-        found = [self.job(number, ENDED if ended else None) for number in numbers]
-        jobs = [job for job in dict.fromkeys(found) if job is not None]
-        if len(jobs) > 1:
-            again = self.call(who, "retry_many", ids=[job.id for job in jobs])
-            assert again == [job.id for job in self.world.retry(jobs)]
-            return
-        if not jobs:
-            return
-        (job,) = jobs
-        ended = job.status in ENDED
-        if self.world.retry(jobs):
-            assert self.call(who, "retry", id=job.id) is True
-        elif ended:
-            self.refused(who, "retry", "UniqueViolation", id=job.id)
-        else:
-            assert self.call(who, "retry", id=job.id) is False
-
-    @rule(who=anybody, queue=st.sampled_from(QUEUES))
-    def pause_or_resume(self, who, queue):
-        verb = "resume" if queue in self.world.paused else "pause"
-        assert self.call(who, verb, queue=queue) is True
-        assert self.call(who, verb, queue=queue) is False
-        self.world.paused ^= {queue}
-
-    @rule(who=anybody, place=st.sampled_from(PLACES), count=st.sampled_from((None, 1, 2)))
-    def limit(self, who, place, count):
-        """What runs already counts in it."""
-        self.call(who, "limit", place=place, count=count, key=self.world.key)
-        self.world.limits.pop(place, None)
-        if count is not None:
-            self.world.limits[place] = count
-
-    @rule(seconds=st.sampled_from((0.001, 2.5, 8.0, 31.0, 70.0)))
-    def pass_time(self, seconds):
-        """Jobs fall due, leases end, workers are forgotten."""
-        self.clock.advance(seconds)
-        self.world.now = self.now
-
-    # --- rules: workers ---------------------------------------------------------------------
-
-    @rule(place=program, count=st.integers(1, 4))
-    def claim(self, place, count):
-        """A claim takes what the model says, in its order."""
-        self.beat_in_time(place)
-        claimed = self.call(place, "claim", count=count)
-        self.hold(place, self.world.claim(self.names[place], count), claimed)
-
-    @rule(place=program, count=st.integers(1, 4))
-    def claim_and_begin(self, place, count):
-        """What it claims begins."""
-        self.claim(place, count)
-        self.begin_all(place)
-
-    def begin_all(self, place: int) -> None:
-        for where, token in self.tokens:
-            if where == place:
-                self.put_on_board(where, token)
-
-    def hold(self, place: int, tokens: list[Token], claimed: Any) -> None:
-        assert [tuple(one) for one in claimed] == [token.key for token in tokens]
-        self.tokens += [(place, token) for token in tokens]
-
-    def beat_in_time(self, place: int) -> None:
-        """As the pump, before its rounds."""
-        heard = self.world.workers[self.names[place]].heard
-        if (self.now - heard).total_seconds() > queue.LEASE / 3:
-            self.beat(place)
-
-    @rule(places=st.permutations((1, 2, 3)), counts=st.tuples(st.integers(1, 3), st.integers(1, 3)))
-    def claim_at_once(self, places, counts):
-        """Two processes claim at the same time: one comes first."""
-        pairs = list(zip(places, counts, strict=False))
-        for place, _ in pairs:
-            self.beat_in_time(place)
-        for place, count in pairs:
-            self.children[place].send("claim", self.now, count=count)
-        claimed = {place: self.children[place].hear() for place, _ in pairs}
-        for order in (pairs, pairs[::-1]):
-            trial = copy.deepcopy(self.world)
-            taken = {place: trial.claim(self.names[place], count) for place, count in order}
-            if all(
-                [list(token.key) for token in taken[place]] == claimed[place] for place in taken
-            ):
-                break
-        for place, count in order:
-            self.hold(place, self.world.claim(self.names[place], count), claimed[place])
-
-    @rule(number=number)
-    def begin_one(self, number):
-        """Its number stands on the board of its process from here on."""
-        if found := self.token(number):
-            self.put_on_board(*found)
-
-    def put_on_board(self, place: int, token: Token) -> None:
-        if not token.begun and token.worker == self.names[place]:
-            self.call(place, "begin", id=token.job.id, number=token.attempt)
-            token.begun = True
-            self.world.workers[token.worker].begun.append(token.job.id)
-
-    @rule(numbers=st.lists(st.tuples(number, ENDS), min_size=1, max_size=3), keep=st.booleans())
-    def settle(self, numbers, keep):
-        """Of one process, all in one transaction; of a zombie nothing is left."""
-        found = [(self.token(number), end) for number, end in numbers]
-        ends: dict[Token, Any] = {}
-        for one, end in found:
-            if one is not None and one[0] == found[0][0][0]:
-                ends.setdefault(one[1], end)
-        if not ends:
-            return
-        place = found[0][0][0]
-        told = self.call(
-            place, "settle", keep=keep, ends=[(*token.key, *end) for token, end in ends.items()]
+    def holds(self) -> bool:
+        """Whether the job is still its own."""
+        job = self.job
+        return (
+            job is not None
+            and job.status is Status.RUNNING
+            and job.holder == self.number
+            and job.attempt == self.attempt
         )
-        # Those by their own transaction come first, then the others together.
-        order = sorted(zip(ends, told, strict=True), key=lambda one: ends[one[0]][0] != "completes")
-        for token, word in order:
-            self.settled(token, *ends[token], word, keep)
 
-    @rule(number=number, end=ENDS)
-    def settle_one(self, number, end):
-        """As most are."""
-        self.settle([(number, end)], keep=False)
+    def kill(self) -> None:
+        """Without warning."""
+        os.kill(self.pid, signal.SIGKILL)
 
-    def settled(self, token: Token, how: str, arg: Any, told: str, keep: bool) -> None:
-        self.world.settle(token, how, arg, told)
-        self.off_the_board(token)
-        if not keep:
-            self.drop(token)
+    def close(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._lines.close()
+        self._connection.close()
 
-    @rule(number=number, who=anybody)
-    def complete_while_somebody_cancels(self, number, who):
-        """One of the two comes first."""
-        found = self.token(number)
-        if found is None:
-            return
-        place, token = found
-        if who == place:
-            return
-        end = (*token.key, "completes", 7)
-        self.children[place].send("settle", self.now, ends=[end], keep=False)
-        cancelled = self.call(who, "cancel", id=token.job.id)
-        (told,) = self.children[place].hear()
-        if told == "completed":
-            self.settled(token, "completes", 7, told, keep=False)
-        assert self.world.cancel(token.job) == cancelled
-        if told != "completed":
-            self.settled(token, "completes", 7, told, keep=False)
 
-    @rule(number=number, name=names)
-    def step(self, number, name):
-        """Done once for a job, by whichever attempt; a zombie does nothing."""
-        found = self.token(number)
-        if found is None:
-            return
-        place, token = found
-        if name in token.used:
-            return
-        ask = {"id": token.job.id, "number": token.attempt, "name": name, "hang": False}
-        if token.done is None:
-            token.done = {} if token.attempt == 1 else dict(token.job.steps)
-        if name in token.done:
-            token.used.add(name)
-            assert self.call(place, "step", **ask) == token.done[name]
-        elif token.holds:
-            token.used.add(name)
-            assert self.call(place, "step", **ask) == token.attempt
-            token.job.steps[name] = token.attempt
-            token.job.effects[name] += 1
-        else:
-            self.refused(place, "step", "LeaseLost", **ask)
+SEATS = st.integers(0, 2)
+HOW = st.sampled_from(
+    ["complete", "completing", "fail", "fail", "Fail", "cancel", "snooze", "retry"]
+)
 
-    @rule(number=number, done=st.sampled_from((0.25, 0.5)), note=st.sampled_from((None, "halfway")))
-    def progress(self, number, done, note):
-        """Renews the lease; a zombie says it in vain."""
-        found = self.token(number)
-        if found is None:
-            return
-        place, token = found
-        job = token.job
-        ask = {"id": job.id, "number": token.attempt, "done": done, "note": note}
-        assert self.call(place, "progress", **ask) is token.holds
-        token.note = note or token.note
-        if token.holds:
-            job.progress, job.note = done, token.note or job.note
-            job.lease = self.world.later(queue.LEASE)
 
-    @rule(number=number)
-    def heartbeat(self, number):
-        """Tells a zombie that it is one."""
-        found = self.token(number)
-        if found is None:
-            return
-        place, token = found
-        ask = {"id": token.job.id, "number": token.attempt}
-        if token.holds:
-            self.call(place, "heartbeat", **ask)
-        else:
-            self.refused(place, "heartbeat", "LeaseLost", **ask)
-            self.off_the_board(token)
-            self.drop(token)
+class Machine(RuleBasedStateMachine):
+    """The rules. `zygote` is set by the test."""
 
-    @rule(place=program)
-    def beat(self, place):
-        """Renews all leases of a process in one statement; tells what it has lost."""
-        name = self.names[place]
-        lost = self.call(place, "beat")
-        self.world.beat(name)
-        ours = [one for where, one in self.tokens if where == place and one.worker == name]
-        gone = [
-            one for one in ours if not one.own or one.job.status not in ("RUNNING", "COMPLETED")
-        ]
-        assert sorted(map(tuple, lost)) == sorted(one.key for one in gone)
+    zygote: Zygote
+    jobs = Bundle("jobs")
 
-    @rule(place=program)
-    def leave(self, place):
-        """A graceful stop gives back what it holds, uncounted; its handlers go on in vain."""
-        before = self.names[place]
-        returned = self.call(place, "leave", worker=self.named(place))
-        assert returned == self.world.leave(before)
-        for where, token in self.tokens:
-            if where == place:
-                token.begun = False
-
-    # --- rules: death -----------------------------------------------------------------------
-
-    @rule(who=anybody)
-    def look(self, who):
-        """Who is dead is seen at once, who is silent when its lease ends."""
-        assert self.call(who, "look") == self.world.look()
-
-    @rule(place=program, begun=st.booleans(), seen=st.booleans())
-    def kill(self, place, begun, seen):
-        """While it runs what it claimed, or before it began."""
-        if begun:
-            self.begin_all(place)
-        self.die(place)
-        if seen:
-            self.look(0)
-
-    @rule(place=program, count=st.integers(1, 2), times=st.integers(1, 3))
-    def kill_again(self, place, count, times):
-        """Whoever begins the job dies; at the third time it is given up."""
-        for _ in range(times):
-            self.claim_and_begin(place, count)
-            self.kill(place, begun=True, seen=True)
-
-    def die(self, place: int) -> None:
-        """SIGKILL; another program takes the place."""
-        self.children[place].kill()
-        self.world.workers[self.names[place]].alive = False
-        self.tokens = [one for one in self.tokens if one[0] != place]
-        self.start(place, Child(self.crew))
-
-    @rule(place=program, count=st.integers(1, 3), how=st.sampled_from(("inside", "after")))
-    def die_in_a_claim(self, place, count, how):
-        """Before the commit nothing is claimed, after it all is."""
-        self.beat_in_time(place)
-        assert self.call(place, "claim", count=count, hang=how) == "hangs"
-        if how == "after":
-            self.world.claim(self.names[place], count)
-        self.agree()
-        self.die(place)
-
-    @rule(
-        number=number,
-        begun=st.booleans(),
-        how=st.sampled_from(("inside", "after", "step")),
-        name=names,
-    )
-    def die_in_a_transaction(self, number, begun, how, name):
-        """An effect is there if its job is completed, and only then."""
-        found = self.token(number)
-        if found is None:
-            return
-        place, token = found
-        if not token.holds or name in token.used or name in token.job.steps:
-            return
-        if begun:
-            self.put_on_board(place, token)
-        if how == "step":
-            hangs = self.call(
-                place, "step", id=token.job.id, number=token.attempt, name=name, hang=True
-            )
-        else:
-            end = (*token.key, f"hangs {how}", 3)
-            hangs = self.call(place, "settle", ends=[end], keep=True)
-        assert hangs == "hangs"
-        if how == "after":
-            self.world.settle(token, "completes", 3, "completed")
-        self.agree()
-        self.die(place)
-
-    # --- invariants -------------------------------------------------------------------------
-
-    @invariant()
-    def agree(self):
-        """Rows, changes, limits and effects."""
-        rows, feed, effects = self.hands.engine.read(self.found)
-        self.agree_rows(rows)
-        self.agree_feed(feed)
-        assert {(job, what): count for job, what, count in effects} == {
-            (job.id, what): count
-            for job in self.world.jobs.values()
-            for what, count in job.effects.items()
-            if count
-        }
-        running = {
-            meter: self.world.running(meter)
-            for job in self.world.jobs.values()
-            for meter in self.world.meters(job)
-        }
-        for meter, count in running.items():
-            assert count <= max(self.world.limits[meter[:2]], self.running.get(meter[:2], 0))
-        self.running = {}
-        for job in self.world.jobs.values():
-            if job.status == "RUNNING":
-                for place in (("type", job.type), ("queue", job.queue)):
-                    self.running[place] = self.running.get(place, 0) + 1
-
-    async def found(self, port: Any) -> Any:
-        feed = await port.rows(FEED, (self.position,))
-        return await port.rows(ROWS), feed, await port.rows(EFFECTS)
-
-    def agree_rows(self, rows: Any) -> None:
-        """Each row is as the model says; a limit may hold back what is PENDING there."""
-        jobs = list(self.world.jobs.values())
-        assert [row[0] for row in rows] == [job.id for job in jobs]
-        for row, job in zip(rows, jobs, strict=True):
-            status = "PENDING" if row[1] == "BLOCKED" and row[18] else row[1]
-            run_at = None if job.run_at is None else timestamp(job.run_at)
-            if job.run_until is not None and job.run_until != job.run_at:
-                assert run_at <= row[6] <= timestamp(job.run_until)
-                run_at = row[6]
-                job.run_at, job.run_until = instant(run_at), None
-            assert (status, *row[2:5], *row[6:15], row[17]) == (
-                job.status, job.attempt, job.retries, job.crashes, run_at, len(job.waits), job.worker,
-                None if job.lease is None else timestamp(job.lease), job.priority, job.queue, job.max_retries,
-                job.progress, job.note, job.errors,
-            )  # fmt: skip
-            assert msgspec.json.decode(row[15] or "null") == job.result
-            assert msgspec.json.decode(row[16]) == job.payload
-            if job.waited:
-                assert row[5].startswith("waited for the job ")
-            else:
-                assert (row[5] is None) == (job.error is None)
-                assert row[5] is None or job.error in row[5]
-
-    def agree_feed(self, feed: Any) -> None:
-        """Each change of status is one that the table of transitions has, from where the job was."""
-        for seq, op, id, before, after in feed:
-            self.position = seq
-            assert self.statuses.get(id) == before
-            self.statuses[id] = after
-            SEEN[before, after] += 1
-            assert op in ("insert", "update")
-            assert after in BORN if op == "insert" else (before, after) in ALLOWED
-
-    # --- the end ----------------------------------------------------------------------------
+    @initialize()
+    def open(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="jobs-", dir=self.zygote.folder)
+        self.path = str(Path(self.folder, "jobs.db"))
+        self.clock = ManualClock(BEGIN)
+        self.db = Aurora(self.path, clock=self.clock, durability="none", workers_enabled=True)
+        self.db.execute(SCHEMA)
+        self.model = Model()
+        self.living: dict[int, Child] = {}
+        #: Workers that died and were not seen yet, and the job that each was running.
+        self.dead: dict[int, Modelled | None] = {}
+        self.position = 0
 
     def teardown(self) -> None:
-        try:
-            for child in self.children.values():
-                self.dismiss(child)
-            if hasattr(self, "world"):
-                self.drain()
-            assert self.hands.db.check() == []
-        finally:
-            self.hands.db.close()
-            self.folder.cleanup()
+        if not hasattr(self, "db"):
+            return
+        for child in self.living.values():
+            child.kill()
+            self.zygote.bury(child)
+        self.db.close()
+        shutil.rmtree(self.folder)
 
-    def dismiss(self, child: Child) -> None:
-        """It may serve another example, unless this one has failed in the middle of something."""
-        if child.idle:
-            child.tell("close", self.now)
-            BENCH.append(child)
+    # --- people ----------------------------------------------------------------------------
+
+    @rule(
+        target=jobs,
+        type=st.sampled_from(["plain", "single"]),
+        queue=st.sampled_from(["default", "default", "slow"]),
+        priority=st.sampled_from(list(Priority)),
+        retries=st.integers(1, 3),
+        delay=st.sampled_from([0.0, 0.0, 0.0, 15.0]),
+    )
+    def enqueue(self, type, queue, priority, retries, delay):
+        return self._enqueue(type, queue, priority, retries, delay, [], "cancel")
+
+    @rule(
+        target=jobs,
+        priority=st.sampled_from(list(Priority)),
+        delay=st.sampled_from([0.0, 15.0, 60.0]),
+        after=st.lists(jobs, min_size=1, max_size=3, unique_by=id),
+        policy=st.sampled_from(["cancel", "run"]),
+    )
+    def enqueue_after(self, priority, delay, after, policy):
+        return self._enqueue("plain", "default", priority, 2, delay, after, policy)
+
+    def _enqueue(self, type, queue, priority, retries, delay, after, policy):
+        job = self.db.enqueue_job(
+            type, None, priority, queue=queue, retries=retries, delay=delay or None, backoff=BACKOFF,
+            after=[one.id for one in after], on_dependency_failure=policy,
+        )  # fmt: skip
+        options = {"type": type, "queue": queue, "priority": priority, "retries": retries}
+        return self.model.enqueue(job.id, options, delay, after, policy)
+
+    @rule(job=jobs)
+    def cancel(self, job):
+        """A person cancels it; a running attempt has lost it."""
+        ended = job.status in ENDED
+        assert self.db.cancel_job(job.id) is not ended
+        if not ended:
+            job.move(Event.CANCEL)
+            self.model.follow()
+
+    @rule(job=jobs)
+    def retry(self, job):
+        """A person lets it run again. Those tied to others have a model of their own."""
+        if job.after or any(job in other.after for other in self.model.jobs):
+            return
+        ended = job.status in ENDED
+        assert self.db.retry_job(job.id) is ended
+        if ended:
+            self.model.revive(job)
+
+    @rule(queue=st.sampled_from(["default", "slow"]))
+    def pause_or_resume(self, queue):
+        if queue in self.model.paused:
+            self.db.workers.resume(queue)
+            self.model.paused.discard(queue)
         else:
-            child.kill()
+            self.db.workers.pause(queue)
+            self.model.paused.add(queue)
 
-    def drain(self) -> None:
-        """Whatever has happened: when all queues are open and all that runs ends, everybody runs."""
-        for name in QUEUES:
-            self.call(0, "resume", queue=name)
-        engine = self.hands.engine
+    @rule(seconds=st.sampled_from([1.0, 5.0, 10.0, 20.0, 31.0]))
+    def clock_jumps(self, seconds):
+        self.clock.advance(seconds)
+        self.model.now += seconds
 
-        async def work(port: Any) -> None:
-            await upkeep.stage(port)
-            claimed = await claims.claim(port, "last", TYPES, 50)
-            await queue.settle(port, [queue.Settlement(one, queue.COMPLETE) for one in claimed])
+    # --- workers ---------------------------------------------------------------------------
 
-        for _ in range(100):
-            if not engine.read(lambda port: port.rows(FORGOTTEN)):
+    def _one(self, seat: int, *, busy: bool | None = None) -> Child | None:
+        """One of the living, that has a job or has none, if it matters."""
+        fit = [
+            child
+            for child in self.living.values()
+            if busy is None or (child.job is not None) is busy
+        ]
+        return fit[seat % len(fit)] if fit else None
+
+    @precondition(lambda self: len(self.living) < 3)
+    @rule()
+    def start(self):
+        """A worker begins: it rescues what the dead held."""
+        child = self.zygote.fork(self.path)
+        self.living[child.number] = child
+        child.do(self.model.now, "arrive")
+        self._rescued()
+
+    @rule()
+    def rescue(self):
+        """Some other worker looks for dead ones, and goes."""
+        self.db.jobs_testing.drain(limit=0)
+        self._rescued()
+
+    def _rescued(self) -> None:
+        self.model.rescue(self.dead)
+        self.dead.clear()
+
+    @precondition(lambda self: self._one(0, busy=False))
+    @rule(seat=SEATS, begins=st.booleans())
+    def claim(self, seat, begins):
+        """A worker takes a job; its handler may begin, and take its time."""
+        child = self._one(seat, busy=False)
+        self._claim(child)
+        if begins and child.job is not None:
+            self._begin(child)
+
+    def _claim(self, child: Child) -> None:
+        found = child.do(self.model.now, "claim")
+        job = self.model.claim(child.number)
+        assert found == (None if job is None else [job.id, job.attempt])
+        if job is not None:
+            child.job, child.attempt, child.begun = job, job.attempt, False
+
+    @precondition(lambda self: self._one(0, busy=True))
+    @rule(seat=SEATS, how=HOW)
+    def end(self, seat, how):
+        """The handler runs and ends so; what is not its own any more is left alone."""
+        self._end(self._one(seat, busy=True), how)
+
+    @precondition(lambda self: self._one(0, busy=False))
+    @rule(seat=SEATS, hows=st.lists(HOW, min_size=1, max_size=5))
+    def work(self, seat, hows):
+        """Claim and run, one job after the other."""
+        child = self._one(seat, busy=False)
+        for how in hows:
+            self._claim(child)
+            if child.job is None:
                 break
-            engine.write(work)
-            self.clock.advance(31.0)
-            self.call(0, "look")
-        assert engine.read(lambda port: port.rows(FORGOTTEN)) == []
+            self._end(child, how)
 
+    def _end(self, child: Child, how: str) -> None:
+        self._begin(child)
+        held = child.do(self.model.now, "end", how)
+        assert held is child.holds
+        if child.holds:
+            self.model.settle(child.job, how)
+        child.job = None
 
-#: Programs that have nothing open.
-BENCH: list[Child] = []
+    def _begin(self, child: Child) -> None:
+        if not child.begun:
+            child.do(self.model.now, "begin")
+            child.begun = True
 
+    @precondition(lambda self: self._one(0, busy=True))
+    @rule(seat=SEATS)
+    def release(self, seat):
+        """A job that has not begun is given back."""
+        child = self._one(seat, busy=True)
+        if child.begun:
+            return
+        child.do(self.model.now, "release")
+        if child.holds:
+            child.job.move(Event.RELEASE)
+        child.job = None
 
-@pytest.fixture
-def programs() -> Iterator[Crew]:
-    """Whoever forks programs for a test."""
-    with crew() as made:
-        yield made
-        for child in BENCH:
+    @precondition(lambda self: self.living)
+    @rule(seat=SEATS)
+    def leave(self, seat):
+        """A worker stops gracefully: what it still holds goes back uncounted."""
+        child = self._one(seat)
+        child.do(self.model.now, "leave")
+        if child.holds:
+            child.job.move(Event.RELEASE)
+        del self.living[child.number]
+        self.zygote.bury(child)
+
+    @precondition(lambda self: self.living)
+    @rule(seat=SEATS)
+    def kill(self, seat):
+        """SIGKILL, whatever it does."""
+        child = self._one(seat)
+        child.kill()
+        self._died(child, child.job if child.begun else None)
+
+    @precondition(lambda self: self._one(0, busy=True))
+    @rule(
+        seat=SEATS,
+        point=st.sampled_from(
+            ["before_commit", "in_completing_before_commit", "after_commit_before_ack"]
+        ),
+    )
+    def die_at(self, seat, point):
+        """It kills itself at a crash point."""
+        child = self._one(seat, busy=True)
+        if not child.holds:
+            return
+        how = "completing" if point == "in_completing_before_commit" else "complete"
+        self._begin(child)
+        assert child.tell(self.model.now, "end", how, point) == ""
+        if point == "after_commit_before_ack":
+            self.model.settle(child.job, how)
+        # When it had returned, its place on the board is empty.
+        self._died(child, child.job if how == "completing" else None)
+
+    @precondition(lambda self: len(self.living) < 3)
+    @rule(begun=st.lists(st.booleans(), min_size=1, max_size=4))
+    def deaths(self, begun):
+        """One worker after the other takes a job and is killed, while its handler runs or before."""
+        for begins in begun:
+            self.start()
+            child = list(self.living.values())[-1]
+            self._claim(child)
+            if begins and child.job is not None:
+                self._begin(child)
             child.kill()
-        BENCH.clear()
+            self._died(child, child.job if child.begun else None)
+        self.rescue()
+
+    @precondition(lambda self: self._one(0, busy=False))
+    @rule(seat=SEATS, how=HOW)
+    def hang(self, seat, how):
+        """A worker hangs past its lease; others rescue its job and take it; then it goes on."""
+        child = self._one(seat, busy=False)
+        self._claim(child)
+        if child.job is None:
+            return
+        self._begin(child)
+        self.clock_jumps(31.0)
+        self.rescue()
+        other = self._one(seat, busy=False)
+        if other is not None:
+            self._claim(other)
+        self._end(child, how)
+
+    def _died(self, child: Child, running: Modelled | None) -> None:
+        self.dead[child.number] = running
+        del self.living[child.number]
+        self.zygote.bury(child)
+
+    # --- the comparison --------------------------------------------------------------------
+
+    @invariant()
+    def every_job_is_as_the_model_has_it(self):
+        if not hasattr(self, "db"):
+            return
+        port = self.db._engine
+
+        async def jobs(port: Any) -> list[Any]:
+            return await port.rows(JOBS)
+
+        async def changes(port: Any) -> list[Any]:
+            return await port.rows(CHANGES, (self.position,))
+
+        found = {row[0]: (*row[:7], bool(row[7])) for row in port.read(jobs)}
+        assert found == {job.id: job.row() for job in self.model.jobs}
+        seen = port.read(changes)
+        assert Counter((id, before, after) for _, id, before, after in seen) == self.model.log
+        self.position = seen[-1][0] if seen else self.position
+        self.model.log.clear()
+        effects = self.db.execute("{ effects { job } }")["effects"]
+        assert Counter(one["job"] for one in effects) == +self.model.effects
 
 
 @pytest.mark.crash
-def test_whatever_happens_the_jobs_are_as_the_model_says(programs):
-    """Processes that claim, settle, hang and are killed, and people who cancel and retry."""
-    SEEN.clear()
-    machine = partial(_machine, programs)
-    run_state_machine_as_test(machine, settings=settings(stateful_step_count=100))
-    assert {pair for pair in SEEN if pair[0] is not None} == ALLOWED
-
-
-def _machine(programs: Crew) -> Life:
-    made = Life()
-    made.crew = programs
-    return made
+def test_jobs_live_as_their_table_says() -> None:
+    """Whatever people, workers, deaths and the clock do."""
+    Machine.zygote = Zygote()
+    examples = 400 if settings().max_examples > 100 else 25
+    try:
+        run_state_machine_as_test(
+            Machine,
+            settings=settings(max_examples=examples, stateful_step_count=50, deadline=None),
+        )
+    finally:
+        Machine.zygote.close()

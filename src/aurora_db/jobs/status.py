@@ -62,7 +62,7 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Event, Status]]] = {
 
 #: The statuses that a job may begin with, and when.
 BORN: Final[Mapping[Status, str]] = {
-    Status.PENDING: "enqueued",
+    Status.PENDING: "enqueued to run as soon as it may",
     Status.SCHEDULED: "enqueued for a later time",
     Status.BLOCKED: "enqueued after jobs that have not ended",
     Status.FAILED: "refused: it would only continue a chain of causes without end",

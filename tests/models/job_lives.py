@@ -97,9 +97,11 @@ class Worker:
     """A worker process; `begun` are the ids of the jobs on its board."""
 
     name: str
+    heard: datetime
     alive: bool = True
     registered: bool = True
-    heard: datetime | None = None
+    #: Whether its file is there.
+    board: bool = True
     begun: list[str] = field(default_factory=list)
 
 
@@ -263,13 +265,7 @@ class World:
             if job.status == "COMPLETED":
                 job.steps.clear()
             job.run_at, job.run_until, job.worker, job.retries, job.crashes = None, None, None, 0, 0
-            job.error, job.waited, job.result, job.progress, job.note = (
-                None,
-                False,
-                None,
-                None,
-                None,
-            )
+            job.error, job.waited, job.result, job.progress, job.note = None, False, None, None, None
         for job in again:
             self.wait(job, waits[job.id])
         return again
@@ -310,17 +306,31 @@ class World:
             if job.status == "SCHEDULED" and job.run_at is not None and job.run_at <= self.now:
                 job.status = "PENDING"
 
-    def claim(self, worker: str, count: int) -> list[Token]:
-        """Stage what is due and take the first that may run."""
+    def claim(self, worker: str, count: int, taken: list[tuple[str, int]]) -> list[Token]:
+        """Stage what is due, and begin what a claim has taken, which must be what may run, in its order.
+
+        Without limits it is exactly the first. A job that a limit has let go keeps its place for a while,
+        so others of its key may come after it.
+        """
         self.stage()
-        taken: list[Token] = []
-        for job in sorted(self.jobs.values(), key=lambda one: (-one.priority, one.n)):
-            if len(taken) < count and self.may_run(job):
-                job.status, job.worker, job.lease = "RUNNING", worker, self.later(LEASE)
-                job.attempt += 1
-                last = (job.retries + 1 >= job.max_retries, job.crashes == 2)
-                taken.append(Token(job, job.attempt, worker, *last))
-        return taken
+        order = sorted(self.jobs.values(), key=lambda one: (-one.priority, one.n))
+        free = [job for job in order if self.may_run(job) and not self.meters(job)]
+        tokens = [self.start(worker, *one) for one in taken]
+        jobs = [token.job for token in tokens]
+        assert jobs == [job for job in order if job in jobs]
+        unlimited = [job for job in jobs if not self.meters(job)]
+        assert unlimited == free[: len(unlimited)]
+        assert len(jobs) == count or unlimited == free
+        return tokens
+
+    def start(self, worker: str, id: str, attempt: int) -> Token:
+        job = self.jobs[id]
+        assert self.may_run(job)
+        job.status, job.worker, job.lease = "RUNNING", worker, self.later(LEASE)
+        job.attempt += 1
+        assert job.attempt == attempt
+        last = (job.retries + 1 >= job.max_retries, job.crashes == 2)
+        return Token(job, attempt, worker, *last)
 
     # --- settle -----------------------------------------------------------------------------
 
@@ -383,36 +393,45 @@ class World:
 
     def look(self) -> int:
         """Give back what the dead held, at once, and what is held by leases that have ended."""
-        rescued = 0
+        rescued: list[Modelled] = []
         for worker in self.workers.values():
-            if worker.alive or not worker.registered:
-                continue
-            worker.registered = False
-            for job in self.held_by(worker.name):
-                rescued += 1
-                if job.id in worker.begun:
-                    self.crash(job)
-                else:
-                    job.finish("PENDING")
+            if not worker.alive and worker.registered:
+                worker.registered = False
+                held = self.held_by(worker.name)
+                rescued += held
+                self.rescue(held)
+                worker.board = False
         expired = [
             job for job in self.jobs.values() if job.status == "RUNNING" and job.lease < self.now
         ]
-        for job in expired:
-            self.crash(job)
-        for worker in self.workers.values():
-            silent = worker.heard is not None and worker.heard < self.later(-2 * LEASE)
-            if expired and silent and not self.held_by(worker.name):
-                worker.registered = False
-        return rescued + len(expired)
+        self.rescue(expired)
+        return len(rescued) + len(expired)
+
+    def rescue(self, jobs: list[Modelled]) -> None:
+        """What had begun counts a death; what stands on no board has not, unless nobody can know."""
+        boards = [self.workers[job.worker] for job in jobs]
+        begun = {id for worker in boards if worker.board for id in worker.begun}
+        for job, worker in zip(jobs, boards, strict=True):
+            if worker.board and job.id not in begun:
+                job.finish("PENDING")
+            else:
+                job.errors += 1
+                self.crash(job)
 
     def beat(self, name: str) -> None:
+        """It renews its leases; whoever is silent and holds nothing is forgotten."""
         worker = self.workers[name]
-        worker.heard, worker.registered = self.now, True
+        worker.heard = self.now
         for job in self.held_by(name):
             job.lease = self.later(LEASE)
+        for other in self.workers.values():
+            if other.heard < self.later(-2 * LEASE) and not self.held_by(other.name):
+                other.registered = False
+        worker.registered = True
 
     def leave(self, name: str) -> int:
-        self.workers[name].alive = self.workers[name].registered = False
+        worker = self.workers[name]
+        worker.alive = worker.registered = worker.board = False
         returned = self.held_by(name)
         for job in returned:
             job.finish("PENDING")
