@@ -74,7 +74,9 @@ def life() -> str:
     arrows = "\n".join(f"    {source} --> {target}: {event}" for source, event, target in ways)
     born = "\n".join(f"    [*] --> {status}: {_first(words)}" for status, words in BORN.items())
     statuses = "\n".join(f"| `{one}` | {MEANING[one]} |" for one in TRANSITIONS)
-    begins = "\n".join(f"| {_first(words)} | {words} | {status} |" for status, words in BORN.items())
+    begins = "\n".join(
+        f"| {_first(words)} | {words} | {status} |" for status, words in BORN.items()
+    )
     events = "\n".join(
         f"| {event} | {HAPPENS[event]} | {_ways(ways, event)} |" for event in HAPPENS
     )
