@@ -265,7 +265,13 @@ class World:
             if job.status == "COMPLETED":
                 job.steps.clear()
             job.run_at, job.run_until, job.worker, job.retries, job.crashes = None, None, None, 0, 0
-            job.error, job.waited, job.result, job.progress, job.note = None, False, None, None, None
+            job.error, job.waited, job.result, job.progress, job.note = (
+                None,
+                False,
+                None,
+                None,
+                None,
+            )
         for job in again:
             self.wait(job, waits[job.id])
         return again

@@ -122,7 +122,9 @@ class Life(RuleBasedStateMachine):
         self.position = 0
         self.running: dict[Any, int] = {}
 
-    @initialize(limits=st.sampled_from((None, "by customer", "as a whole")), jobs=st.lists(JOBS, max_size=3))
+    @initialize(
+        limits=st.sampled_from((None, "by customer", "as a whole")), jobs=st.lists(JOBS, max_size=3)
+    )
     def begin(self, limits, jobs):
         """Limits count by customer, or as a whole, or there are none; some jobs are there."""
         self.limited = limits is not None
@@ -203,7 +205,12 @@ class Life(RuleBasedStateMachine):
             options["on_dependency_failure"] = policy
         rule = None
         if unique is not None:
-            rule = {"key": "${k}", "on_conflict": unique[0], "statuses": unique[1], "period": unique[2]}
+            rule = {
+                "key": "${k}",
+                "on_conflict": unique[0],
+                "statuses": unique[1],
+                "period": unique[2],
+            }
         made = self.call(who, "enqueue", type=type, payloads=payloads, unique=rule, options=options)
         found = self.world.enqueue(wanted, payloads, [id for id, _, _ in made])
         assert [(id, there) for id, there, _ in made] == [(job.id, there) for job, there in found]
@@ -223,7 +230,11 @@ class Life(RuleBasedStateMachine):
             return
         assert self.call(who, "cancel", id=job.id) == self.world.cancel(job)
 
-    @rule(who=anybody, numbers=st.lists(number, min_size=1, max_size=3), ended=st.sampled_from((True, True, False)))
+    @rule(
+        who=anybody,
+        numbers=st.lists(number, min_size=1, max_size=3),
+        ended=st.sampled_from((True, True, False)),
+    )
     def retry(self, who, numbers, ended):
         """One, or several at once; also some that have not ended."""
         found = [self.job(number, ENDED if ended else None) for number in numbers]
@@ -246,7 +257,9 @@ class Life(RuleBasedStateMachine):
     @rule(number=number)
     def retry_with_those_before(self, number):
         """Whoever waited for others waits again for those that run again with it."""
-        waited = [job for job in self.world.jobs.values() if job.wanted.after and job.status in ENDED]
+        waited = [
+            job for job in self.world.jobs.values() if job.wanted.after and job.status in ENDED
+        ]
         if waited:
             job = waited[number % len(waited)]
             jobs = [one for one in (*job.wanted.after, job) if one.status in ENDED]
@@ -449,7 +462,9 @@ class Life(RuleBasedStateMachine):
         lost = self.call(place, "beat")
         self.world.beat(name)
         ours = [one for where, one in self.tokens if where == place and one.worker == name]
-        gone = [one for one in ours if not one.own or one.job.status not in ("RUNNING", "COMPLETED")]
+        gone = [
+            one for one in ours if not one.own or one.job.status not in ("RUNNING", "COMPLETED")
+        ]
         assert sorted(map(tuple, lost)) == sorted(one.key for one in gone)
 
     @rule(place=program)
@@ -502,7 +517,12 @@ class Life(RuleBasedStateMachine):
         self.agree()
         self.die(place)
 
-    @rule(number=number, begun=st.booleans(), how=st.sampled_from(("inside", "after", "step")), name=names)
+    @rule(
+        number=number,
+        begun=st.booleans(),
+        how=st.sampled_from(("inside", "after", "step")),
+        name=names,
+    )
     def die_in_a_transaction(self, number, begun, how, name):
         """An effect is there if its job is completed, and only then."""
         found = self.token(number)
