@@ -56,7 +56,8 @@ def nights(database: Path, folder: Path, clock: ManualClock, days: range) -> Non
     """A worker that lives through these nights."""
     opened: list[Aurora] = []
     jobs = nightly.handlers(folder, lambda: opened[0])
-    with Aurora(database, workers_enabled=True, clock=clock, jobs=jobs) as db:
+    # All nights of the month are shown at its end, so none of their jobs is pruned after a week.
+    with Aurora(database, workers_enabled=True, clock=clock, jobs=jobs, job_retention=None) as db:
         opened.append(db)
         for day in days:
             clock.advance(DAY)
