@@ -185,7 +185,10 @@ def _due(
         return run_at
     if not _is_duration(delay):
         raise _refused("delay", delay, "a duration in seconds from 0")
-    return clock.now() + timedelta(seconds=seconds(cast("float", delay)))
+    try:
+        return clock.now() + timedelta(seconds=seconds(cast("float", delay)))
+    except OverflowError:
+        raise _refused("delay", delay, "a duration that the calendar has room for") from None
 
 
 def _is_duration(value: object) -> bool:
