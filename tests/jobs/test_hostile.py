@@ -8,7 +8,17 @@ from datetime import timedelta
 
 import pytest
 
-from aurora_db import Aurora, Cancel, Fail, JobCancelled, JobFailed, Retry, Snooze, ValidationError
+from aurora_db import (
+    Aurora,
+    Cancel,
+    Fail,
+    JobCancelled,
+    JobError,
+    JobFailed,
+    Retry,
+    Snooze,
+    ValidationError,
+)
 
 GUARD = 30.0
 
@@ -111,3 +121,93 @@ def test_a_handler_that_ends_its_own_job_inside_of_its_completion_has_failed(wor
     assert job.error.startswith("LeaseLost: ")
     assert works["_jobs"].count() == 1
     assert still_works(works)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"queue": ""}, "'queue' is a name that is not empty, got ''"),
+        ({"queue": 5}, "'queue' is a name that is not empty, got 5"),
+        ({"backoff": math.inf}, "inf is not a back-off"),
+        ({"backoff": math.nan}, "nan is not a back-off"),
+    ],
+)
+def test_an_option_of_a_type_is_refused_when_it_is_registered(path, options, message):
+    """Not when its first job is enqueued, or runs."""
+    with Aurora(path) as db, pytest.raises(ValidationError) as raised:
+        db.job("strange", **options)(lambda payload: payload)
+    assert raised.value.message == message
+
+
+@pytest.mark.parametrize("type", [5, "", None])
+def test_a_handler_is_registered_for_a_text(path, type):
+    """Nobody could enqueue a job of another type."""
+    with Aurora(path) as db, pytest.raises(ValidationError) as raised:
+        db.job(type)(lambda payload: payload)
+    assert raised.value.message == f"'type' is a text that is not empty, got {type!r}"
+
+
+def test_the_decorator_without_its_parentheses_is_refused(path):
+    """It would register nothing, and say nothing."""
+    with Aurora(path) as db, pytest.raises(JobError) as raised:
+
+        @db.job
+        def resize(payload):
+            return payload
+
+    assert raised.value.hint == 'write @db.job("resize"), with the type in parentheses'
+
+
+def test_a_generator_is_no_handler(path):
+    """Nobody would run its body."""
+
+    def sync(payload):
+        yield payload
+
+    async def asynchronous(payload):
+        yield payload
+
+    with Aurora(path) as db:
+        for handler in (sync, asynchronous):
+            with pytest.raises(JobError) as raised:
+                db.job("strange")(handler)
+            assert raised.value.hint == "leave out the yield, and return what is the result"
+
+
+@pytest.mark.parametrize("kind", ["batch", "flow"])
+def test_a_block_that_has_ended_takes_no_more_jobs(path, kind):
+    """They would never be enqueued."""
+    with Aurora(path) as db:
+        with getattr(db, kind)("nightly") as block:
+            pass
+        with pytest.raises(JobError) as raised:
+            block.enqueue_job("late")
+        assert "'late' would never be enqueued" in raised.value.message
+        assert db["_jobs"].count() == 0
+
+
+@pytest.mark.parametrize("timeout", ["soon", -1, math.nan, True, []])
+def test_a_wait_for_a_job_takes_a_duration(path, timeout):
+    """What is none is refused before anybody waits."""
+    with Aurora(path) as db, pytest.raises(ValidationError) as raised:
+        db.wait_job(db.enqueue_job("never").id, timeout=timeout)
+    assert raised.value.message == f"'timeout' is a duration in seconds from 0, got {timeout!r}"
+
+
+def test_a_delay_beyond_the_calendar_is_refused(path):
+    """With an error of ours, and nothing is enqueued."""
+    with Aurora(path) as db:
+        with pytest.raises(ValidationError) as raised:
+            db.enqueue_job("late", delay=10**18)
+        assert raised.value.field == "delay"
+        assert db["_jobs"].count() == 0
+
+
+def test_a_record_where_an_id_is_wanted_is_told_so(path):
+    """`after` of `enqueue_job` takes ids; the error says how to write them, and not the whole record."""
+    with Aurora(path) as db:
+        job = db.enqueue_job("first")
+        with pytest.raises(ValidationError) as raised:
+            db.enqueue_job("second", after=[job])
+    assert raised.value.hint == "after=[job.id]"
+    assert len(raised.value.message) < 150

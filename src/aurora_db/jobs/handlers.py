@@ -229,6 +229,13 @@ class Jobs:
         """
         from aurora_db.jobs import signature  # noqa: PLC0415 - who only enqueues does without
 
+        if callable(type):
+            raise JobError(
+                "a job handler is registered for a job type",
+                hint=f'write @db.job("{getattr(type, "__name__", "mail")}"), with the type in parentheses',
+            )
+        requests.type_name(type)
+
         def register(function: Callable[P, R]) -> RegisteredJob[P, R]:
             handler = signature.look_at(
                 type, function, retries=retries, queue=queue, timeout=timeout, backoff=backoff,
