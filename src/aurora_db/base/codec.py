@@ -56,6 +56,11 @@ def seconds(value: float | dt.timedelta) -> float:
         return math.inf if value > 0 else -math.inf
 
 
+def storable(text: str) -> str:
+    """`text` with what UTF-8 cannot write spelled out: file names may have such characters."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 def encode(value: object) -> str:
     """The JSON text of `value`.
 

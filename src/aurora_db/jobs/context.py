@@ -192,7 +192,7 @@ class JobContext:
         """Leave the handler for a sleep that has not ended."""
         if until is not None:
             self.sleeps_until = until
-            snooze = Snooze((until - self._bench.engine.clock.now()).total_seconds())
+            snooze = Snooze(0)
             snooze.until = until
             raise snooze
 

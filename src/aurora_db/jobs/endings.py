@@ -7,6 +7,7 @@ shows when `PRAGMA data_version` moves. Without anybody who waits it sleeps.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -78,7 +79,7 @@ class Endings:
 
     def wait(self, id: str, timeout: float | timedelta | None) -> Any:
         """The result of a job when it has completed; the thread waits."""
-        limit = None if timeout is None else seconds(timeout)
+        limit = _limit(timeout)
         job = self._look(id)
         if job is None:
             waiter = Waiter()
@@ -91,7 +92,7 @@ class Endings:
 
     async def wait_async(self, id: str, timeout: float | timedelta | None) -> Any:  # noqa: ASYNC109
         """The same; the event loop goes on meanwhile."""
-        limit = None if timeout is None else seconds(timeout)
+        limit = _limit(timeout)
         job = self._look(id)
         if job is None:
             import asyncio  # noqa: PLC0415 - a blocking program does without
@@ -246,6 +247,24 @@ def _wake(waiters: Iterable[Waiter]) -> None:
     for waiter in waiters:
         if waiter.future is not None and not waiter.future.done():
             waiter.future.set_result(None)
+
+
+def _limit(timeout: float | timedelta | None) -> float | None:
+    """Seconds to wait at most; None without end.
+
+    Raises:
+        ValidationError: it is no duration from 0.
+    """
+    if timeout is None:
+        return None
+    number = isinstance(timeout, (int, float, timedelta)) and not isinstance(timeout, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+    limit = seconds(timeout) if number else math.nan
+    if limit >= 0:
+        return limit
+    raise ValidationError(
+        f"'timeout' is a duration in seconds from 0, got {timeout!r}",
+        hint="db.wait_job(job.id, timeout=30)", field="timeout", rule="timeout", value=timeout,
+    )  # fmt: skip
 
 
 def _known(id: str, outcome: Outcome) -> Job:

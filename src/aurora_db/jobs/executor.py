@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
 
-from aurora_db.base.codec import decode, encode
+from aurora_db.base.codec import decode, encode, storable
 from aurora_db.base.errors import AuroraError, LeaseLost, PayloadInvalid, ValidationError
 from aurora_db.jobs import outcome as outcomes
 from aurora_db.jobs import queue, timing, upkeep
@@ -144,16 +144,15 @@ def raised(error: BaseException) -> Outcome:
         error = _instruction(error)
         match error:
             case LeaseLost():
-                return outcomes.LOST
+                return Outcome(Kind.LOST, error=words(error), traceback=trace(error))
             case Snooze(delay=delay, until=until):
-                return Outcome(Kind.SNOOZE, delay=max(0.0, float(delay)), until=until)
+                return Outcome(Kind.SNOOZE, delay=delay, until=until)
             case Cancel():
                 return Outcome(Kind.CANCEL, error=_short(str(error)))
             case Fail() | PayloadInvalid():
                 return Outcome(Kind.FAIL, error=words(error), traceback=trace(error))
             case Retry(delay=delay) if delay is not None:
-                wanted = max(0.0, float(delay))
-                return Outcome(Kind.RETRY, None, words(error), trace(error), wanted)
+                return Outcome(Kind.RETRY, None, words(error), trace(error), delay)
             case _:
                 return Outcome(Kind.ERROR, error=words(error), traceback=trace(error))
     except Exception as second:  # noqa: BLE001 - a delay that is no number
@@ -203,9 +202,6 @@ def _settled(bench: Bench, attempt: Attempt, outcome: Outcome) -> Settlement | N
     match outcome.kind:
         case Kind.RETURNED | Kind.COMPLETED:
             return Settlement(job, queue.COMPLETE, outcome.result)
-        case Kind.LOST:
-            logger.warning("job lost its lease", extra={"job": job.id, "attempt": job.attempt})
-            return None
         case Kind.SNOOZE:
             return Settlement(
                 job, queue.SNOOZE, run_at=outcome.until or _after(now, outcome.delay or 0.0)
@@ -216,7 +212,8 @@ def _settled(bench: Bench, attempt: Attempt, outcome: Outcome) -> Settlement | N
             return _crashed(job, outcome)
         case Kind.FAIL:
             return _failed(job, queue.FAIL, outcome)
-        case Kind.RETRY | Kind.ERROR:
+        case Kind.RETRY | Kind.ERROR | Kind.LOST:
+            # An attempt that says it lost its job, and has not, has failed; else this changes nothing.
             return _retried(attempt.handler, job, outcome, now)
         case _:
             assert_never(outcome.kind)
@@ -275,7 +272,7 @@ def _fated(bench: Bench, attempt: Attempt, outcome: Outcome) -> Settlement | Non
         case Fate.LOST:
             return None
         case Fate.STOP:
-            if outcome.kind in (Kind.ERROR, Kind.DIED):
+            if outcome.kind in (Kind.ERROR, Kind.DIED, Kind.LOST):
                 return Settlement(attempt.job, queue.RELEASE)
             # It came to its own end after all.
             return _settled(bench, attempt, outcome)
@@ -322,7 +319,7 @@ def words(error: BaseException) -> str:
 
 
 def _short(text: str) -> str:
-    text = text.rstrip("\n")
+    text = storable(text.rstrip("\n"))
     return text if len(text) <= ERROR else text[:ERROR] + " …"
 
 

@@ -5,6 +5,7 @@ A handler is looked at once, when it is registered (`signature.py`).
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, Ty
 import msgspec
 
 from aurora_db.base.clock import Clock
-from aurora_db.base.codec import plain
-from aurora_db.base.errors import JobError, PayloadInvalid
+from aurora_db.base.codec import plain, seconds
+from aurora_db.base.errors import JobError, PayloadInvalid, ValidationError
 from aurora_db.base.records import Priority
 from aurora_db.jobs import limits, timing
 from aurora_db.jobs import request as requests
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 #: How many of the missed times of a schedule count, and whether its jobs may run beside each other.
 CatchUp = Literal["NONE", "ONE", "ALL"]
 Overlap = Literal["ALLOW", "SKIP"]
+
+#: Seconds that a handler may ask to wait at most, some three hundred years.
+LONGEST = 1e10
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,18 +49,20 @@ class Retry(Instruction):
     """Raise in a handler: this attempt failed, the next one comes after `delay` seconds."""
 
     def __init__(
-        self, delay: float | None = None, reason: str = "the handler asked for a retry"
+        self,
+        delay: float | timedelta | None = None,
+        reason: str = "the handler asked for a retry",
     ) -> None:
         super().__init__(reason)
-        self.delay = delay
+        self.delay = None if delay is None else _seconds("Retry", delay)
 
 
 class Snooze(Instruction):
     """Raise in a handler: run the job again after `delay` seconds; counts as no failure."""
 
-    def __init__(self, delay: float) -> None:
-        super().__init__(f"snoozed for {delay:g} s")
-        self.delay = delay
+    def __init__(self, delay: float | timedelta) -> None:
+        self.delay = _seconds("Snooze", delay)
+        super().__init__(f"snoozed for {self.delay:g} s")
         #: The exact end, where it is known: that of `job.sleep`.
         self.until: datetime | None = None
 
@@ -73,6 +79,22 @@ class Fail(Instruction):
 
     def __init__(self, reason: str = "failed for good") -> None:
         super().__init__(reason)
+
+
+def _seconds(kind: str, delay: float | timedelta) -> float:
+    """What a handler asks to wait, in seconds.
+
+    Raises:
+        ValidationError: it is no duration from 0.
+    """
+    number = isinstance(delay, (int, float, timedelta)) and not isinstance(delay, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+    wanted = seconds(delay) if number else math.nan
+    if 0 <= wanted <= LONGEST:
+        return wanted
+    raise ValidationError(
+        f"{kind} takes a number of seconds from 0, got {delay!r}",
+        hint=f"raise {kind}(60)", field="delay", rule="range", value=delay,
+    )  # fmt: skip
 
 
 class JobHandler:
@@ -206,6 +228,13 @@ class Jobs:
             ValidationError: an option is outside its range.
         """
         from aurora_db.jobs import signature  # noqa: PLC0415 - who only enqueues does without
+
+        if callable(type):
+            raise JobError(
+                "a job handler is registered for a job type",
+                hint=f'write @db.job("{getattr(type, "__name__", "mail")}"), with the type in parentheses',
+            )
+        requests.type_name(type)
 
         def register(function: Callable[P, R]) -> RegisteredJob[P, R]:
             handler = signature.look_at(

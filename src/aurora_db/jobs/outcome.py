@@ -47,4 +47,3 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
 #: A handler that returned nothing, as most do.
 RETURNED = Outcome(Kind.RETURNED)
 COMPLETED = Outcome(Kind.COMPLETED)
-LOST = Outcome(Kind.LOST)

@@ -15,7 +15,7 @@ import msgspec
 
 from aurora_db.aql import suggest
 from aurora_db.base.clock import Clock
-from aurora_db.base.errors import NotFound, ValidationError
+from aurora_db.base.errors import JobError, NotFound, ValidationError
 from aurora_db.base.ids import new_id
 from aurora_db.base.records import Job, Priority
 from aurora_db.jobs import batches, circles, flow, queue
@@ -86,6 +86,7 @@ class BatchBlock:
         self._planned: list[PlannedJob] = []
         self._requests: list[Request] = []
         self._named: dict[str, PlannedJob] = {}
+        self._written = False
         #: What a job waits for, as it was written down; by its number.
         self._after: dict[int, Sequence[After]] = {}
 
@@ -109,6 +110,11 @@ class BatchBlock:
     def _add(
         self, type: str, payload: object, options: dict[str, Any], name: str | None = None
     ) -> PlannedJob:
+        if self._written:
+            raise JobError(
+                f"the block has ended, and '{type}' would never be enqueued",
+                hint="add jobs inside of the block; later, db.enqueue_job(…, batch=batch.id)",
+            )
         after = _checked(options)
         make: Any = self._jobs.request
         request: Request = make(self._clock, type, payload, **options)
@@ -128,6 +134,7 @@ class BatchBlock:
             ValidationError: a job waits for a name that no job has, or jobs for each other.
             NotFound: a job named in `after` does not exist.
         """
+        self._written = True
         requests = self._wired()
         await batches.begin(port, self.id, self.name, self._callbacks)
         try:

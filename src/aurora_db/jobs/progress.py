@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from datetime import timedelta
 from typing import cast
 
-from aurora_db.base.codec import encode, timestamp
+from aurora_db.base.codec import encode, storable, timestamp
 from aurora_db.base.errors import ValidationError
 from aurora_db.jobs.queue import LEASE, Claimed, Report
 from aurora_db.sql.statement import Batch
@@ -72,9 +72,9 @@ def report(job: Claimed, before: Report | None, done: object, note: object) -> R
             rule="type",
             value=note,
         )
-    if note is None and before is not None:
-        note = before.note
-    return Report(job, float(cast("float", done)), note)
+    if note is not None:
+        return Report(job, float(cast("float", done)), storable(note))
+    return Report(job, float(cast("float", done)), None if before is None else before.note)
 
 
 def renewal(job: Claimed, before: Report | None) -> Report:

@@ -20,6 +20,10 @@ from aurora_db.jobs.unique import Given, Rule, rule_of
 OnFailure = Literal["cancel", "run"]
 
 
+#: Characters of a wrong value that are shown; the record of a job has many.
+SHOWN = 80
+
+
 class Links(msgspec.Struct, frozen=True, gc=False):
     """What ties a job to others: a key that it has alone, jobs that it waits for, its batch.
 
@@ -82,15 +86,13 @@ def request(
         # As most are.
         return Request(type, encode(payload), priority)
     due = None if delay is None and run_at is None else _due(delay, run_at, clock)
-    if queue is not None and (not isinstance(queue, str) or not queue):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise _refused("queue", queue, "a name that is not empty")
     return Request(
         type,
         encode(payload),
         priority if isinstance(priority, Priority) else priority_of(priority),
         MAX_RETRIES if retries is None else attempts(retries),
         due,
-        queue or "default",
+        "default" if queue is None else queue_name(queue),
         _tags(tags) if tags or tags == "" else (),
         None if backoff is None else encode(timing.stored(timing.backoff(backoff))),
         None if timeout is None else limit(timeout),
@@ -116,7 +118,10 @@ def links(
     if not isinstance(after, (list, tuple, set, frozenset)) or not all(
         isinstance(id, str) and id for id in cast("Iterable[object]", after)
     ):
-        raise _refused("after", after, "a list of ids of jobs")
+        raise ValidationError(
+            f"'after' is a list of ids of jobs, got {_short(after)}",
+            hint="after=[job.id]", field="after", rule="after", value=after,
+        )  # fmt: skip
     if on_failure != "cancel" and not after:
         raise _refused("on_dependency_failure", on_failure, "given together with 'after' only")
     if batch is not None and (not isinstance(batch, str) or not batch):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -147,6 +152,28 @@ def attempts(value: object) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise _refused("retries", value, "a number of attempts from 1")
+    return value
+
+
+def queue_name(value: object) -> str:
+    """The name of a queue.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    if not isinstance(value, str) or not value:
+        raise _refused("queue", value, "a name that is not empty")
+    return value
+
+
+def type_name(value: object) -> str:
+    """A job type.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    if not isinstance(value, str) or not value:
+        raise _refused("type", value, "a text that is not empty")
     return value
 
 
@@ -185,12 +212,20 @@ def _due(
         return run_at
     if not _is_duration(delay):
         raise _refused("delay", delay, "a duration in seconds from 0")
-    return clock.now() + timedelta(seconds=seconds(cast("float", delay)))
+    try:
+        return clock.now() + timedelta(seconds=seconds(cast("float", delay)))
+    except OverflowError:
+        raise _refused("delay", delay, "a duration that the calendar has room for") from None
 
 
 def _is_duration(value: object) -> bool:
     number = isinstance(value, (int, float, timedelta)) and not isinstance(value, bool)
     return number and 0 <= seconds(cast("float | timedelta", value)) < math.inf
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} …"
 
 
 def _refused(name: str, value: object, wanted: str) -> ValidationError:

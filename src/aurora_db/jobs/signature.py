@@ -27,6 +27,7 @@ def look_at_object(type: str, handler: JobHandler | Callable[..., Any]) -> Handl
     Raises:
         JobError: it cannot be a handler.
     """
+    requests.type_name(type)
     if inspect.isclass(handler):
         raise JobError(
             f"'{handler.__name__}' is a class", hint=f"register an object: {handler.__name__}()"
@@ -76,6 +77,11 @@ def look_at(
     rest = parameters[:-1] if takes_job else parameters
     if len(rest) > 1:
         raise _wrong_shape(type)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise JobError(
+            f"the handler of '{type}' is a generator, and nobody would run its body",
+            hint="leave out the yield, and return what is the result",
+        )
     is_async = inspect.iscoroutinefunction(function)
     if process and is_async:
         raise JobError(
@@ -91,7 +97,7 @@ def look_at(
         takes_job=takes_job,
         convert=_converter(function, rest[0], type) if rest else None,
         retries=None if retries is None else requests.attempts(retries),
-        queue=queue,
+        queue=None if queue is None else requests.queue_name(queue),
         backoff=None if backoff is None or policy is not None else timing.backoff(backoff),
         policy=policy,
         timeout=None if timeout is None else requests.limit(timeout),

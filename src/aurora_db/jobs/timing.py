@@ -6,6 +6,7 @@ clock or touches the database; the queue adds the delay to *its* clock and keeps
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -116,7 +117,7 @@ def _duration(value: object) -> float:
     if (
         isinstance(value, bool)
         or not isinstance(value, (int, float, timedelta))
-        or seconds(value) < 0
+        or not 0 <= seconds(value) < math.inf
     ):
         raise _refused(value)
     return seconds(value)
