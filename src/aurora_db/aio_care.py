@@ -33,7 +33,9 @@ class AsyncJobCare:
         folder = self._engine.folder
         return await self._gate.read(lambda port: explaining.why(port, id, folder))
 
-    async def retry_jobs(self, where: Condition | Mapping[str, Any], *, all: bool = False) -> int:
+    async def retry_jobs(
+        self, where: Condition | Mapping[str, Any] | None = None, *, all: bool = False
+    ) -> int:
         """Let the jobs that match and have ended run once more, with all their attempts; how many.
 
         Unless the condition names a status, these are the FAILED ones alone. Which jobs match is
@@ -41,18 +43,20 @@ class AsyncJobCare:
 
         Args:
             where: a condition on `_jobs`, as `F.type == "mail"`, or a where-object of AQL.
-            all: with a condition of nothing, every FAILED job is meant.
+            all: without a condition, every FAILED job is meant.
 
         Raises:
-            MissingWhere: the condition is one of nothing, and `all=True` was not said.
+            MissingWhere: there is no condition, or one of nothing, and `all=True` was not said.
         """
         return await self._change("retry", where, all=all)
 
-    async def cancel_jobs(self, where: Condition | Mapping[str, Any], *, all: bool = False) -> int:
+    async def cancel_jobs(
+        self, where: Condition | Mapping[str, Any] | None = None, *, all: bool = False
+    ) -> int:
         """Cancel the jobs that match and have not ended; how many. As `retry_jobs` for the rest.
 
         Raises:
-            MissingWhere: the condition is one of nothing, and `all=True` was not said.
+            MissingWhere: there is no condition, or one of nothing, and `all=True` was not said.
         """
         return await self._change("cancel", where, all=all)
 
@@ -78,10 +82,12 @@ class AsyncJobCare:
             stages.take(await self._gate.write(verb))
         return stages.result()
 
-    async def _change(self, what: str, where: Condition | Mapping[str, Any], *, all: bool) -> int:
+    async def _change(
+        self, what: str, where: Condition | Mapping[str, Any] | None, *, all: bool
+    ) -> int:
         from aurora_db.jobs.bulk import Bulk  # noqa: PLC0415 - few programs change many
 
-        bulk = Bulk(what, where, all=all)
+        bulk = Bulk(what, {} if where is None else where, all=all)
         ids = await self._gate.read(bulk.find)
         changed = 0
         for part in bulk.parts(ids):

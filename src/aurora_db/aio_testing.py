@@ -19,6 +19,7 @@ from aurora_db.jobs.drained import DrainResult, Tally
 from aurora_db.jobs.handlers import Handler, JobHandler, Jobs, RegisteredJob
 from aurora_db.jobs.queue import Claimed, Settlement
 from aurora_db.jobs.rehearsal import Rehearsal
+from aurora_db.jobs.request import queue_name
 from aurora_db.jobs.solo import Solo
 from aurora_db.jobs.worker import Workers
 from aurora_db.store import causes
@@ -64,13 +65,16 @@ class AsyncJobsTesting(Rehearsal):
         Raises:
             JobError: workers of this database run, or a handler called this; or it does not end.
             UnknownJobType: no handler of this type is registered here.
+            ValidationError: the limit is no number from 0, or the queue no name.
         """
+        tally = Tally(limit, raises=raises)
+        if queue is not None:
+            queue_name(queue)
         if causes.CURRENT.get() is not None or not self._busy.acquire(blocking=False):
             raise JobError(
                 "the queue is being drained already",
                 hint="a handler's own jobs run when it has returned; do not drain inside a handler",
             )
-        tally = Tally(limit, raises=raises)
         try:
             await self._work(tally, self.types_of(type), queue, with_scheduled=with_scheduled)
         finally:

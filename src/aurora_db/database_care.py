@@ -33,7 +33,9 @@ class JobCare:
         folder = self._engine.folder
         return self._gate.read(lambda port: explaining.why(port, id, folder))
 
-    def retry_jobs(self, where: Condition | Mapping[str, Any], *, all: bool = False) -> int:
+    def retry_jobs(
+        self, where: Condition | Mapping[str, Any] | None = None, *, all: bool = False
+    ) -> int:
         """Let the jobs that match and have ended run once more, with all their attempts; how many.
 
         Unless the condition names a status, these are the FAILED ones alone. Which jobs match is
@@ -41,18 +43,20 @@ class JobCare:
 
         Args:
             where: a condition on `_jobs`, as `F.type == "mail"`, or a where-object of AQL.
-            all: with a condition of nothing, every FAILED job is meant.
+            all: without a condition, every FAILED job is meant.
 
         Raises:
-            MissingWhere: the condition is one of nothing, and `all=True` was not said.
+            MissingWhere: there is no condition, or one of nothing, and `all=True` was not said.
         """
         return self._change("retry", where, all=all)
 
-    def cancel_jobs(self, where: Condition | Mapping[str, Any], *, all: bool = False) -> int:
+    def cancel_jobs(
+        self, where: Condition | Mapping[str, Any] | None = None, *, all: bool = False
+    ) -> int:
         """Cancel the jobs that match and have not ended; how many. As `retry_jobs` for the rest.
 
         Raises:
-            MissingWhere: the condition is one of nothing, and `all=True` was not said.
+            MissingWhere: there is no condition, or one of nothing, and `all=True` was not said.
         """
         return self._change("cancel", where, all=all)
 
@@ -76,10 +80,10 @@ class JobCare:
             stages.take(self._gate.write(verb))
         return stages.result()
 
-    def _change(self, what: str, where: Condition | Mapping[str, Any], *, all: bool) -> int:
+    def _change(self, what: str, where: Condition | Mapping[str, Any] | None, *, all: bool) -> int:
         from aurora_db.jobs.bulk import Bulk  # noqa: PLC0415 - few programs change many
 
-        bulk = Bulk(what, where, all=all)
+        bulk = Bulk(what, {} if where is None else where, all=all)
         ids = self._gate.read(bulk.find)
         changed = 0
         for part in bulk.parts(ids):

@@ -131,3 +131,13 @@ def test_the_asynchronous_verbs(path):
             return cancelled, await db.retry_jobs(F.status == "CANCELLED")
 
     assert asyncio.run(main()) == (2, 2)
+
+
+def test_all_is_said_without_a_condition(db, mixed):
+    """`all=True` alone; nothing alone is refused."""
+    for verb in (db.retry_jobs, db.cancel_jobs):
+        with pytest.raises(MissingWhere):
+            verb()
+    assert db.retry_jobs(all=True) == 1
+    assert statuses(db, mixed)["failed"] == "PENDING"
+    assert db.cancel_jobs(all=True) == 2

@@ -186,12 +186,12 @@ def test_a_block_that_has_ended_takes_no_more_jobs(path, kind):
         assert db["_jobs"].count() == 0
 
 
-@pytest.mark.parametrize("timeout", ["soon", -1, math.nan, True, []])
+@pytest.mark.parametrize("timeout", ["soon", math.nan, True, []])
 def test_a_wait_for_a_job_takes_a_duration(path, timeout):
     """What is none is refused before anybody waits."""
     with Aurora(path) as db, pytest.raises(ValidationError) as raised:
         db.wait_job(db.enqueue_job("never").id, timeout=timeout)
-    assert raised.value.message == f"'timeout' is a duration in seconds from 0, got {timeout!r}"
+    assert raised.value.message == f"'timeout' is a duration in seconds, got {timeout!r}"
 
 
 def test_a_delay_beyond_the_calendar_is_refused(path):

@@ -302,6 +302,21 @@ def test_a_job_that_a_failed_one_took_along(db, claim_one):
     )
 
 
+def test_a_follower_that_is_retried_alone(db, a_worker):
+    """Its turn comes when the one that failed runs again; nothing else is in its way."""
+    a_worker("w1", "upload", "resize")
+    first = db.enqueue_job("upload", {})
+    last = db.enqueue_job("resize", {}, after=[first.id])
+    db.cancel_job(first.id)
+    db.retry_job(last.id)
+    assert lines(db, last) == [
+        f"BLOCKED: it waits until 1 job that ended in vain completes in another run: '{first.id}' (upload, CANCELLED).",
+        f"Run it again: db.retry_job('{first.id}').",
+    ]
+    db.retry_job(first.id)
+    assert lines(db, last)[0].startswith("BLOCKED: it waits for the end of 1 job: ")
+
+
 def test_what_it_waited_for_has_ended(db, a_worker, other_program):
     """Nothing is left to name."""
     a_worker("w1", "send")

@@ -84,6 +84,16 @@ def test_every_page_is_in_the_list_of_contents():
         assert f"](../guides/{page.name})" in entry, page.name
 
 
+def test_every_page_about_jobs_is_in_their_list_of_contents():
+    """The entry to the jobs names each of their pages, and the other entries lead to it."""
+    jobs = ROOT / "docs" / "jobs"
+    entry = (jobs / "README.md").read_text()
+    for page in sorted(jobs.glob("*.md")):
+        assert page.name == "README.md" or f"]({page.name}) | " in entry, page.name
+    assert "](docs/jobs/README.md)" in (ROOT / "README.md").read_text()
+    assert "](../jobs/README.md)" in (AQL / "README.md").read_text()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page):
     """To a file that exists, and to a heading that is in it."""

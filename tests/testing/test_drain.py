@@ -7,7 +7,15 @@ import threading
 
 import pytest
 
-from aurora_db import Aurora, Fail, JobError, Jobs, LeaseLost, UnknownJobType
+from aurora_db import (
+    Aurora,
+    Fail,
+    JobError,
+    Jobs,
+    LeaseLost,
+    UnknownJobType,
+    ValidationError,
+)
 from aurora_db.testing import DrainResult
 
 
@@ -439,3 +447,22 @@ def test_handlers_of_child_processes_run_here(aurora, testing, aurora_jobs):
     job = aurora.enqueue_job("heavy")
     assert testing.drain().completed == 1
     assert aurora.get_job(job.id).result == os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limit": -1}, "'limit' is a number of attempts from 0, got -1"),
+        ({"limit": True}, "'limit' is a number of attempts from 0, got True"),
+        ({"limit": "1"}, "'limit' is a number of attempts from 0, got '1'"),
+        ({"queue": ""}, "'queue' is a name that is not empty, got ''"),
+        ({"queue": 5}, "'queue' is a name that is not empty, got 5"),
+    ],
+)
+def test_a_drain_of_nothing_is_refused(aurora, testing, options, message):
+    """A test that runs no job by mistake would prove nothing."""
+    aurora.enqueue_job("plain")
+    with pytest.raises(ValidationError) as raised:
+        testing.drain(**options)
+    assert raised.value.message == message
+    assert testing.drain().completed == 1

@@ -177,7 +177,7 @@ def test_a_long_list_is_cut(aurora, testing):
     ("wanted", "said"),
     [
         ({"tags": "vip"}, "'tags' is a list of texts, got 'vip'"),
-        ({"priority": "SOON"}, "'priority' is "),
+        ({"priority": "SOON"}, "'SOON' is not a priority"),
         ({"within": -1}, "'within' is a duration in seconds from 0, got -1"),
         ({"run_at": datetime(2026, 1, 1)}, "'run_at' is an aware datetime"),
         ({"type": 3}, "'type' is a job type"),

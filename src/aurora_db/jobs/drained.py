@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from aurora_db.base.errors import JobError
+from aurora_db.base.errors import JobError, ValidationError
 from aurora_db.base.records import Status
 from aurora_db.jobs import queue
 from aurora_db.jobs.queue import Settlement
@@ -68,6 +68,13 @@ class Tally:
     """
 
     def __init__(self, limit: int | None, *, raises: bool) -> None:
+        given: object = limit
+        number = isinstance(given, int) and not isinstance(given, bool) and given >= 0
+        if given is not None and not number:
+            raise ValidationError(
+                f"'limit' is a number of attempts from 0, got {given!r}",
+                field="limit", rule="limit", value=given,
+            )  # fmt: skip
         self.rescued = 0
         self.pending: dict[str, int] = {}
         self._limit = limit

@@ -253,16 +253,17 @@ def _limit(timeout: float | timedelta | None) -> float | None:
     """Seconds to wait at most; None without end.
 
     Raises:
-        ValidationError: it is no duration from 0.
+        ValidationError: it is no duration.
     """
     if timeout is None:
         return None
     number = isinstance(timeout, (int, float, timedelta)) and not isinstance(timeout, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
     limit = seconds(timeout) if number else math.nan
-    if limit >= 0:
+    if not math.isnan(limit):
+        # Below 0 too: what is left of a deadline that has passed.
         return limit
     raise ValidationError(
-        f"'timeout' is a duration in seconds from 0, got {timeout!r}",
+        f"'timeout' is a duration in seconds, got {timeout!r}",
         hint="db.wait_job(job.id, timeout=30)", field="timeout", rule="timeout", value=timeout,
     )  # fmt: skip
 

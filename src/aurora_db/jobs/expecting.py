@@ -15,13 +15,14 @@ import msgspec
 from aurora_db.base.codec import encode, plain, seconds
 from aurora_db.base.errors import ValidationError
 from aurora_db.base.records import Job, Priority, Status
-from aurora_db.jobs import queue
+from aurora_db.jobs import queue as job_queue
+from aurora_db.jobs import request as requests
 from aurora_db.store.engine import Engine
 from aurora_db.store.port import Port
 
 WAITING: Final = (Status.SCHEDULED, Status.BLOCKED, Status.PENDING)
 WAIT = f"""
-    SELECT {queue.COLUMNS} FROM _jobs WHERE status IN (SELECT value FROM json_each(?)) ORDER BY _n
+    SELECT {job_queue.COLUMNS} FROM _jobs WHERE status IN (SELECT value FROM json_each(?)) ORDER BY _n
 """
 #: Jobs that a message lists, at most; the differences of one that it names; characters of a payload.
 LISTED = 20
@@ -74,10 +75,9 @@ def wanted(
         raise _refused("run_at", run_at, "an aware datetime")
     if within is not None and seconds(within) < 0:
         raise _refused("within", within, "a duration in seconds from 0")
-    try:
-        urgency = None if priority is None else Priority.of(priority)
-    except ValueError as error:
-        raise _refused("priority", priority, str(error)) from None
+    if queue is not None:
+        requests.queue_name(queue)
+    urgency = None if priority is None else requests.priority_of(priority)
     return Wanted(
         type=name, payload=payload, queue=queue, priority=urgency, tags=tuple(tags), run_at=run_at,
         within=None if within is None else seconds(within),
@@ -92,7 +92,7 @@ def waiting(engine: Engine) -> list[Job]:
     """The jobs that wait, in the order of enqueueing."""
 
     async def verb(port: Port) -> list[Job]:
-        return [queue.of_row(row) for row in await port.rows(WAIT, (encode(list(WAITING)),))]
+        return [job_queue.of_row(row) for row in await port.rows(WAIT, (encode(list(WAITING)),))]
 
     return engine.read(verb, single=True)
 

@@ -22,6 +22,12 @@ OPEN = f"""
     SELECT id, type, status FROM _jobs
      WHERE id IN (SELECT value FROM json_each(?)) AND finished_at IS NULL LIMIT {NAMED + 1}
 """
+#: Of these jobs some that must run again: who waits for them was let run again without them.
+ENDED = f"""
+    SELECT job.id, job.type, job.status FROM json_each(:after) AS named CROSS JOIN _jobs AS job ON job.id = named.value
+     CROSS JOIN _job_dependencies AS edge ON edge.job_id = job.id AND edge.waiting = :id
+     WHERE job.status IN ('FAILED', 'CANCELLED') AND edge.outcome IS NULL LIMIT {NAMED + 1}
+"""
 #: What blocked jobs wait for, and so on, the deepest first.
 DEEPEST = f"""
     WITH RECURSIVE below (id, depth) AS (
@@ -59,7 +65,7 @@ async def blocked(port: Port, job: Job, workers: Sequence[Worker]) -> list[str]:
 async def _dependencies(port: Port, job: Job, workers: Sequence[Worker]) -> list[str]:
     waits = await port.rows(OPEN, (encode(job.after),))
     if not waits:
-        return []
+        return await _left_behind(port, job)
     number = max(len(waits), job.depends_on or 0)
     of = "" if number == len(job.after) else f" of {len(job.after):,}"
     lines = [f"it waits for the end of {counted(number)}{of}: {_named(waits, number)}."]
@@ -74,6 +80,18 @@ async def _dependencies(port: Port, job: Job, workers: Sequence[Worker]) -> list
         f"what holds all of it up{depth} is {_job(stuck.id, stuck.type, stuck.status)}: {await _stuck(port, stuck, workers)}"
     )
     return lines
+
+
+async def _left_behind(port: Port, job: Job) -> list[str]:
+    """That it runs only when jobs that have ended in vain run again, and complete."""
+    ended = await port.rows(ENDED, {"after": encode(job.after), "id": job.id})
+    if not ended:
+        return []
+    number = max(len(ended), job.depends_on or 0)
+    return [
+        f"it waits until {counted(number)} that ended in vain completes in another run: {_named(ended, number)}.",
+        f"run it again: db.retry_job('{ended[0][0]}').",
+    ]
 
 
 async def _stuck(port: Port, job: Job, workers: Sequence[Worker]) -> str:
