@@ -243,16 +243,30 @@ class Life(RuleBasedStateMachine):
             again = self.call(who, "retry_many", ids=[job.id for job in jobs])
             assert again == [job.id for job in self.world.retry(jobs)]
             return
-        if not jobs:
-            return
-        (job,) = jobs
+        for job in jobs:
+            self.retry_one(who, job)
+
+    def retry_one(self, who: int, job: Modelled) -> None:
         ended = job.status in ENDED
-        if self.world.retry(jobs):
+        if self.world.retry([job]):
             assert self.call(who, "retry", id=job.id) is True
         elif ended:
             self.refused(who, "retry", "UniqueViolation", id=job.id)
         else:
             assert self.call(who, "retry", id=job.id) is False
+
+    @rule(number=number, wanted=JOBS)
+    def retry_what_has_a_successor(self, number, wanted):
+        """Another job has its key by now; it does not run beside that one."""
+        ended = [
+            job for job in self.world.jobs.values() if job.wanted.unique and job.status in ENDED
+        ]
+        if ended:
+            job = ended[number % len(ended)]
+            keys = [(job.payload["customer"], job.payload["k"])]
+            wanted = (job.type, wanted[1], keys, *wanted[3:])
+            self.enqueue(0, wanted, ("keep", NOT_ENDED, None), ([], "cancel"))
+            self.retry_one(0, job)
 
     @rule(number=number)
     def retry_with_those_before(self, number):
@@ -376,6 +390,20 @@ class Life(RuleBasedStateMachine):
     def settle_one(self, number, end):
         """As most are."""
         self.settle([(number, end)], keep=False)
+
+    @rule(number=number, end=ENDS, again=st.booleans())
+    def go_on_as_a_zombie(self, number, end, again):
+        """Its lease ends, somebody has the job, perhaps the same process: what it does is refused."""
+        found = self.token(number)
+        if found is None:
+            return
+        place, token = found
+        self.pass_time(31.0)
+        self.look(0)
+        self.claim(place if again else 1 + place % PROGRAMS, 4)
+        ends = [(*token.key, *end)]
+        (told,) = self.call(place, "settle", ends=ends, keep=False)
+        self.settled(token, *end, told, keep=False)
 
     def settled(self, token: Token, how: str, arg: Any, told: str, keep: bool) -> None:
         self.world.settle(token, how, arg, told)
