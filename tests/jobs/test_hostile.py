@@ -211,3 +211,21 @@ def test_a_record_where_an_id_is_wanted_is_told_so(path):
             db.enqueue_job("second", after=[job])
     assert raised.value.hint == "after=[job.id]"
     assert len(raised.value.message) < 150
+
+
+@pytest.mark.parametrize("verb", ["get_job", "cancel_job", "retry_job", "why"])
+def test_a_record_where_an_id_is_wanted_is_refused_with_what_to_write(db, verb):
+    """Whoever passes the job itself is told to pass its id."""
+    job = db.enqueue_job("mail")
+    with pytest.raises(ValidationError, match="the id of a job is a text, got Job") as caught:
+        getattr(db, verb)(job)
+    assert caught.value.hint == "give job.id"
+
+
+def test_more_attempts_than_can_be_counted_are_refused_by_name(db):
+    """Not by the engine, which would not say which option it was."""
+    with pytest.raises(
+        ValidationError, match="'retries' is a number of attempts from 1 to 1,000,000,000"
+    ):
+        db.enqueue_job("mail", retries=10**20)
+    assert db.execute("{ _jobs { id } }") == {"_jobs": []}

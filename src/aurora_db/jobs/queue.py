@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from aurora_db.base.clock import Clock
 from aurora_db.base.codec import decode, encode, instant, timestamp
-from aurora_db.base.errors import LeaseLost
+from aurora_db.base.errors import LeaseLost, ValidationError
 from aurora_db.base.ids import new_id
 from aurora_db.base.records import Job, Priority, Status
 from aurora_db.jobs import flow
@@ -239,7 +239,20 @@ async def insert(port: Port, requests: Sequence[Request], waits: Sequence[int]) 
 
 
 async def get(port: Port, id: str) -> Job | None:
-    """The job of this id, or None."""
+    """The job of this id, or None.
+
+    Raises:
+        ValidationError: the id is no text.
+    """
+    if not isinstance(cast("object", id), str):
+        hint = (
+            "give job.id"
+            if isinstance(cast("object", id), Job)
+            else "its id is what enqueue_job returned"
+        )
+        raise ValidationError(
+            f"the id of a job is a text, got {type(id).__name__}", hint=hint, field="id"
+        )
     row = await port.row(GET, (id,))
     return None if row is None else of_row(row)
 

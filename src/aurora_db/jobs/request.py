@@ -16,6 +16,8 @@ from aurora_db.base.records import MAX_RETRIES, Priority
 from aurora_db.jobs import timing
 from aurora_db.jobs.unique import Given, Rule, rule_of
 
+#: Attempts of a job, at most.
+MOST_ATTEMPTS = 1_000_000_000
 #: What becomes of a job when one that it waits for fails or is cancelled.
 OnFailure = Literal["cancel", "run"]
 
@@ -150,8 +152,8 @@ def attempts(value: object) -> int:
     Raises:
         ValidationError: it is none.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _refused("retries", value, "a number of attempts from 1")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_ATTEMPTS:
+        raise _refused("retries", value, f"a number of attempts from 1 to {MOST_ATTEMPTS:,}")
     return value
 
 
