@@ -201,8 +201,8 @@ class Model:
         job.crashes += 1
         job.move(Event.FAIL if job.crashes >= DEATHS else Event.RESCUE)
 
-    def rescue(self, dead: dict[int, Modelled | None]) -> None:
-        """The jobs of the dead come back; those that had begun count it. Leases end."""
+    def rescue(self, dead: dict[int, Modelled | None], running: list[Modelled]) -> None:
+        """The jobs of the dead come back, and those whose lease has ended; what had begun counts it."""
         for holder, begun in dead.items():
             for job in self.jobs:
                 if job.status is Status.RUNNING and job.holder == holder:
@@ -212,7 +212,10 @@ class Model:
                         job.move(Event.RESCUE)
         for job in self.jobs:
             if job.status is Status.RUNNING and job.lease is not None and job.lease < self.now:
-                self.crash(job)
+                if job in running:
+                    self.crash(job)
+                else:
+                    job.move(Event.RESCUE)
         self.follow()
 
     def revive(self, job: Modelled) -> None:
@@ -447,7 +450,8 @@ class Machine(RuleBasedStateMachine):
         self._rescued()
 
     def _rescued(self) -> None:
-        self.model.rescue(self.dead)
+        running = [child.job for child in self.living.values() if child.begun and child.holds]
+        self.model.rescue(self.dead, running)
         self.dead.clear()
 
     @precondition(lambda self: self._one(0, busy=False))
@@ -562,14 +566,15 @@ class Machine(RuleBasedStateMachine):
         self.rescue()
 
     @precondition(lambda self: self._one(0, busy=False))
-    @rule(seat=SEATS, how=HOW)
-    def hang(self, seat, how):
+    @rule(seat=SEATS, how=HOW, begins=st.booleans())
+    def hang(self, seat, how, begins):
         """A worker hangs past its lease; others rescue its job and take it; then it goes on."""
         child = self._one(seat, busy=False)
         self._claim(child)
         if child.job is None:
             return
-        self._begin(child)
+        if begins:
+            self._begin(child)
         self.clock_jumps(31.0)
         self.rescue()
         other = self._one(seat, busy=False)

@@ -126,7 +126,11 @@ class Solo:
             if dead is not None:
                 self.rescued += await upkeep.rescue(port, other, dead.begun)
                 self._buried.append(other)
-        self.rescued += await upkeep.rescue_expired(port)
+        boards = {
+            one: process.board(self._engine.folder, one) for one in await upkeep.expired(port)
+        }
+        known = {one: begun for one, begun in boards.items() if begun is not None}
+        self.rescued += await upkeep.rescue_expired(port, known)
         # What follows from ends that no Aurora wrote.
         await flow.resolve(port)
 
