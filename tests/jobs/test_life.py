@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from importlib import resources
+from functools import partial
 
 import pytest
 
 from aurora_db import LeaseLost
-from aurora_db.base.records import Status
-from aurora_db.jobs import status, timing
-
-
-def test_the_table_knows_the_same_statuses():
-    """The CHECK of the table and the transitions name the same words."""
-    sql = resources.files("aurora_db.store").joinpath("system.sql").read_text()
-    found = re.search(r"CHECK \(status IN\s*\(([^)]*)\)", sql)
-    assert found is not None
-    words = {word.strip(" '\n") for word in found[1].split(",")}
-    assert words == {one.value for one in Status} == {one.value for one in status.TRANSITIONS}
-    reached = {to for ways in status.TRANSITIONS.values() for to in ways.values()}
-    assert reached | {Status.BLOCKED} == set(Status)
+from aurora_db.jobs import queue, timing
 
 
 def test_a_rescued_job_cannot_be_completed_by_its_first_worker(db, clock, claim_one):
@@ -74,6 +61,23 @@ def test_the_third_death_is_the_end(db):
     ended = db.get_job(job.id)
     assert (ended.status, ended.crashes, ended.retries) == ("FAILED", 3, 0)
     assert ended.error == "worker died 3 times running this"
+
+
+def test_an_error_is_kept_beside_a_zombie_of_the_same_job(db, clock, claim_one):
+    """A worker that lost a job and has it again may end both attempts in one round."""
+    job = db.enqueue_job("send", {"to": "ada"})
+    first = claim_one(db)
+    clock.advance(31.0)
+    second = claim_one(db)
+    ends = [
+        queue.Settlement(held._claimed, queue.FAIL, error=words, traceback="")
+        for held, words in ((first, "too late"), (second, "refused"))
+    ]
+    lost = db._engine.write(partial(queue.settle, settlements=ends))
+    assert lost == ends[:1]
+    kept = db.execute("{ _job_errors(orderBy: {attempt: ASC}) { attempt error } }")["_job_errors"]
+    assert kept[-1] == {"attempt": 2, "error": "refused"}
+    assert db.get_job(job.id).error == "refused"
 
 
 def test_a_retried_job_keeps_its_place(db, clock):

@@ -329,8 +329,11 @@ async def settle(
 
         if await meters.give_back(port, limited) and wakes:
             port.touch("jobs")
-    missing = {one.job.n for one in lost}
-    errors = [one for one in settlements if one.traceback is not None and one.job.n not in missing]
+    errors = [one for one in settlements if one.traceback is not None]
+    if errors and lost:
+        # By the attempt: one that lost its job may end together with the one that has it now.
+        missing = {(one.job.n, one.job.attempt) for one in lost}
+        errors = [one for one in errors if (one.job.n, one.job.attempt) not in missing]
     if errors:
         rows = [error_row(one.job, one.error, one.traceback, now) for one in errors]
         await port.batch(KEEP_ERROR, rows)
