@@ -36,6 +36,7 @@ UNIQUE = st.one_of(
         st.sampled_from((None, None, 50.0)),
     ),
 )
+COUNTS = st.sampled_from((None, 1, 2))
 JOBS = st.tuples(
     st.sampled_from(TYPES),
     st.sampled_from(QUEUES),
@@ -63,14 +64,18 @@ class Life(Stage):
     """Enqueue, claim, settle, die, be rescued, go on as a zombie; the database is as the model says."""
 
     @initialize(
-        limits=st.sampled_from((None, "by customer", "as a whole")), jobs=st.lists(JOBS, max_size=3)
+        limits=st.sampled_from((None, "by customer", "as a whole")),
+        counts=st.tuples(COUNTS, COUNTS),
+        jobs=st.lists(JOBS, max_size=3),
     )
-    def begin(self, limits, jobs):
+    def begin(self, limits, counts, jobs):
         """Limits count by customer, or as a whole, or there are none; some jobs are there."""
         self.limited = limits is not None
         self.world = World(self.clock.now(), "${customer}" if limits == "by customer" else None)
         for place in range(1, PROGRAMS + 1):
             self.start(place, BENCH.pop() if BENCH else Child(self.crew))
+        for place, count in zip(PLACES, counts, strict=True):
+            self.limit(0, place, count)
         for wanted in jobs:
             self.enqueue_plain(0, wanted)
 
@@ -183,7 +188,7 @@ class Life(Stage):
         assert self.call(who, verb, queue=queue) is False
         self.world.paused ^= {queue}
 
-    @rule(who=anybody, place=st.sampled_from(PLACES), count=st.sampled_from((None, 1, 2)))
+    @rule(who=anybody, place=st.sampled_from(PLACES), count=COUNTS)
     def limit(self, who, place, count):
         """What runs already counts in it."""
         if not self.limited:
