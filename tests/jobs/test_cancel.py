@@ -144,7 +144,7 @@ def test_a_process_that_does_not_end_is_killed(children, clock, tmp_path):
     """After a grace, which is the worker's own; the slot is free then."""
     file = tmp_path / "began"
     job = children.enqueue_job("hang", {"file": str(file), "deaf": True})
-    until(file.exists, "the handler to begin")
+    until(lambda: file.exists() and file.read_text(), "the handler to begin")
     children.cancel_job(job.id)
     until(lambda: told(children), "the worker to see it")
     clock.advance(slots.GRACE)
