@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -15,6 +17,7 @@ from aurora_db import (
     JobCancelled,
     JobError,
     JobFailed,
+    ManualClock,
     Retry,
     Snooze,
     ValidationError,
@@ -229,3 +232,30 @@ def test_more_attempts_than_can_be_counted_are_refused_by_name(db):
     ):
         db.enqueue_job("mail", retries=10**20)
     assert db.execute("{ _jobs { id } }") == {"_jobs": []}
+
+
+class Broken(ManualClock):
+    """A clock that fails in the thread that claims and settles, while it is told to."""
+
+    broken = False
+
+    def now(self):
+        if self.broken and threading.current_thread().name == "aurora-pump":
+            raise RuntimeError("the clock stopped")
+        return super().now()
+
+
+def test_a_round_that_fails_for_an_unknown_reason_does_not_end_the_worker(path, caplog):
+    """It is logged, and the next round goes on."""
+    clock = Broken()
+    with Aurora(path, workers_enabled=True, clock=clock) as db:
+        db.job("mail")(lambda: "sent")
+        assert db.wait_job(db.enqueue_job("mail").id, 30) == "sent"
+        clock.broken = True
+        job = db.enqueue_job("mail")
+        end = time.monotonic() + 30
+        while not any("a round of the worker failed" in one.message for one in caplog.records):
+            assert time.monotonic() < end, "nothing was logged"
+            time.sleep(0.002)
+        clock.broken = False
+        assert db.wait_job(job.id, 30) == "sent"

@@ -234,19 +234,20 @@ class Pump:
                 while not self._bell.wait(self._timeout()):
                     if self._stirs():
                         break
-            except AuroraError as error:
+            except Exception as error:  # noqa: BLE001 - a worker that stops would be worse
                 if self._stopping:
                     break
                 self._complain(error)
                 self._bell.wait(self._poll_interval)
         self._drained.set()
 
-    def _complain(self, error: AuroraError) -> None:
+    def _complain(self, error: Exception) -> None:
         """Log that a round failed, once in a while: a full disk fails every one."""
         now = self._clock.monotonic()
         if now >= self._next_complaint:
             self._next_complaint = now + COMPLAIN
-            logger.error("a round of the worker failed", exc_info=error, extra={"code": error.code})
+            code = error.code if isinstance(error, AuroraError) else None
+            logger.error("a round of the worker failed", exc_info=error, extra={"code": code})
 
     def _stirs(self) -> bool:
         """Whether a round would find anything to do, though no bell rang."""
