@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from aurora_db.aql import plan, suggest, syntax, types
 from aurora_db.aql.catalog import Type
 from aurora_db.aql.values import Scope
+from aurora_db.base.codec import UNITS
 from aurora_db.base.errors import TypeMismatch, UnknownEnum, ValidationError
 from aurora_db.base.records import Priority
 
@@ -17,7 +18,6 @@ BACKOFF: Final = (
     'or {kind: "linear", step: 2}'
 )
 _INSTANT: Final = Type(name="DateTime")
-UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 def job_option(scope: Scope, name: str, entry: syntax.Entry) -> plan.Value:

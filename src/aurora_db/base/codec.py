@@ -46,6 +46,10 @@ def instant(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text)
 
 
+#: Seconds of the units that durations are written in.
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
 def seconds(value: float | dt.timedelta) -> float:
     """A duration in seconds, given as a number or a `timedelta`."""
     if isinstance(value, dt.timedelta):

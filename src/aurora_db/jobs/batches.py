@@ -19,6 +19,7 @@ from aurora_db.base.errors import JobError, NotFound, ValidationError
 from aurora_db.base.records import Batch, Priority
 from aurora_db.jobs import queue, verbs
 from aurora_db.jobs.request import Request
+from aurora_db.jobs.status import WAITING
 from aurora_db.sql.statement import Batch as Members
 from aurora_db.store.port import Port, Row
 
@@ -232,8 +233,7 @@ async def cancel(port: Port, id: str) -> int:
     Raises:
         NotFound: there is no such batch.
     """
-    waiting = ("SCHEDULED", "BLOCKED", "PENDING", "RUNNING")
-    return len(await verbs.cancel(port, await _members(port, id, waiting)))
+    return len(await verbs.cancel(port, await _members(port, id, WAITING)))
 
 
 async def retry(port: Port, id: str) -> int:
@@ -245,7 +245,7 @@ async def retry(port: Port, id: str) -> int:
     return len(await verbs.retry(port, await _members(port, id, ("FAILED", "CANCELLED"))))
 
 
-async def _members(port: Port, id: str, statuses: tuple[str, ...]) -> list[str]:
+async def _members(port: Port, id: str, statuses: Sequence[str]) -> list[str]:
     if await get(port, id) is None:
         raise _unknown(id)
     rows = await port.rows(MEMBERS, {"batch": id, "statuses": encode(statuses)})

@@ -16,14 +16,13 @@ from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.expand import is_everything
 from aurora_db.base.errors import MissingWhere
 from aurora_db.jobs import verbs
+from aurora_db.jobs.status import ENDED, WAITING
 from aurora_db.sql import lower
 from aurora_db.store.port import Port, Verb
 
 #: Jobs that change in one transaction, at most.
 PART: Final = 1_000
 
-_WAITING: Final = ["SCHEDULED", "BLOCKED", "PENDING", "RUNNING"]
-_ENDED: Final = ["COMPLETED", "FAILED", "CANCELLED"]
 
 Where = Condition | Mapping[str, Any]
 
@@ -78,8 +77,8 @@ class Bulk:
 def _possible(what: str, where: Mapping[str, Any]) -> Mapping[str, Any]:
     """The statuses that it is for; of a retry FAILED alone, unless the condition names one."""
     if what == "cancel":
-        return {"status": {"in": _WAITING}}
-    return {"status": {"in": _ENDED if _names_status(where) else ["FAILED"]}}
+        return {"status": {"in": list(map(str, WAITING))}}
+    return {"status": {"in": list(map(str, ENDED)) if _names_status(where) else ["FAILED"]}}
 
 
 def _plain(where: object) -> object:

@@ -16,7 +16,7 @@ import msgspec
 from aurora_db.base.codec import decode, encode, timestamp
 from aurora_db.base.records import Job, Status
 from aurora_db.jobs import meters, queue
-from aurora_db.jobs.unique import WAITING
+from aurora_db.jobs.status import WAITING
 from aurora_db.sql.statement import Batch
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ HOLDERS = f"""
                 ON held.type = name.value ->> 0 AND held.key = name.value ->> 1)
      CROSS JOIN _jobs ON _jobs.id = holder
 """
-AGAIN = f"SELECT {queue.COLUMNS} FROM _jobs WHERE id IN (SELECT value FROM json_each(:ids))"
 HOLD = Batch.insert("_job_keys", ("type", "key", "job_id", "statuses", "until"))
 #: A key whose job does not count any more is free.
 FREE = "DELETE FROM _job_keys WHERE job_id IN (SELECT value FROM json_each(:ids))"
@@ -47,7 +46,10 @@ TAKE = Batch.insert(
     " ON CONFLICT (type, key) DO UPDATE SET job_id = excluded.job_id",
 )
 #: Of these jobs those that have ended and had a key.
-ENDED = f"{AGAIN} AND unique_key IS NOT NULL AND finished_at IS NOT NULL"
+ENDED = f"""
+    SELECT {queue.COLUMNS} FROM _jobs
+     WHERE id IN (SELECT value FROM json_each(:ids)) AND unique_key IS NOT NULL AND finished_at IS NOT NULL
+"""
 
 #: Jobs that a limit holds back: the limit of what they become may have room.
 PARKED = """
@@ -238,7 +240,7 @@ async def _change(port: Port, holders: Mapping[Name, Holder], now: datetime) -> 
         await port.batch(REPLACE, replaced)
     if moved:
         await port.batch(RESCHEDULE, moved)
-    records = {row[0]: queue.of_row(row) for row in await port.rows(AGAIN, {"ids": encode(ids)})}
+    records = await queue.get_many(port, ids)
     for holder in holders.values():
         holder.job = records.get(holder.job.id, holder.job)
     port.touch("jobs", max(one.priority for one in records.values()))

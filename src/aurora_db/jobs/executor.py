@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
 
-from aurora_db.base.codec import decode, encode, storable
-from aurora_db.base.errors import AuroraError, LeaseLost, PayloadInvalid, ValidationError
+from aurora_db.base.codec import decode, storable
+from aurora_db.base.errors import AuroraError, LeaseLost, PayloadInvalid
 from aurora_db.jobs import outcome as outcomes
 from aurora_db.jobs import queue, timing, upkeep
 from aurora_db.jobs.attempt import Attempt, Fate
@@ -115,18 +115,8 @@ def _returned(context: JobContext | None, result: object) -> Outcome:
         if context.sleeps_until is not None:
             # The handler caught what was to leave it; it sleeps all the same.
             return Outcome(Kind.SNOOZE, until=context.sleeps_until)
-    return outcomes.RETURNED if result is None else Outcome(Kind.RETURNED, _as_json(result))
-
-
-def _as_json(result: object) -> str:
-    try:
-        return encode(result)
-    except ValidationError as error:
-        raise ValidationError(
-            f"the handler's result {error.message}",
-            hint="return JSON types, or nothing",
-            rule="json",
-        ) from error
+    text = outcomes.as_json("the handler's result", result)
+    return outcomes.RETURNED if text is None else Outcome(Kind.RETURNED, text)
 
 
 def _raised(

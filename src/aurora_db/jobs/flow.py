@@ -16,6 +16,7 @@ from aurora_db.base.errors import NotFound, ValidationError
 from aurora_db.base.records import Job, Status
 from aurora_db.jobs import circles
 from aurora_db.jobs.request import Request
+from aurora_db.jobs.status import ENDED
 from aurora_db.store.port import Port
 
 UNRESOLVED = """
@@ -178,7 +179,7 @@ def _left(wanted: Request, known: dict[str, str]) -> int:
     links = wanted.links
     if links is None:
         return 0
-    over = ("COMPLETED",) if links.on_failure == "cancel" else ("COMPLETED", "FAILED", "CANCELLED")
+    over = ("COMPLETED",) if links.on_failure == "cancel" else ENDED
     return sum(known[id] not in over for id in links.after)
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from aurora_db.base.codec import decode, timestamp
+from aurora_db.base.codec import UNITS, decode, timestamp
 from aurora_db.base.errors import ValidationError
 from aurora_db.jobs import keys
 from aurora_db.sql.statement import Batch
@@ -21,7 +21,6 @@ Scope = Literal["queue", "type"]
 
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(\d+(?:\.\d+)?)?\s*(ms|s|m|h|d)\s*")
 _FIELD = re.compile(r"\$\{[^{}]+\}")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 GET = "SELECT concurrency, rate_count, rate_period, key FROM _limits WHERE scope = :scope AND name = :name"
@@ -81,7 +80,7 @@ def limit(concurrency: int | None, rate: str | None, key: str | None = None) -> 
     if rate is None:
         return Limit(concurrency, key=key)
     found = _RATE.fullmatch(rate) if isinstance(rate, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
-    period = 0.0 if found is None else float(found[2] or 1) * _UNITS[found[3]]
+    period = 0.0 if found is None else float(found[2] or 1) * UNITS[found[3]]
     if found is None or int(found[1]) < 1 or period <= 0:
         raise _refused("rate", rate, 'so many in a time, such as "100/1m"')
     return Limit(concurrency, int(found[1]), period, key)

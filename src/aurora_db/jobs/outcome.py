@@ -11,6 +11,9 @@ from enum import StrEnum
 
 import msgspec
 
+from aurora_db.base.codec import encode
+from aurora_db.base.errors import ValidationError
+
 
 class Kind(StrEnum):
     """How an attempt ended."""
@@ -42,6 +45,20 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
     traceback: str | None = None
     delay: float | None = None
     until: datetime | None = None
+
+
+def as_json(what: str, result: object, hint: str = "return JSON types, or nothing") -> str | None:
+    """The JSON of a result; None of nothing.
+
+    Raises:
+        ValidationError: it has no JSON form; `what` says whose result it is.
+    """
+    if result is None:
+        return None
+    try:
+        return encode(result)
+    except ValidationError as error:
+        raise ValidationError(f"{what} {error.message}", hint=hint, rule="json") from error
 
 
 #: A handler that returned nothing, as most do.

@@ -20,6 +20,7 @@ import msgspec
 from aurora_db.base.codec import seconds, timestamp
 from aurora_db.base.errors import ValidationError
 from aurora_db.base.records import Status
+from aurora_db.jobs.status import ENDED
 from aurora_db.store.engine import Engine
 from aurora_db.store.port import Port, Verb
 
@@ -28,8 +29,6 @@ Retention = float | timedelta | Mapping[str, float | timedelta | None] | None
 
 #: Seconds that ended jobs are kept unless said.
 KEPT: Final = 7 * 86_400.0
-#: The statuses of jobs that have ended.
-ENDED: Final = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 #: Jobs that one step looks at, and deletes, at most.
 LOOKED: Final = 2_000
 DELETED: Final = 200

@@ -97,3 +97,7 @@ HAPPENS: Final[Mapping[Event, str]] = {
     Event.WAIT: "`retry_job` while jobs that it waits for have not completed",
     Event.RESCHEDULE: "a unique job is given another time",
 }
+
+#: Where a job is that has not ended, and where one is that has: it may only run once more by hand.
+WAITING: Final = tuple(status for status, ways in TRANSITIONS.items() if Event.CANCEL in ways)
+ENDED: Final = tuple(status for status, ways in TRANSITIONS.items() if Event.REVIVE in ways)

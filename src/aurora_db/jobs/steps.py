@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from aurora_db.base.codec import decode, encode, instant, seconds, timestamp
+from aurora_db.base.codec import decode, instant, seconds, timestamp
 from aurora_db.base.errors import JobError, ValidationError
-from aurora_db.jobs import crash, queue
+from aurora_db.jobs import crash, outcome, queue
 from aurora_db.jobs.queue import Claimed
 from aurora_db.store.held import Held
 from aurora_db.store.port import Port, finish
@@ -266,16 +266,8 @@ def _check_open(name: str, held: Held) -> None:
 
 
 def _as_json(name: str, result: object) -> str | None:
-    if result is None:
-        return None
-    try:
-        return encode(result)
-    except ValidationError as error:
-        raise ValidationError(
-            f"the result of step '{name}' {error.message}",
-            hint="return JSON types, or nothing; an id or a path instead of the thing",
-            rule="json",
-        ) from error
+    hint = "return JSON types, or nothing; an id or a path instead of the thing"
+    return outcome.as_json(f"the result of step '{name}'", result, hint)
 
 
 def _value(text: str | None) -> Any:

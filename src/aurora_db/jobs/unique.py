@@ -16,11 +16,10 @@ from aurora_db.base.codec import decode, encode, seconds
 from aurora_db.base.errors import ValidationError
 from aurora_db.base.records import Status
 from aurora_db.jobs import keys
+from aurora_db.jobs.status import WAITING
 
 OnConflict = Literal["keep", "replace", "reschedule"]
 
-#: The statuses of a job that has not ended.
-WAITING = ("SCHEDULED", "BLOCKED", "PENDING", "RUNNING")
 #: Keys that are longer are kept as their hash, for every look compares them.
 LONGEST: Final = 200
 #: Seconds of a period, at most: a hundred years.
