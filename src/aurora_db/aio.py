@@ -18,6 +18,7 @@ from aurora_db.aio_care import AsyncJobCare
 from aurora_db.aio_collection import AsyncCollection
 from aurora_db.aio_files import AsyncFiles
 from aurora_db.aio_jobs import AsyncJobCalls
+from aurora_db.aio_live import AsyncLive
 from aurora_db.aio_query import AsyncQuery
 from aurora_db.aql import access
 from aurora_db.aql.builder import Chain
@@ -36,6 +37,7 @@ from aurora_db.jobs.endings import Endings
 from aurora_db.jobs.handlers import CatchUp, Jobs, Overlap, RegisteredJob
 from aurora_db.jobs.unique import Unique
 from aurora_db.jobs.worker import Workers
+from aurora_db.live.feed import Feed
 from aurora_db.store import check as checking
 from aurora_db.store import documents, operations
 from aurora_db.store.documents import Document
@@ -280,7 +282,7 @@ class AsyncTransaction(_AsyncVerbs):
         completing.set_result(self._set_result, value)
 
 
-class AsyncAurora(_AsyncVerbs):
+class AsyncAurora(_AsyncVerbs, AsyncLive):
     """One open database.
 
     `AsyncAurora("shop.db")` opens or makes the file; close it by `close()` or by an
@@ -325,6 +327,7 @@ class AsyncAurora(_AsyncVerbs):
             fire=Firing(plans.runner).step,
         )
         self._endings = Endings(engine, seconds(config.poll_interval))
+        self._feed = Feed(engine, seconds(config.poll_interval))
         self._testing: AsyncJobsTesting | None = None
         registry.attach(self)
 
@@ -469,6 +472,7 @@ class AsyncAurora(_AsyncVerbs):
     def _close(self, wait: float) -> None:
         self._workers.close(wait)
         self._endings.close()
+        self._feed.close()
         self._engine.close()
         self._jobs.detach(self)
 

@@ -27,6 +27,7 @@ from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.database_care import JobCare
 from aurora_db.database_jobs import JobCalls
+from aurora_db.database_live import Live
 from aurora_db.database_query import Query
 from aurora_db.files import Files
 from aurora_db.jobs import pruning
@@ -35,6 +36,7 @@ from aurora_db.jobs.endings import Endings
 from aurora_db.jobs.handlers import CatchUp, Jobs, Overlap, RegisteredJob
 from aurora_db.jobs.unique import Unique
 from aurora_db.jobs.worker import Workers
+from aurora_db.live.feed import Feed
 from aurora_db.store import check as checking
 from aurora_db.store import documents, operations
 from aurora_db.store.documents import Document
@@ -277,7 +279,7 @@ class Transaction(_Verbs):
         completing.set_result(self._set_result, value)
 
 
-class Aurora(_Verbs):
+class Aurora(_Verbs, Live):
     """One open database.
 
     `Aurora("shop.db")` opens or makes the file; close it by `close()` or by an
@@ -322,6 +324,7 @@ class Aurora(_Verbs):
             fire=Firing(plans.runner).step,
         )
         self._endings = Endings(engine, seconds(config.poll_interval))
+        self._feed = Feed(engine, seconds(config.poll_interval))
         self._testing: JobsTesting | None = None
         registry.attach(self)
 
@@ -466,6 +469,7 @@ class Aurora(_Verbs):
     def _close(self, wait: float) -> None:
         self._workers.close(wait)
         self._endings.close()
+        self._feed.close()
         self._engine.close()
         self._jobs.detach(self)
 

@@ -1,20 +1,26 @@
-"""The feed: which changes are kept, and for how long.
+"""The feed: reading it after a position, and which changes are kept for how long.
 
-Changes are written by triggers, by whatever program writes. Here they are pruned, in steps small
-enough to ride along with other work.
+Changes are written by triggers, by whatever program writes; SQLite has one writer, so their numbers
+are the order of commits. A reader asks in one transaction for what it wants and for what the feed has
+forgotten, so that nothing is missed in between. Pruned in steps small enough to ride along with
+other work.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from aurora_db.base.codec import timestamp
+from aurora_db.base.codec import decode, encode, timestamp
 from aurora_db.store.port import Port
 
 #: Changes kept at most, whatever their age.
 MOST = 1_000_000
 #: Changes removed in one step.
 STEP = 1_000
+#: The collection whose inserts are the messages that were published durably.
+TOPICS = "_topics"
 
 #: The newest of the first STEP changes that is too old, or beyond the most.
 EXPIRED = """
@@ -24,6 +30,98 @@ EXPIRED = """
 """
 PRUNE_CHANGES = "DELETE FROM _changes WHERE seq <= :last"
 PRUNE_OPERATIONS = "DELETE FROM _operations WHERE last <= :last"
+FORGET = "UPDATE _settings SET value = :last WHERE name = 'forgotten'"
+
+END = "SELECT seq FROM sqlite_sequence WHERE name = '_changes'"
+FORGOTTEN = "SELECT CAST(value AS INTEGER) FROM _settings WHERE name = 'forgotten'"
+#: The last column tells whether the operation goes on after the change.
+AFTER = """
+    SELECT seq, collection, op, id, before, after, at,
+           EXISTS (SELECT 1 FROM _operations
+                    WHERE first = (SELECT max(first) FROM _operations WHERE first <= seq) AND last > seq)
+      FROM _changes
+     WHERE seq > ? AND seq <= ?{among}
+     ORDER BY seq LIMIT ?
+"""
+AMONG = " AND collection IN (SELECT value FROM json_each(?))"
+
+
+class Changed:
+    """One change as the feed has it; its images are decoded when somebody asks for them.
+
+    `old` and `new` are documents of JSON values (dates as text), shared by all who read: never to be
+    changed. `goes_on` tells that more changes of the same operation follow.
+    """
+
+    __slots__ = (
+        "_after",
+        "_before",
+        "_new",
+        "_old",
+        "at",
+        "collection",
+        "goes_on",
+        "id",
+        "op",
+        "seq",
+    )
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        self.seq: int
+        self.collection: str
+        self.op: str
+        self.id: str
+        self.at: str
+        self.seq, self.collection, self.op, self.id, self._before, self._after, self.at, more = row
+        self.goes_on = bool(more)
+        self._old: Any = None
+        self._new: Any = None
+
+    @property
+    def old(self) -> dict[str, Any] | None:
+        """The document before; None for an insert."""
+        if self._old is None and self._before is not None:
+            self._old = decode(self._before)
+        return self._old
+
+    @property
+    def new(self) -> dict[str, Any] | None:
+        """The document after; None for a delete."""
+        if self._new is None and self._after is not None:
+            self._new = decode(self._after)
+        return self._new
+
+    def __repr__(self) -> str:
+        return f"Changed({self.seq}, {self.op} {self.collection} {self.id!r})"
+
+
+async def end(port: Port) -> int:
+    """The number of the newest change; 0 before the first one."""
+    row = await port.row(END)
+    return 0 if row is None else row[0]
+
+
+async def forgotten(port: Port) -> int:
+    """The number of the newest change that the feed does not have any more; 0 while it has all."""
+    row = await port.row(FORGOTTEN)
+    return 0 if row is None else row[0]
+
+
+async def database_id(port: Port) -> str:
+    """What tells this database from others."""
+    row = await port.row("SELECT value FROM _settings WHERE name = 'id'")
+    return "" if row is None else row[0]
+
+
+async def after(
+    port: Port, seq: int, upto: int, limit: int, among: Sequence[str] | None = None
+) -> list[Changed]:
+    """The changes after `seq` up to `upto`, the oldest `limit` of them, of these collections or of all."""
+    if among is None:
+        rows = await port.rows(AFTER.format(among=""), (seq, upto, limit))
+    else:
+        rows = await port.rows(AFTER.format(among=AMONG), (seq, upto, encode(among), limit))
+    return list(map(Changed, rows))
 
 
 async def prune(port: Port, retention: timedelta) -> bool:
@@ -34,4 +132,5 @@ async def prune(port: Port, retention: timedelta) -> bool:
         return False
     removed = await port.change(PRUNE_CHANGES, {"last": row[0]})
     await port.change(PRUNE_OPERATIONS, {"last": row[0]})
+    await port.change(FORGET, {"last": row[0]})
     return removed >= STEP

@@ -184,6 +184,19 @@ class Engine:
             return self.read(verb, single=single)
         return result
 
+    def follow(self, verb: Verb[T]) -> T:
+        """Run a reading verb once, in one snapshot, by the definitions of that snapshot."""
+        port = self._reader().port
+        port.catalog = self.catalog
+        port.begin()
+        port.run("BEGIN")
+        try:
+            if port.pragma("schema_version") != port.catalog.version:
+                port.catalog = finish(definitions.load(port))
+            return finish(verb(port))
+        finally:
+            port.run("COMMIT")
+
     def _definitions_moved(self, reader: _Reader) -> bool:
         """Whether another process defined something; then it is known from here on."""
         version, port = reader.connection.data_version(), reader.port
@@ -218,13 +231,20 @@ class Engine:
         """Run a reading verb: inline when it is bounded, else on a reader thread."""
         if bounded:
             return self.read(verb)
+        return await self._on_reader(self.read, verb)
+
+    async def follow_async(self, verb: Verb[T]) -> T:
+        """`follow` on a reader thread."""
+        return await self._on_reader(self.follow, verb)
+
+    async def _on_reader(self, run: Callable[[Verb[T]], T], verb: Verb[T]) -> T:
         self._check()
         import asyncio  # noqa: PLC0415 - a blocking program does without
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - the same
 
         if self._pool is None:
             self._pool = ThreadPoolExecutor(READERS, "aurora-reader")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self.read, verb)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run, verb)
 
     def data_version(self) -> int:
         """A number that moves when any connection, of any program, has committed."""
@@ -283,7 +303,8 @@ class Engine:
         self._commits += 1
         if self._commits % PRUNE_EVERY == 0:
             self._writer.later(lambda port: changes.prune(port, self._retention))
-        for topic, urgency in touched.items():
+        # Nearly every commit has changes; who listens looks whether this one does.
+        for topic, urgency in (("changes", 0), *touched.items()):
             for callback in self._listeners.get(topic, ()):
                 callback(urgency)
             if self._ringer is not None:

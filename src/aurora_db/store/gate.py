@@ -38,6 +38,10 @@ class Gate:
         del bounded  # no event loop could be held up
         return self._engine.read(verb, single=single)
 
+    def follow(self, verb: Verb[T]) -> T:
+        """Run a reading verb once, by the definitions of its snapshot."""
+        return self._engine.follow(verb)
+
     def write(self, verb: Verb[T] | Single[T], *, exclusive: bool = False) -> T:
         """Run a writing verb; when it returns, its effects are on disk."""
         written = self._engine.write(verb, exclusive=exclusive)
@@ -73,6 +77,10 @@ class AsyncGate:
             # A hop to a thread costs more than the read.
             return self._engine.read(verb, single=single)
         return await self._engine.read_async(verb, bounded=False)
+
+    async def follow(self, verb: Verb[T]) -> T:
+        """Run a reading verb once, by the definitions of its snapshot; on a reader thread."""
+        return await self._engine.follow_async(verb)
 
     def write(self, verb: Verb[T] | Single[T], *, exclusive: bool = False) -> Awaitable[T]:
         """Run a writing verb; when it was awaited, its effects are on disk."""

@@ -6,6 +6,10 @@ CREATE TABLE _settings (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Which database this is, so that positions of another one are refused; and the newest change that the
+-- feed has forgotten.
+INSERT INTO _settings VALUES ('id', lower(hex(randomblob(6)))), ('forgotten', '0');
+
 CREATE TABLE _collections (
     name       TEXT NOT NULL PRIMARY KEY,
     definition TEXT NOT NULL CHECK (json_valid(definition)),

@@ -9,6 +9,7 @@ is a bug of ours or of the data.
     queries.py       selections, order, pages, aggregates, groups, series, search
     mutations.py     writes of documents and jobs
     definitions.py   collections, event handlers, schedules, rules, migrations
+    subscriptions.py queries that go on
     operations.py    a whole text
 """
 
@@ -98,6 +99,7 @@ from aurora_db.aql.plan.queries import (
     Snippet,
     Window,
 )
+from aurora_db.aql.plan.subscriptions import EventKey, Subscription
 from aurora_db.aql.plan.values import (
     Call,
     Computation,
@@ -148,6 +150,7 @@ __all__ = [
     "DropSchedule",
     "EnqueueJob",
     "EnqueueJobs",
+    "EventKey",
     "Export",
     "Expression",
     "Group",
@@ -192,6 +195,7 @@ __all__ = [
     "Search",
     "Selected",
     "Snippet",
+    "Subscription",
     "Template",
     "Transaction",
     "Update",

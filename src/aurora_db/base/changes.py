@@ -1,0 +1,68 @@
+"""Records of the feed and of live queries, as users get them. Frozen."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+Document = dict[str, Any]
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One committed change of one document, by whatever program.
+
+    `position` is the token to go on after it. `op` is "insert", "update" or "delete"; `old` is the
+    document before (None for an insert), `new` after (None for a delete), both with all fields.
+    `changed` names the fields that differ, only for an update. `ends` is False while more
+    changes of the same transaction follow. Changes of `_jobs` carry the status only.
+    """
+
+    position: str
+    collection: str
+    op: str
+    id: str
+    old: Document | None
+    new: Document | None
+    at: datetime
+    changed: tuple[str, ...] = ()
+    ends: bool = True
+
+
+class Added(msgspec.Struct, frozen=True):
+    """A document that matches now and did not before."""
+
+    doc: Document
+
+
+class Modified(msgspec.Struct, frozen=True):
+    """A document that matched and matches still; `old` is how it was."""
+
+    old: Document
+    new: Document
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """A document that matched and does not any more, or is gone; as it was when it matched."""
+
+    doc: Document
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """What was said before counts no more: `reason` is "history" or "definition".
+
+    "history": the feed has forgotten changes that were not read yet. "definition": a collection
+    of the query was altered. What matches now follows; of a plain feed, changes after `position`.
+    """
+
+    reason: str
+    position: str
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody published: `position` is None unless it was published durably."""
+
+    topic: str
+    payload: Any
+    position: str | None = None
