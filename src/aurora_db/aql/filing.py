@@ -12,7 +12,6 @@ from typing import Any, Final, assert_never, cast
 import msgspec
 
 from aurora_db.aql import plan, ranges
-from aurora_db.aql.evaluate import wanted
 from aurora_db.aql.ranges import Cut
 
 
@@ -143,6 +142,8 @@ def _compared(where: plan.Compare) -> tuple[Place, ...] | None:
         return None
     if path.type is not None and path.type.name == "Priority":
         return None
+    from aurora_db.aql.evaluate import wanted  # noqa: PLC0415 - weighs much
+
     right = wanted(path.type, where.op, value.value)
     match where.op:
         case "eq":

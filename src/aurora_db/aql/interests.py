@@ -8,15 +8,17 @@ found is asked. So the cost grows with those who are found, not with all there a
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import msgspec
 
 from aurora_db.aql import plan
 from aurora_db.aql.comparing import equal
-from aurora_db.aql.evaluate import Test, reader
 from aurora_db.aql.filing import Among, Holding, Name, Place, Within, frequent, key, name, places
 from aurora_db.aql.ranges import Ranges, point
+
+if TYPE_CHECKING:
+    from aurora_db.aql.evaluate import Test
 
 
 class Interest(msgspec.Struct, frozen=True):
@@ -213,6 +215,8 @@ class _Column:
     __slots__ = ("_among", "_holding", "_ranges", "_read")
 
     def __init__(self, path: plan.Path) -> None:
+        from aurora_db.aql.evaluate import reader  # noqa: PLC0415 - weighs much
+
         self._read: Callable[[Mapping[str, Any]], Any] = reader(path)
         self._among: dict[Any, dict[_Filed, None]] = {}
         self._holding: dict[Any, dict[_Filed, None]] = {}
