@@ -23,7 +23,7 @@ from aurora_db.store.port import Port
 from aurora_db.store.writer import closed
 
 if TYPE_CHECKING:
-    from aurora_db.live.match import Matcher
+    from aurora_db.aql.interests import Matcher
     from aurora_db.live.subscription import Stream
     from aurora_db.store.changes import Changed
     from aurora_db.store.engine import Engine
@@ -113,7 +113,7 @@ class Feed:
     # --- the thread -------------------------------------------------------------------------
 
     def _start(self) -> None:
-        from aurora_db.live.match import Matcher  # noqa: PLC0415 - few programs subscribe
+        from aurora_db.aql.interests import Matcher  # noqa: PLC0415 - few programs subscribe
 
         self._matcher = Matcher()
         engine = self.engine

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from aurora_db.aql.catalog import Catalog, Collection
+from aurora_db.aql.interests import matches
 from aurora_db.aql.system import SYSTEM
 from aurora_db.base.errors import AuroraError
-from aurora_db.live.match import matches
 from aurora_db.live.source import Root
 from aurora_db.store.changes import Changed
 
