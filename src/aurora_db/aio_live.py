@@ -75,7 +75,9 @@ class AsyncSubscription(Generic[T]):
                 if left is not None and left <= 0:
                     raise Timeout("nothing came within the timeout", hint="it is still open")
                 held = self._stream.waits
-                await self._sleeper.sleep(wakes, min((one for one in (left, held) if one is not None), default=None))
+                await self._sleeper.sleep(
+                    wakes, min((one for one in (left, held) if one is not None), default=None)
+                )
 
     def close(self) -> None:
         """End it; who waits for the next item is told. Twice is no error."""

@@ -84,7 +84,7 @@ class Stream:
         self._hold = hold
         self._clock = feed.engine.clock
         feed.open(self)
-        self._deaf = _nobody if hold is None else self._clock.on_jump(lambda: self.wake())
+        self._deaf = _nobody if hold is None else self._clock.on_jump(self._jumped)
 
     # --- the tailer -------------------------------------------------------------------------
 
@@ -210,6 +210,9 @@ class Stream:
     def waits(self) -> float | None:
         """Seconds until what is held back may be said; None where nothing is."""
         return None if self._hold is None else self._hold.waits(self._clock.monotonic())
+
+    def _jumped(self) -> None:
+        self.wake()
 
     def _came(self) -> None:
         if self._hold is not None:
