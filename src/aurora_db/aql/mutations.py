@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import changing, directives, elsewhere, inserting, plan, publishing, suggest, syntax
+from aurora_db.aql import (
+    changing,
+    directives,
+    elsewhere,
+    inserting,
+    plan,
+    publishing,
+    suggest,
+    syntax,
+)
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.directives import fields_of
 from aurora_db.aql.expand import is_everything
