@@ -27,9 +27,12 @@ class Streams:
 
     def open(self, block: cases.Block, bound: dict[str, Any]) -> None:
         """Follow the text of a block; `since` and variables may be what an earlier block bound."""
-        options = {name: _known(value, bound) for name, value in block.options.items()}
+        options = {
+            name: _known(value, bound)
+            for name, value in block.options.items()
+            if name not in ("error", "at")
+        }
         name = options.pop("name", "")
-        options.pop("error", None), options.pop("at", None)
         variables = options.pop("vars", None)
         if name in self._open:
             self._open[name].close()
