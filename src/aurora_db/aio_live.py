@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aurora_db.base.changes import Change, Reset
     from aurora_db.config import Duration
     from aurora_db.live.feed import Feed
+    from aurora_db.live.holding import Hold
     from aurora_db.live.subscription import Make, Stream
     from aurora_db.store.engine import Engine
     from aurora_db.store.operations import Plans
@@ -30,12 +31,16 @@ T = TypeVar("T")
 class AsyncSubscription(Generic[T]):
     """What a subscription says, one item after the other: an iterator and a context manager.
 
-    It is meant for one thread or task at a time; `close` may come from any.
+    Several threads or tasks may take from it: each item goes to one of them. `close` may come from any.
     """
 
-    def __init__(self, stream: Stream, gate: AsyncGate) -> None:
+    def __init__(
+        self, stream: Stream, gate: AsyncGate, shown: Callable[[Any], Any] | None = None
+    ) -> None:
         self._stream = stream
         self._gate = gate
+        #: Makes what the user gets of what the stream says; NOTHING for what the user does not.
+        self._shown = shown
         self._sleeper = AsyncSleeper()
         stream.wake = self._sleeper.wake
 
@@ -57,16 +62,22 @@ class AsyncSubscription(Generic[T]):
         """
         ends = None if timeout is None else time.monotonic() + seconds(timeout)
         while True:
-            self._sleeper.begin()
+            wakes = self._sleeper.begin()
             item = self._stream.take()
             if item is BEHIND:
                 await self._gate.follow(self._stream.catch_up)
             elif item is not NOTHING:
-                return item
+                shown = item if self._shown is None else self._shown(item)
+                if shown is not NOTHING:
+                    return shown
             else:
                 left = None if ends is None else ends - time.monotonic()
-                if (left is not None and left <= 0) or not await self._sleeper.sleep(left):
+                if left is not None and left <= 0:
                     raise Timeout("nothing came within the timeout", hint="it is still open")
+                held = self._stream.waits
+                await self._sleeper.sleep(
+                    wakes, min((one for one in (left, held) if one is not None), default=None)
+                )
 
     def close(self) -> None:
         """End it; who waits for the next item is told. Twice is no error."""
@@ -134,10 +145,52 @@ class AsyncLive:
 
         return self._subscribed(listening.listener(self._feed, None, None, None), since)
 
+    def stream(
+        self,
+        text: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        since: str | None = None,
+        operation: str | None = None,
+        auth: Mapping[str, Any] | None = None,
+    ) -> AsyncSubscription[dict[str, Any]]:
+        """Follow a text of AQL: one subscription, or one query.
+
+        What a subscription says is an object by the keys of its roots: events in mode CHANGES, else
+        whole results. Of a query each item is what `execute` would give, at first at once, then
+        whenever it differs.
+
+        Args:
+            text: a text of one operation, or of several of which `operation` names one.
+            variables: values for the declared variables, by name without the dollar.
+            since: go on after this position; the text may say it instead.
+            operation: the name of the operation to follow.
+            auth: claims of the caller, as for `execute`.
+
+        Raises:
+            AqlError: the text is refused, or is a mutation.
+            NotFound: the text has several operations, and none was chosen.
+            Unauthenticated, AccessDenied: `auth` lacks what the text demands.
+            ValidationError: `since` is no position of this database.
+        """
+        from aurora_db.live import streaming  # noqa: PLC0415 - few programs follow texts
+
+        followed = streaming.Followed(self._feed, self._plans, text, variables, operation, auth)
+        return self._subscribed(
+            followed.make, followed.since(since), several=True, hold=followed.hold(),
+            shown=streaming.Whole() if followed.is_query else None,
+        )  # fmt: skip
+
     def _subscribed(
-        self, make: Make, since: str | None, *, several: bool = False
+        self,
+        make: Make,
+        since: str | None,
+        *,
+        several: bool = False,
+        hold: Hold | None = None,
+        shown: Callable[[Any], Any] | None = None,
     ) -> AsyncSubscription[Any]:
         from aurora_db.live import subscription  # noqa: PLC0415 - few programs subscribe
 
-        stream = subscription.opened(self._feed, make, since, several=several)
-        return AsyncSubscription(stream, AsyncGate(self._engine))
+        stream = subscription.opened(self._feed, make, since, several=several, hold=hold)
+        return AsyncSubscription(stream, AsyncGate(self._engine), shown)

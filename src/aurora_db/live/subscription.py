@@ -16,7 +16,9 @@ from typing import Any, Final
 from aurora_db.aql.catalog import Catalog
 from aurora_db.aql.interests import matches
 from aurora_db.base.errors import AuroraError, SubscriptionClosed
+from aurora_db.live import holding
 from aurora_db.live.feed import PAGE, Feed
+from aurora_db.live.holding import Hold
 from aurora_db.live.source import Root
 from aurora_db.store import changes, positions
 from aurora_db.store.changes import Changed
@@ -40,6 +42,7 @@ class Stream:
         make: makes its roots; once more when definitions have changed.
         several: whether what it says is an object by the keys of its roots.
         since: the number of the change to go on after; None begins with the snapshot of now.
+        hold: how long what was heard is held back; None says it at once.
         wake: tells whoever waits that there is something to take; set by whoever waits.
     """
 
@@ -51,12 +54,15 @@ class Stream:
         several: bool,
         since: int | None = None,
         buffer: int = BUFFER,
+        hold: Hold | None = None,
     ) -> None:
         self._feed = feed
         self._make = make
         self._several = several
         self._limit = buffer
         self._lock = threading.Lock()
+        #: Held by whoever catches up: one at a time, also when a task that waited for it was cancelled.
+        self._catching = threading.Lock()
         self.roots: Sequence[Root] = ()
         self._version = -1
         self._first: deque[Any] = deque()
@@ -75,7 +81,10 @@ class Stream:
         #: Whether changes were heard that no state contains yet.
         self.unsettled = False
         self.wake: Callable[[], None] = _nobody
+        self._hold = hold
+        self._clock = feed.engine.clock
         feed.open(self)
+        self._deaf = _nobody if hold is None else self._clock.on_jump(self._jumped)
 
     # --- the tailer -------------------------------------------------------------------------
 
@@ -85,6 +94,7 @@ class Stream:
             if change.seq <= self._reached:
                 return True
             root = self.roots[n]
+            self._came()
             if not root.exact:
                 root.heard(change, before, after)
                 self.unsettled = True
@@ -100,6 +110,7 @@ class Stream:
         """Bring roots that keep a state to this snapshot."""
         with self._lock:
             await self._settle(port, seq)
+            self._came()
         self.wake()
 
     async def _settle(self, port: Port, seq: int) -> None:
@@ -145,17 +156,20 @@ class Stream:
                 raise self._error
             if self._closed:
                 raise SubscriptionClosed("the subscription is closed", hint="open another one")
-            if not self._first and self._reset is None and self._buffer:
-                return self._buffered()
-            if not self._first and self._reset is None and self._states:
-                self._tell(position)
+            if not self._first and self._reset is None:
+                if self._hold is not None:
+                    self._release(self._hold, position)
+                elif self._buffer:
+                    return self._buffered()
+                elif self._states:
+                    self._tell(position)
             if self._first:
                 item, taken = self._first.popleft()
                 self._taken = taken if taken is not None else self._taken
                 return item
             if not self._live:
                 return BEHIND
-            if not self.unsettled:
+            if not self.unsettled and not self._buffer and not self._states:
                 self._reached = max(self._reached, position)
                 self._taken = max(self._taken or 0, self._reached)
             return NOTHING
@@ -175,6 +189,35 @@ class Stream:
         self._states = {}
         self._put({self.roots[n].key: items for n, items in news.items() if items}, position)
 
+    def _release(self, hold: Hold, position: int) -> None:
+        """Say what was held back, where it is time; changes of one document as one."""
+        full = len(self._buffer) >= self._limit
+        if not full and (not self._live or self.waits or not (self._buffer or self._states)):
+            return
+        hold.said(self._clock.monotonic())
+        end = max(self._buffer[-1][1].seq if self._buffer else 0, position if self._live else 0)
+        heard = holding.merged(self._buffer, self._taken or 0, end)
+        self._buffer.clear()
+        said = {self.roots[n].key: [self.roots[n].said(*one[1:]) for one in found] for n, found in heard.items()}  # fmt: skip
+        for n, state in self._states.items():
+            said.setdefault(self.roots[n].key, []).extend(self.roots[n].news(state))
+        self._states = {}
+        self._put({key: items for key, items in said.items() if items}, end)
+        if not self._first:
+            self._taken = end
+
+    @property
+    def waits(self) -> float | None:
+        """Seconds until what is held back may be said; None where nothing is."""
+        return None if self._hold is None else self._hold.waits(self._clock.monotonic())
+
+    def _jumped(self) -> None:
+        self.wake()
+
+    def _came(self) -> None:
+        if self._hold is not None:
+            self._hold.came(self._clock.monotonic())
+
     def _put(self, said: Mapping[str, Sequence[Any]], seq: int) -> None:
         """Items of several roots, side by side; with the last one the user has `seq`."""
         missing = object()
@@ -189,6 +232,11 @@ class Stream:
 
     async def catch_up(self, port: Port) -> None:
         """In one snapshot: begin, or read a page of the feed; live again when there is no more."""
+        with self._catching:
+            if not self._live:
+                await self._catch_up(port)
+
+    async def _catch_up(self, port: Port) -> None:
         last = await changes.end(port)
         if port.catalog.version != self._version and not self._remade(port.catalog):
             return
@@ -245,7 +293,10 @@ class Stream:
                             else:
                                 root.heard(change, before, after)
                                 self.unsettled = True
-            self._reached = last if len(page) < PAGE else page[-1].seq
+            # A snapshot that waited for another one may be older than what that one read.
+            self._reached = max(self._reached, last if len(page) < PAGE else page[-1].seq)
+            if self._buffer or self.unsettled:
+                self._came()
             if self.unsettled and self._reached == last:
                 await self._settle(port, last)
 
@@ -269,6 +320,7 @@ class Stream:
     def close(self) -> None:
         """End it: nothing more is taken. Twice is no error."""
         self._closed = True
+        self._deaf()
         self._feed.forget(self)
         self.wake()
 
@@ -280,7 +332,14 @@ def _nobody() -> None:
     """Nobody waits yet."""
 
 
-def opened(feed: Feed, make: Make, since: str | None, *, several: bool = False) -> Stream:
+def opened(
+    feed: Feed,
+    make: Make,
+    since: str | None,
+    *,
+    several: bool = False,
+    hold: Hold | None = None,
+) -> Stream:
     """A stream that begins with the snapshot of now, or goes on after a position.
 
     Raises:
@@ -288,7 +347,7 @@ def opened(feed: Feed, make: Make, since: str | None, *, several: bool = False) 
         ValidationError: `since` is no position of this database.
     """
     number = None if since is None else positions.number(feed.database, since)
-    stream = Stream(feed, make, several=several, since=number)
+    stream = Stream(feed, make, several=several, since=number, hold=hold)
     try:
         # What is committed from here on is said: the snapshot is taken now, not at the first item.
         feed.engine.follow(stream.catch_up)

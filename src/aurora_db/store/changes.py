@@ -91,6 +91,20 @@ class Changed:
             self._new = decode(self._after)
         return self._new
 
+    def until(self, last: Changed, seq: int) -> Changed:
+        """This change of a document and those after it up to `last` as if they were one, of number `seq`."""
+        match self._before is None, last._after is None:
+            case True, False:
+                op = "insert"
+            case False, True:
+                op = "delete"
+            case _:
+                op = "update"
+        row = seq, self.collection, op, self.id, self._before, last._after, last.at, last.goes_on
+        made = Changed(row)
+        made._old, made._new = self._old, last._new
+        return made
+
     def __repr__(self) -> str:
         return f"Changed({self.seq}, {self.op} {self.collection} {self.id!r})"
 
