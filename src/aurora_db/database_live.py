@@ -10,17 +10,20 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from aurora_db.aql.builder import Chain, checked_name, subscription
 from aurora_db.base.codec import seconds
-from aurora_db.base.errors import AqlError, SubscriptionClosed, Timeout
+from aurora_db.base.errors import AqlError, SubscriptionClosed, Timeout, ValidationError
+from aurora_db.live.holding import Hold, hold
 from aurora_db.live.subscription import BEHIND, NOTHING
 from aurora_db.live.waking import Sleeper
+from aurora_db.store import documents
 from aurora_db.store.gate import Gate
 
 if TYPE_CHECKING:
-    from aurora_db.base.changes import Change, Reset
+    from aurora_db.base.changes import Change, Document, Reset
     from aurora_db.config import Duration
+    from aurora_db.database_query import Query
     from aurora_db.live.feed import Feed
-    from aurora_db.live.holding import Hold
     from aurora_db.live.subscription import Make, Stream
     from aurora_db.store.engine import Engine
     from aurora_db.store.operations import Plans
@@ -145,6 +148,47 @@ class Live:
 
         return self._subscribed(listening.listener(self._feed, None, None, None), since)
 
+    def group(self, **queries: Query) -> Subscription[dict[str, list[Document]]]:
+        """Several live queries that move together: `db.group(orders=db.query("orders"), users=db.query("users"))`.
+
+        Each item has the whole list of each query by its name, all at one position: at first at once,
+        then whenever one of them differs.
+
+        Raises:
+            ValidationError: there is no query, or one is not of this database.
+        """
+        from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
+
+        if not queries:
+            raise ValidationError(
+                "a group has a query at least",
+                hint='db.group(orders=db.query("orders"))', rule="group",
+            )  # fmt: skip
+        chains = {
+            checked_name(name, "a group"): query.chain_of(self) for name, query in queries.items()
+        }
+        return self._followed(chains, "RESULTS", None, watching.Grouped(), several=True)
+
+    def _followed(
+        self,
+        chains: Mapping[str, Chain],
+        mode: str,
+        since: str | None,
+        shown: Callable[[Any], Any],
+        *,
+        several: bool = False,
+    ) -> Subscription[Any]:
+        """A subscription to what the fluent builder describes."""
+        from aurora_db.live import streaming  # noqa: PLC0415 - few programs follow queries
+
+        text, variables = subscription(chains, mode)
+        followed = streaming.Followed(self._feed, self._plans, text, variables, None, None)
+        debounce = max(chain.debounce for chain in chains.values())
+        throttle = max(chain.throttle for chain in chains.values())
+        return self._subscribed(
+            followed.make, since, several=several, hold=hold(debounce, throttle), shown=shown
+        )
+
     def _subscribed(
         self,
         make: Make,
@@ -154,7 +198,34 @@ class Live:
         hold: Hold | None = None,
         shown: Callable[[Any], Any] | None = None,
     ) -> Subscription[Any]:
-        from aurora_db.live import subscription  # noqa: PLC0415 - few programs subscribe
+        from aurora_db.live import subscription as streams  # noqa: PLC0415 - few programs subscribe
 
-        stream = subscription.opened(self._feed, make, since, several=several, hold=hold)
+        stream = streams.opened(self._feed, make, since, several=several, hold=hold)
         return Subscription(stream, Gate(self._engine), shown)
+
+
+def watched(
+    db: Live,
+    chain: Chain,
+    *,
+    initial: bool,
+    since: str | None,
+    fields: Iterable[str] | None,
+    shape: Callable[[Any], Any] | None,
+) -> Subscription[Any]:
+    """The records of `db.query(…).watch()`; `shape` makes what is asked for of a document."""
+    from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
+
+    collection = documents.readable(db._engine.catalog, chain.collection)
+    records = watching.Watched(watching.fields_of(collection, fields), shape)
+    begin = "true" if initial and since is None else "false"
+    made = db._followed({"found": chain}, f"CHANGES initial: {begin}", since, records)
+    records.reason = lambda: made._stream.reason
+    return made
+
+
+def lived(db: Live, chain: Chain, shape: Callable[[Any], Any] | None) -> Subscription[Any]:
+    """The lists of `db.query(…).live()`; `shape` makes what is asked for of a document."""
+    from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
+
+    return db._followed({"found": chain}, "RESULTS", None, watching.Listed(shape))

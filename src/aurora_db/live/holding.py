@@ -58,7 +58,7 @@ class Hold:
         return f"Hold(debounce={self.debounce}, throttle={self.throttle})"
 
 
-def hold(debounce: float, throttle: float) -> Hold | None:
+def hold(debounce: float = 0.0, throttle: float = 0.0) -> Hold | None:
     """What holds back; None where nothing does.
 
     Raises:

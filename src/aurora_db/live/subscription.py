@@ -76,6 +76,8 @@ class Stream:
         self._live = False
         self._begun = since is not None
         self._reset: str | None = None
+        #: Why it began anew the last time: "history" or "definition".
+        self.reason: str | None = None
         self._error: AuroraError | None = None
         self._closed = False
         #: Whether changes were heard that no state contains yet.
@@ -271,6 +273,7 @@ class Stream:
             self._first.clear()
             self._states = {}
             self._put({key: items for key, items in said.items() if items}, last)
+            self.reason = self._reset or self.reason
             self._begun, self._reset, self._reached = True, None, last
             if not self._first:
                 self._taken = last
