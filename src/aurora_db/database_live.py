@@ -20,6 +20,7 @@ from aurora_db.store import documents
 from aurora_db.store.gate import Gate
 
 if TYPE_CHECKING:
+    from aurora_db.aql.catalog import Collection
     from aurora_db.base.changes import Change, Document, Reset
     from aurora_db.config import Duration
     from aurora_db.database_query import Query
@@ -51,6 +52,11 @@ class Subscription(Generic[T]):
     def position(self) -> str | None:
         """The token to go on after what was taken, as `since`; None before the first snapshot was taken whole."""
         return self._stream.position
+
+    @property
+    def reason(self) -> str | None:
+        """Why it began anew the last time: "history" or "definition"; None while it did not."""
+        return self._stream.reason
 
     def next(self, timeout: Duration | None = None) -> T:  # noqa: ASYNC109
         """The next item.
@@ -167,9 +173,17 @@ class Live:
         chains = {
             checked_name(name, "a group"): query.chain_of(self) for name, query in queries.items()
         }
-        return self._followed(chains, "RESULTS", None, watching.Grouped(), several=True)
+        return self.follow(chains, "RESULTS", None, watching.Grouped(), several=True)
 
-    def _followed(
+    def definition(self, name: str) -> Collection:
+        """The definition of a collection as last seen.
+
+        Raises:
+            UnknownCollection: there is none of this name.
+        """
+        return documents.readable(self._engine.catalog, name)
+
+    def follow(
         self,
         chains: Mapping[str, Chain],
         mode: str,
@@ -178,7 +192,7 @@ class Live:
         *,
         several: bool = False,
     ) -> Subscription[Any]:
-        """A subscription to what the fluent builder describes."""
+        """A subscription to what the fluent builder describes, which calls this: `watch`, `live`."""
         from aurora_db.live import streaming  # noqa: PLC0415 - few programs follow queries
 
         text, variables = subscription(chains, mode)
@@ -202,30 +216,3 @@ class Live:
 
         stream = streams.opened(self._feed, make, since, several=several, hold=hold)
         return Subscription(stream, Gate(self._engine), shown)
-
-
-def watched(
-    db: Live,
-    chain: Chain,
-    *,
-    initial: bool,
-    since: str | None,
-    fields: Iterable[str] | None,
-    shape: Callable[[Any], Any] | None,
-) -> Subscription[Any]:
-    """The records of `db.query(…).watch()`; `shape` makes what is asked for of a document."""
-    from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
-
-    collection = documents.readable(db._engine.catalog, chain.collection)
-    records = watching.Watched(watching.fields_of(collection, fields), shape)
-    begin = "true" if initial and since is None else "false"
-    made = db._followed({"found": chain}, f"CHANGES initial: {begin}", since, records)
-    records.reason = lambda: made._stream.reason
-    return made
-
-
-def lived(db: Live, chain: Chain, shape: Callable[[Any], Any] | None) -> Subscription[Any]:
-    """The lists of `db.query(…).live()`; `shape` makes what is asked for of a document."""
-    from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
-
-    return db._followed({"found": chain}, "RESULTS", None, watching.Listed(shape))

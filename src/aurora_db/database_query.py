@@ -14,7 +14,7 @@ import msgspec
 from aurora_db.aql.builder import Chain, Condition, checked_name
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import MissingDependency, NotFound, TransactionError, ValidationError
-from aurora_db.database_live import Live, lived, watched
+from aurora_db.database_live import Live
 from aurora_db.live.holding import hold
 
 if TYPE_CHECKING:
@@ -260,9 +260,15 @@ class Query:
             UnknownField: `fields` names one that the collection does not have.
             ValidationError: `since` is no position of this database.
         """
+        from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
+
         db = self._lasting("watch")
-        shape = None if as_ is None else partial(_converted, kind=as_)
-        return watched(db, self._chain, initial=initial, since=since, fields=fields, shape=shape)
+        names = watching.fields_of(db.definition(self._chain.collection), fields)
+        records = watching.Watched(names, None if as_ is None else partial(_converted, kind=as_))
+        begin = "true" if initial and since is None else "false"
+        made = db.follow({"found": self._chain}, f"CHANGES initial: {begin}", since, records)
+        records.reason = lambda: made.reason
+        return made
 
     @overload
     def live(self, *, as_: None = ...) -> Subscription[list[Document]]: ...
@@ -279,8 +285,10 @@ class Query:
         Raises:
             TransactionError: the query is one of an open transaction.
         """
-        db = self._lasting("live")
-        return lived(db, self._chain, None if as_ is None else partial(_converted, kind=as_))
+        from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
+
+        lists = watching.Listed(None if as_ is None else partial(_converted, kind=as_))
+        return self._lasting("live").follow({"found": self._chain}, "RESULTS", None, lists)
 
     def chain_of(self, db: object) -> Chain:
         """What it describes, where it is a query of this database.
