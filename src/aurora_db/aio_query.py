@@ -260,10 +260,11 @@ class AsyncQuery:
             UnknownField: `fields` names one that the collection does not have.
             ValidationError: `since` is no position of this database.
         """
-        from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
+        from aurora_db.live import listening, watching  # noqa: PLC0415 - few programs follow queries
 
         db = self._lasting("watch")
-        names = watching.fields_of(db.definition(self._chain.collection), fields)
+        wanted = fields if fields is None or isinstance(fields, str) else tuple(fields)
+        names = listening.fields_of(db.definition(self._chain.collection), wanted)
         records = watching.Watched(names, None if as_ is None else partial(_converted, kind=as_))
         begin = "true" if initial and since is None else "false"
         made = db.follow({"found": self._chain}, f"CHANGES initial: {begin}", since, records)

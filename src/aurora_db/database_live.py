@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from aurora_db.aql.builder import Chain, checked_name, subscription
 from aurora_db.base.codec import seconds
-from aurora_db.base.errors import AqlError, SubscriptionClosed, Timeout, ValidationError
+from aurora_db.base.errors import SubscriptionClosed, Timeout, ValidationError
 from aurora_db.live.holding import Hold, hold
-from aurora_db.live.subscription import BEHIND, NOTHING
-from aurora_db.live.waking import Sleeper
+from aurora_db.live.waking import BEHIND, NOTHING, Sleeper
 from aurora_db.store import documents
 from aurora_db.store.gate import Gate
 
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from aurora_db.config import Duration
     from aurora_db.database_query import Query
     from aurora_db.live.feed import Feed
-    from aurora_db.live.subscription import Make, Stream
+    from aurora_db.live.roots import Make
+    from aurora_db.live.subscription import Stream
     from aurora_db.store.engine import Engine
     from aurora_db.store.operations import Plans
 
@@ -144,15 +144,15 @@ class Live:
         """
         from aurora_db.live import listening  # noqa: PLC0415 - few programs listen
 
-        if where is not None or fields is not None:
-            raise AqlError("not yet")
-        return self._subscribed(listening.listener(self._feed, name, where, fields), since)
+        return self._subscribed(
+            listening.listener(self._feed, name, where, fields), since, plain=True
+        )
 
     def listen_all(self, since: str | None = None) -> Subscription[Change | Reset]:
         """Every change of every collection from now on, in the order of commits."""
         from aurora_db.live import listening  # noqa: PLC0415 - few programs listen
 
-        return self._subscribed(listening.listener(self._feed, None, None, None), since)
+        return self._subscribed(listening.listener(self._feed, None, None, None), since, plain=True)
 
     def group(self, **queries: Query) -> Subscription[dict[str, list[Document]]]:
         """Several live queries that move together: `db.group(orders=db.query("orders"), users=db.query("users"))`.
@@ -209,10 +209,11 @@ class Live:
         since: str | None,
         *,
         several: bool = False,
+        plain: bool = False,
         hold: Hold | None = None,
         shown: Callable[[Any], Any] | None = None,
     ) -> Subscription[Any]:
         from aurora_db.live import subscription as streams  # noqa: PLC0415 - few programs subscribe
 
-        stream = streams.opened(self._feed, make, since, several=several, hold=hold)
+        stream = streams.opened(self._feed, make, since, several=several, plain=plain, hold=hold)
         return Subscription(stream, Gate(self._engine), shown)

@@ -5,14 +5,11 @@ One place makes records of events, so that a watcher says what an AQL subscripti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from aurora_db.aql import suggest
-from aurora_db.aql.catalog import Collection
 from aurora_db.base.changes import Added, Modified, Removed, Reset
-from aurora_db.base.errors import UnknownField, ValidationError
-from aurora_db.live.subscription import NOTHING
+from aurora_db.live.waking import NOTHING
 
 #: Makes what the user asked for of one document.
 Shape = Callable[[Any], Any]
@@ -22,11 +19,11 @@ class Watched:
     """Makes a record of an event; NOTHING of one that the watcher does not tell.
 
     Args:
-        fields: updates that change none of them are left out; None leaves out none.
+        fields: updates that change none of them are left out, unless they are empty.
         shape: makes what the user asked for of a document.
     """
 
-    def __init__(self, fields: frozenset[str] | None, shape: Shape | None) -> None:
+    def __init__(self, fields: frozenset[str], shape: Shape | None) -> None:
         self._fields = fields
         self._shape = shape
         #: Gives why the subscription began anew the last time.
@@ -38,7 +35,7 @@ class Watched:
             case "INITIAL" | "INSERT" | "ENTER":
                 return Added(self._document(event["node"]))
             case "UPDATE":
-                if self._fields is not None and self._fields.isdisjoint(event["changed"]):
+                if self._fields and self._fields.isdisjoint(event["changed"]):
                     return NOTHING
                 return Modified(self._document(event["old"]), self._document(event["node"]))
             case "LEAVE" | "DELETE":
@@ -86,28 +83,3 @@ def _own(value: Any) -> Any:
     if isinstance(value, list):
         return [_own(one) for one in cast("list[Any]", value)]
     return value
-
-
-def fields_of(collection: Collection, fields: Iterable[object] | None) -> frozenset[str] | None:
-    """The fields that a watcher looks at.
-
-    Raises:
-        UnknownField: the collection has no such field.
-        ValidationError: they are no names, or there are none.
-    """
-    if fields is None:
-        return None
-    names = [fields] if isinstance(fields, str) else list(fields)
-    if isinstance(fields, str) or not names or not all(isinstance(one, str) for one in names):
-        raise ValidationError(
-            f"'fields' is a list of names, got {fields!r}", hint='fields=["status"]', rule="fields"
-        )
-    found = cast("list[str]", names)
-    known = [one.name for one in collection.fields]
-    for name in found:
-        if name not in known and not collection.flexible:
-            raise UnknownField(
-                f"no field named '{name}' in collection '{collection.name}'",
-                hint=suggest.hint(name, known, f"its fields are {', '.join(known)}"),
-            )
-    return frozenset(found)
