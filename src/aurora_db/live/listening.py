@@ -143,7 +143,7 @@ def _interest(
     fields: Sequence[str] | None,
     now: Callable[[], dt.datetime],
 ) -> Interest:
-    names = _fields(collection, fields)
+    names = fields_of(collection, fields)
     if where is None:
         return Interest(collection.name, fields=names)
     condition = resolve_where(collection, where, catalog)
@@ -169,7 +169,13 @@ class _Alone(Documents):
         del now
 
 
-def _fields(collection: Collection, fields: Sequence[str] | None) -> frozenset[str]:
+def fields_of(collection: Collection, fields: Sequence[str] | None) -> frozenset[str]:
+    """The fields one of which an update must change to be said; none where all are.
+
+    Raises:
+        TypeMismatch: they are no names, or there are none.
+        UnknownField: the collection has no such field.
+    """
     if fields is None:
         return frozenset()
     if isinstance(fields, str) or not fields:
@@ -272,7 +278,11 @@ def whole(catalog: Catalog, name: str, now: Callable[[], dt.datetime]) -> Shape:
 
 def changed(change: Changed) -> tuple[str, ...]:
     """The names of the fields that an update changed; `_rev`, which counts updates, is none."""
-    old, new = change.old, change.new
+    return differing(change.old, change.new)
+
+
+def differing(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The names of the fields that two images of a document differ in, `_rev` left out; of one image none."""
     if old is None or new is None:
         return ()
     names = dict.fromkeys((*new, *old))

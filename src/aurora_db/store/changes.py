@@ -106,6 +106,21 @@ class Changed:
         """About how many bytes its images take."""
         return len(self._before or "") + len(self._after or "")
 
+    def joined(self, last: Changed, seq: int) -> Changed:
+        """This change of a document and those after it up to `last` as if they were one, of number `seq`."""
+        match self._before is None, last._after is None:
+            case True, False:
+                op = "insert"
+            case False, True:
+                op = "delete"
+            case _:
+                op = "update"
+        more = last.until if last.goes_on else None
+        row = seq, self.collection, op, self.id, self._before, last._after, last.at, more
+        made = Changed(row)
+        made._old, made._new = self._old, last._new
+        return made
+
     def __repr__(self) -> str:
         return f"Changed({self.seq}, {self.op} {self.collection} {self.id!r})"
 
