@@ -44,7 +44,7 @@ class Subscription(Generic[T]):
         """The token to go on after what was taken, as `since`; None before the first snapshot was taken whole."""
         return self._stream.position
 
-    def next(self, timeout: Duration | None = None) -> T:
+    def next(self, timeout: Duration | None = None) -> T:  # noqa: ASYNC109
         """The next item.
 
         Args:
