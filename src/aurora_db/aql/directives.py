@@ -26,6 +26,9 @@ from aurora_db.base.errors import (
 #: What selections are made of when fragments are resolved.
 Field = syntax.FieldSelection | syntax.Computed
 
+#: What fragments over roots are on.
+ROOTS: Final = ("Query", "Subscription")
+
 _CONDITIONS: Final = ("include", "skip")
 _ACCESS: Final = ("auth", "require")
 _KNOWN: Final = (*_CONDITIONS, *_ACCESS, "explain", "defer")
@@ -39,7 +42,7 @@ def fields_of(
     Args:
         scope: of the operation.
         selection: as written.
-        on: the collection whose documents are selected from; "Query" for roots; None where
+        on: the collection whose documents are selected from; "Query" or "Subscription" for roots; None where
             fragments of a collection make no sense.
 
     Raises:
@@ -135,12 +138,12 @@ def _fragment(
 
 
 def refuse_unknown(scope: Scope, on: syntax.Name) -> None:
-    """Refuse a fragment on what is neither a collection now nor the roots of a query.
+    """Refuse a fragment on what is neither a collection now nor the roots of a query or subscription.
 
     Raises:
         UnknownCollection: nothing is named so.
     """
-    if on.text != "Query" and on.text not in scope.collections:
+    if on.text not in ROOTS and on.text not in scope.collections:
         raise scope.fail(
             UnknownCollection, f"no collection named '{on.text}'", on.span,
             suggest.hint(on.text, scope.collections),
@@ -230,6 +233,16 @@ def of_operation(scope: Scope, directives: Sequence[syntax.Directive]) -> bool:
         else:
             raise _refused(scope, directive, "on an operation")
     return explain
+
+
+def refuse_explain(scope: Scope, directives: Iterable[syntax.Directive]) -> None:
+    """A subscription has no one result that could tell how it came about."""
+    for directive in directives:
+        if directive.name.text == "explain":
+            raise scope.fail(
+                UnknownDirective, "no directive named '@explain' on a subscription", directive.span,
+                "db.explain(text) tells how it is kept",
+            )  # fmt: skip
 
 
 def refuse(scope: Scope, directives: Iterable[syntax.Directive], where: str) -> None:

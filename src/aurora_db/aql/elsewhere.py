@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+import re
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
 
 #: How a text begins elsewhere, and how it begins here.
@@ -20,6 +21,10 @@ _LEADING: Final[Mapping[str, str]] = {
     "table": "write schema { define collection users { name: String! } }",
     "begin": "write mutation { … }: all of its parts are one transaction",
     "explain": "write query @explain { … }",
+    "live": "write subscription { users(where: {age: {gt: 18}}) { mutation id node } }",
+    "watch": "write subscription { users(where: {age: {gt: 18}}) { mutation id node } }",
+    "listen": "write subscription { users(where: {age: {gt: 18}}) { mutation id node } }",
+    "subscribe": "write subscription { users(where: {age: {gt: 18}}) { mutation id node } }",
 }
 #: Comparison signs and the operators that they are.
 _SIGNS: Final[Mapping[str, str]] = {
@@ -36,6 +41,23 @@ _OPERATORS: Final[Mapping[str, str]] = {
     "all": "write containsAll: […]",
     "not_in": "write notIn: […]",
 }
+#: Roots of subscriptions elsewhere: `userAdded`, `onCreateUser`, `users_stream`.
+_EVENT_ROOT: Final = re.compile(
+    r"(\w+?)_?(?:Added|Created|Inserted|Updated|Changed|Changes|Deleted|Removed|Events?)"
+    r"|on_?(?:Create|Insert|Add|Update|Change|Delete|Remove)(?:d|ed)?_?(\w+)"
+    r"|(\w+?)_(?:stream|by_pk|aggregate|changes|added|created|inserted|updated|changed|deleted|removed)"
+)
+#: Keys of events elsewhere, in small letters without underscores.
+_EVENT_KEYS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("operationtype", "operation", "op", "type", "event", "eventtype", "action", "kind"), "mutation"),
+    **dict.fromkeys(("fulldocument", "document", "doc", "data", "record", "new", "newval", "after", "result"), "node"),
+    **dict.fromkeys(
+        ("fulldocumentbeforechange", "before", "previous", "previousvalues", "oldrecord", "oldval"), "old"
+    ),
+    **dict.fromkeys(("documentkey", "key", "uuid"), "id"),
+    **dict.fromkeys(("updatedescription", "updatedfields", "changedfields"), "changed"),
+    **dict.fromkeys(("resumetoken", "cursor", "offset", "token", "lsn", "seq", "timestamp"), "position"),
+}  # fmt: skip
 MUTATIONS: Final = (
     "insertInto", "insert", "insertMany", "update", "upsert", "deleteFrom", "delete", "enqueueJob",
     "enqueueJobs", "cancelJob", "retryJob", "publish", "import", "export", "transaction",
@@ -61,9 +83,39 @@ def comparison(sign: str, expected: str, before: str) -> str | None:
     return None
 
 
-def root(name: str) -> str | None:
+def root(name: str, collections: Iterable[str] = ()) -> str | None:
     """The hint where a mutation stands in a query."""
+    del collections
     return f"write mutation {{ {name}(…) }}" if name in MUTATIONS else None
+
+
+def subscribed(name: str, collections: Iterable[str]) -> str | None:
+    """The hint where a subscription names an event, or a query of another system, instead of a collection."""
+    if name in MUTATIONS:
+        return f"a mutation runs by db.execute: mutation {{ {name}(…) }}"
+    found = _EVENT_ROOT.fullmatch(name)
+    if found is None:
+        return None
+    stem = (found[1] or found[2] or found[3]).casefold()
+    for one in collections:
+        if one.casefold() in (stem, f"{stem}s", f"{stem}es", f"{stem.removesuffix('y')}ies"):
+            return f"write subscription {{ {one} {{ mutation node {{ … }} }} }}"
+    return None
+
+
+def event(name: str) -> str | None:
+    """The hint where an event's key has its name in another system."""
+    word = _EVENT_KEYS.get(name.casefold().replace("_", ""))
+    return None if word is None else f"write {word}"
+
+
+def argument(name: str, collection: str) -> str | None:
+    """The hint where a query has an argument that stands in another place."""
+    if name in ("mode", "since", "initial", "debounce"):
+        return f"it is of subscriptions: subscription {{ {collection}({name}: …) {{ … }} }}"
+    if name == "via":
+        return "it stands at documents that refer here: teams { users(via: team) { name } }"
+    return None
 
 
 def mutation(name: str, collections: Container[str]) -> str | None:
@@ -96,4 +148,7 @@ def field(name: str) -> str | None:
     return None
 
 
-__all__ = ["MUTATIONS", "comparison", "field", "leading", "mutation", "operator", "order", "root"]
+__all__ = [
+    "MUTATIONS", "argument", "comparison", "event", "field", "leading", "mutation", "operator", "order",
+    "root", "subscribed",
+]  # fmt: skip

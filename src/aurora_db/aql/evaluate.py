@@ -66,6 +66,8 @@ class Documents:
         return plain(evaluate(expression, document, self.variables, self.now, self.follow))
 
 
+#: For what does not depend on the time.
+_NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 #: Whether a document matches.
 Test = Callable[[Document], bool]
 
@@ -143,7 +145,7 @@ def _quantified(where: plan.Quantified, documents: Documents) -> Test:
 def _compare(where: plan.Compare, documents: Documents) -> Test:
     path, op, given = where.path, where.op, where.value
     type = path.type
-    read = _reader(path, documents)
+    read = reader(path, documents)
     if isinstance(given, plan.Computation):
         made = given.expression
         return lambda document: holds(op, read(document), documents.value(made, document))
@@ -154,9 +156,13 @@ def _compare(where: plan.Compare, documents: Documents) -> Test:
     return lambda document: holds(op, read(document), right)
 
 
-def _reader(path: plan.Path | plan.Call, documents: Documents) -> Callable[[Document], Any]:
-    """What reads the left side of a comparison."""
+def reader(
+    path: plan.Path | plan.Call, documents: Documents | None = None
+) -> Callable[[Document], Any]:
+    """What reads the left side of a comparison; a path inside of a document needs no `documents`."""
     type = path.type
+    if documents is None:
+        documents = Documents({}, {}, _NEVER)
     if type is not None and type.name == "Priority":
         return lambda document: types.store(type, documents.value(path, document))
     if isinstance(path, plan.Path) and path.field is not None and not (path.hops or path.keys):

@@ -18,6 +18,11 @@ from aurora_db.aql.series import Series
 from aurora_db.aql.values import Scope
 from aurora_db.base.errors import DuplicateAlias, UnknownField
 
+ARGUMENTS: Final = {
+    "where": "where", "filter": "where", "id": "id", "orderBy": "orderBy", "limit": "limit", "first": "limit",
+    "offset": "offset", "skip": "offset", "after": "after", "last": "last", "before": "before",
+    "search": "search",
+}  # fmt: skip
 NODES_ARGUMENTS: Final = {
     "where": "where", "filter": "where", "orderBy": "orderBy", "limit": "limit", "first": "limit",
     "offset": "offset", "skip": "offset",

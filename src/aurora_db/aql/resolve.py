@@ -6,8 +6,8 @@ text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from aurora_db.aql import (
     directives,
@@ -16,37 +16,29 @@ from aurora_db.aql import (
     introspect,
     migrations,
     plan,
+    queries,
     rules,
     schedules,
     schema,
+    subscriptions,
     syntax,
     system,
 )
 from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.aql.conditions import resolve_where
 from aurora_db.aql.mutations import Mutations
-from aurora_db.aql.queries import Queries
 from aurora_db.aql.values import Scope, declare
 from aurora_db.base.errors import (
     DuplicateAlias,
     Span,
+    UnknownArgument,
     UnknownCollection,
     UnknownField,
     UnknownFragment,
 )
 
-QUERY_ARGUMENTS: Final = {
-    "where": "where", "filter": "where", "id": "id", "orderBy": "orderBy", "limit": "limit", "first": "limit",
-    "offset": "offset", "skip": "offset", "after": "after", "last": "last", "before": "before",
-    "search": "search",
-}  # fmt: skip
-LATER_QUERY: Final = (
-    "via",
-    "mode",
-    "since",
-    "initial",
-    "debounce",
-)
+#: What to type where a name is no collection, with the collections that there are.
+Hint = Callable[[str, Iterable[str]], str | None]
 
 
 def resolve(document: syntax.Document, text: str, catalog: Catalog) -> plan.Plan:
@@ -212,7 +204,9 @@ class _Resolver:
         elif node.kind == "mutation":
             roots = Mutations(self._scope, self._collection, self._schema).parts(node.roots)
         else:
-            raise self._scope.unsupported("subscriptions are", node.span)
+            directives.refuse_explain(self._scope, node.directives)
+            fields = directives.fields_of(self._scope, node.roots, "Subscription")
+            roots = tuple([self._subscription(one) for one in fields])
         if self._known is None:
             self._scope.finish(node)
         only = roots[0] if len(roots) == 1 else None
@@ -230,14 +224,15 @@ class _Resolver:
             shaping=tuple(sorted(self._scope.shaping)),
         )
 
-    def _collection(self, name: str, span: Span) -> Collection:
+    def _collection(self, name: str, span: Span, hint: Hint = elsewhere.root) -> Collection:
         found = self._catalog.collections.get(name)
         if found is None:
             raise self._scope.fail(
                 UnknownCollection,
                 f"no collection named '{name}'",
                 span,
-                elsewhere.root(name) or system.define_hint(name, self._catalog.collections),
+                hint(name, self._catalog.collections)
+                or system.define_hint(name, self._catalog.collections),
             )
         return found
 
@@ -253,10 +248,31 @@ class _Resolver:
         if name == "__schema":
             return introspect.introspection(self._scope, root)
         collection = self._collection(name, root.name.span)
+        self._refuse_elsewhere(root)
         arguments = self._scope.arguments(
-            f"the collection '{name}'", root.arguments, QUERY_ARGUMENTS, LATER_QUERY
+            f"the collection '{name}'", root.arguments, queries.ARGUMENTS
         )
-        return Queries(collection, self._scope).query(root, arguments)
+        return queries.Queries(collection, self._scope).query(root, arguments)
+
+    def _refuse_elsewhere(self, root: syntax.FieldSelection) -> None:
+        """Refuse arguments in a query that stand in other places of the language."""
+        for entry in root.arguments:
+            hint = elsewhere.argument(entry.key.text, root.name.text)
+            if hint is not None:
+                raise self._scope.fail(
+                    UnknownArgument, f"a query has no argument '{entry.key.text}'", entry.key.span, hint
+                )  # fmt: skip
+
+    def _subscription(self, root: directives.Field) -> plan.Subscription:
+        if isinstance(root, syntax.Computed) or root.name.text == "__schema":
+            raise self._scope.fail(
+                UnknownField,
+                "a root of a subscription is a collection",
+                root.span,
+                "write subscription { users { mutation id node } }",
+            )
+        collection = self._collection(root.name.text, root.name.span, elsewhere.subscribed)
+        return subscriptions.Subscriptions(collection, self._scope).root(root)
 
     # --- definitions ------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from aurora_db.aql.interests import Matcher
 from aurora_db.base.errors import AuroraError
-from aurora_db.live.match import Matcher
 from aurora_db.store import changes
 from aurora_db.store.engine import Engine
 from aurora_db.store.port import Port

@@ -13,25 +13,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import msgspec
-
-from aurora_db.aql import plan
-from aurora_db.aql.evaluate import Test
+from aurora_db.aql.interests import Interest
 from aurora_db.store.changes import Changed
 from aurora_db.store.port import Port
-
-
-class Interest(msgspec.Struct, frozen=True):
-    """What a root wants to hear of in one collection; None is every collection.
-
-    `where` has no variables left: the matcher finds by it whom a change can touch. `test` is the same
-    as a function. An update that changes none of `fields` is left out, unless they are empty.
-    """
-
-    collection: str | None
-    where: plan.Where = plan.ALWAYS
-    test: Test | None = None
-    fields: frozenset[str] = frozenset()
 
 
 class Root(Protocol):

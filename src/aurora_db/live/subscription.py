@@ -14,9 +14,9 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from aurora_db.aql.catalog import Catalog
+from aurora_db.aql.interests import matches
 from aurora_db.base.errors import AuroraError, SubscriptionClosed
 from aurora_db.live.feed import PAGE, Feed
-from aurora_db.live.match import matches
 from aurora_db.live.source import Root
 from aurora_db.store import changes, positions
 from aurora_db.store.changes import Changed

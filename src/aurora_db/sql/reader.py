@@ -65,8 +65,8 @@ def _computed(output: Computed) -> Callable[[Any], Any] | None:
 def _load(output: Output) -> Callable[[Any], Any] | None:
     path = output.path
     if output.selection is not None:
-        shape = _shape(output.selection, len(path.keys))
-        return lambda text: shape(decode(text))
+        shaped = shape(output.selection, len(path.keys))
+        return lambda text: shaped(decode(text))
     if path.keys:
         # The column is JSON text of the part.
         inner = None if path.type is None else types.revive(path.type)
@@ -74,12 +74,13 @@ def _load(output: Output) -> Callable[[Any], Any] | None:
     return None if path.type is None else types.load(path.type)
 
 
-def _shape(selection: Sequence[Output], depth: int) -> Callable[[Any], Any]:
+def shape(selection: Sequence[Output], depth: int) -> Callable[[Any], Any]:
+    """What shapes an inline object, or each in a list of them; anything else is null. `depth` is how many keys lead to it."""
     keys = [(one.key, one.path.keys[depth], _part(one, depth)) for one in selection]
 
-    def shape(value: Any) -> Any:
+    def shaped(value: Any) -> Any:
         if isinstance(value, list):
-            return [shape(item) for item in cast("list[Any]", value)]
+            return [shaped(item) for item in cast("list[Any]", value)]
         if not isinstance(value, Mapping):
             return None
         found = cast("Mapping[str, Any]", value)
@@ -88,12 +89,12 @@ def _shape(selection: Sequence[Output], depth: int) -> Callable[[Any], Any]:
             for key, name, inner in keys
         }
 
-    return shape
+    return shaped
 
 
 def _part(output: Output, depth: int) -> Callable[[Any], Any] | None:
     if output.selection is not None:
-        return _shape(output.selection, depth + 1)
+        return shape(output.selection, depth + 1)
     return None if output.path.type is None else types.revive(output.path.type)
 
 

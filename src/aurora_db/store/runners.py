@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeVar, assert_never
 
 from aurora_db.aql import plan, resolve, syntax
+from aurora_db.base.errors import Unsupported
 from aurora_db.sql import lower
 from aurora_db.store import (
     event_handlers,
@@ -126,6 +127,8 @@ class Runners:
                 return partial(_defined, rules.define_rules, part)
             case plan.DropRules():
                 return partial(_defined, rules.drop_rules, part)
+            case plan.Subscription():
+                return partial(_no_subscription, part)
             case plan.Migrate() | plan.BackfillHandler():
                 raise AssertionError("what is several transactions is alone, and has stages")
             case _:
@@ -147,3 +150,11 @@ async def _defined(
     verb: Callable[[Port, T], Awaitable[Document]], part: T, port: Port, _scope: Scope
 ) -> Document:
     return await verb(port, part)
+
+
+async def _no_subscription(part: plan.Subscription, _port: Port, _scope: Scope) -> Document:
+    """Refuse to run what has no end."""
+    raise Unsupported(
+        f"the subscription '{part.key}' goes on: it is followed, not executed",
+        hint="db.stream(text) follows it",
+    )

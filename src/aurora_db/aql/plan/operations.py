@@ -36,6 +36,7 @@ from aurora_db.aql.plan.mutations import (
     Upsert,
 )
 from aurora_db.aql.plan.queries import Introspection, Query
+from aurora_db.aql.plan.subscriptions import Subscription
 from aurora_db.base.span import Span
 
 
@@ -48,6 +49,7 @@ class Transaction(msgspec.Struct, frozen=True):
 
 Part = (
     Query
+    | Subscription
     | Introspection
     | Insert
     | InsertMany
