@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from tests.live.following import SCHEMA, Followed, documents, orders, wheres, write, writes
+from tests.live.kept import SCHEMA, Followed, documents, orders, wheres, write, writes
 
 from aurora_db import Aurora
 
@@ -205,7 +205,7 @@ def test_documents_of_another_program_stand_at_the_place_where_it_put_them(tmp_p
 )
 def test_what_changes_without_its_documents_is_not_kept(text: str):
     """Such queries are run again."""
-    from tests.live.following import understood
+    from tests.live.kept import understood
 
     from aurora_db.live.keeping import can_keep
 
