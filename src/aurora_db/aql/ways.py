@@ -61,10 +61,8 @@ def key(step: Step, image: Mapping[str, Any], id: str) -> Any:
 def leading(way: Way, keys: Sequence[Any]) -> plan.Where:
     """The condition of the documents from which a way now leads to a document with one of these keys."""
     *before, last = way
-    if isinstance(last, plan.Hop):
-        path = plan.Path(last.field, (), last.field.type)
-    else:
-        path = last.local
+    hop = isinstance(last, plan.Hop)
+    path = plan.Path(last.field, (), last.field.type) if hop else last.local
     where: plan.Where = plan.Compare(path, "in", plan.Constant(list(keys)))
     for step in reversed(before):
         if isinstance(step, plan.Hop):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aurora_db.aql import plan
+from aurora_db.aql.catalog import Field
 from aurora_db.aql.selections import everything
 from aurora_db.live import listening, shaping
 
@@ -58,8 +59,8 @@ class Events:
                     value = list(changed)
                 case "position":
                     value = position
-                case word:
-                    raise AssertionError(f"no key of an event: {word}")
+                case _:
+                    raise AssertionError(f"no key of an event: {one.word}")
             said[one.key] = value
         return said
 
@@ -79,8 +80,8 @@ def _name(output: plan.Selected) -> str:
     match output:
         case plan.Output(path=plan.Path(field=None, keys=keys)) if not output.extra:
             return keys[0]
-        case plan.Output(path=plan.Path(field=field)) if field is not None:
-            return field.name
+        case plan.Output(path=plan.Path(field=Field(name=name))):
+            return name
         case plan.One(hop=hop):
             return hop.field.name
         case _:
@@ -116,18 +117,17 @@ class Shaped:
         id: str | None,
         new: Image | None,
         old: Image | None,
-        seq: int,
+        seq: int | None,
         reason: str | None = None,
     ) -> dict[str, Any]:
         """The event of one change, or of what comes before changes: both images are None of READY and RESET.
 
-        INITIAL and RESET have no position: with the READY after them the snapshot is whole.
+        `seq` is the number of its position; None where it has none, for the snapshot is not whole yet.
         """
         del reason
-        whole = mutation not in ("INITIAL", "RESET")
         return self._events.event(
             mutation,
-            self._events.token(seq) if whole else None,
+            None if seq is None else self._events.token(seq),
             id,
             self._shown(new),
             self._shown(old),

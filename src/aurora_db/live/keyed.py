@@ -67,11 +67,7 @@ class Touched:
         if known:
             led = plan.Or(tuple(ways.leading(way, some) for way, some in known.items()))
             marker = identity(self._collection)
-            query = plan.Query(
-                "", self._collection, (marker,), led, limit=plan.Constant(MOST + 1)
-            )
+            query = plan.Query("", self._collection, (marker,), led, limit=plan.Constant(MOST + 1))
             found = await self._run(query)(port, Scope({}))
             ids |= {document[marker.key] for document in found}
         return None if len(ids) > MOST else sorted(ids)
-
-

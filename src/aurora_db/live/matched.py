@@ -49,9 +49,7 @@ class Matched:
         self._initial = initial
         self._events = Events(subscription, token)
         self._shaped = Shaped(self._events, subscription, variables, self._present)
-        self._snapshots = Snapshots(
-            subscription.query, self._events.selections, variables, run
-        )
+        self._snapshots = Snapshots(subscription.query, self._events.selections, variables, run)
         self._at = ""
 
     def _present(self) -> dt.datetime:

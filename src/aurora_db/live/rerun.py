@@ -109,12 +109,17 @@ class Rerun(_Root):
         return [own(state[0])]
 
 
-class _Rows(msgspec.Struct, frozen=True):
-    """The documents of a query at one position; `left` are those that were said last and match no more."""
+class _State(msgspec.Struct, frozen=True):
+    """The documents of a query at one position.
+
+    `left` are those that may have been said last and match no more, as they are now. `inserted` are numbers of
+    the changes that brought documents.
+    """
 
     seq: int
     rows: Mapping[str, Row]
     left: Mapping[str, Row]
+    inserted: Mapping[str, int]
 
 
 class Kept(_Root):
@@ -142,24 +147,23 @@ class Kept(_Root):
         self._events = events
         self._initial = initial
         self._rows: Mapping[str, Row] | None = None
-        #: What was said last: documents by id, or in their order.
-        self._told: Mapping[str, Row] | None = None
-        self._list: list[Any] | None = None
-        self._collection = None if events is None else events.collection
-        #: Documents that were inserted since, by the number of the change.
+        #: Documents that were inserted since what was said last, by the number of the change.
         self._inserted: dict[str, int] = {}
+        #: What was said last, by whoever takes: in RESULTS mode the list, else the state.
+        self._list: list[Any] | None = None
+        self._told: _State | None = None
 
     async def begin(self, port: Port, seq: int, reset: str | None) -> list[Any]:
         """The documents of now: whole, or as INITIAL and READY, after a RESET always."""
         self._stale = False
         if self._touched is not None:
             self._touched.forget()
-        self._inserted.clear()
+        self._inserted = {}
         self._rows = rows = await self._snapshots.all(port)
         if self._events is None:
             self._list = None
             return self._listed(rows)
-        self._told = rows
+        self._told = _State(seq, rows, {}, {})
         if reset is None and not self._initial:
             return []
         return opening(self._events, _owned(rows), seq, reset)
@@ -169,13 +173,22 @@ class Kept(_Root):
         super().heard(change, before, after)
         if self._touched is not None:
             self._touched.hear(change)
-        if change.op == "insert" and change.collection == self._collection:
+        events = self._events
+        if events is not None and change.op == "insert" and change.collection == events.collection:
             self._inserted[change.id] = change.seq
 
     async def settle(self, port: Port, seq: int) -> Any:
         """The documents of now."""
         if not self._is_stale():
             return None
+        try:
+            return await self._settled(port, seq)
+        except BaseException:
+            # What was touched is known no more.
+            self._stale, self._rows = True, None
+            raise
+
+    async def _settled(self, port: Port, seq: int) -> _State:
         known = self._rows
         touched = None if self._touched is None else await self._touched.take(port)
         if known is None or touched is None:
@@ -186,21 +199,24 @@ class Kept(_Root):
             rows = kept | await self._snapshots.among(port, touched)
         self._rows = rows
         if self._events is None:
-            return _Rows(seq, rows, {})
-        self._inserted = {id: at for id, at in self._inserted.items() if id in rows}
-        left = [id for id in self._told or () if id not in rows]
-        return _Rows(seq, rows, await self._snapshots.now(port, left))
+            return _State(seq, rows, {}, {})
+        # The state before this one may be taken meanwhile, or not.
+        told = self._told
+        before = {**(known or {}), **(told.rows if told is not None else {})}
+        left = await self._snapshots.now(port, [id for id in before if id not in rows])
+        since = 0 if told is None else told.seq
+        self._inserted = {id: at for id, at in self._inserted.items() if at > since and id in rows}
+        return _State(seq, rows, left, dict(self._inserted))
 
     def news(self, state: Any) -> list[Any]:
         """The list where it differs, or an event for each document that does."""
         if self._events is None:
             return self._listed(state.rows)
-        told, self._told = self._told, state.rows
+        told, self._told = self._told, state
         if told is None:
             # It went on after a position: what was said there is not known.
             return opening(self._events, _owned(state.rows), state.seq, "history")
-        differing = list(self._differing(self._events, told, state))
-        self._inserted = {id: at for id, at in self._inserted.items() if at > state.seq}
+        differing = list(_differing(self._events, told, state))
         # The position belongs to all of them together.
         return [
             self._events.event(
@@ -216,25 +232,26 @@ class Kept(_Root):
         self._list = found
         return [own(found)]
 
-    def _differing(
-        self, events: Events, told: Mapping[str, Row], state: _Rows
-    ) -> Iterator[tuple[str, str, Sequence[Any] | None, Sequence[Any] | None, Sequence[str]]]:
-        for id, row in told.items():
-            if id not in state.rows:
-                now = state.left.get(id)
-                if now is None:
-                    yield "DELETE", id, None, own(list(row.nodes)), ()
-                else:
-                    names = events.differing(row.nodes, now.nodes)
-                    yield "LEAVE", id, own(list(now.nodes)), own(list(row.nodes)), names
-        for id, row in state.rows.items():
-            before = told.get(id)
-            if before is None:
-                new = self._inserted.get(id, state.seq + 1) <= state.seq
-                yield "INSERT" if new else "ENTER", id, own(list(row.nodes)), None, ()
-            elif before is not row and before.nodes != row.nodes:
-                names = events.differing(before.nodes, row.nodes)
-                yield "UPDATE", id, own(list(row.nodes)), own(list(before.nodes)), names
+
+def _differing(
+    events: Events, told: _State, state: _State
+) -> Iterator[tuple[str, str, Sequence[Any] | None, Sequence[Any] | None, Sequence[str]]]:
+    for id, row in told.rows.items():
+        if id not in state.rows:
+            now = state.left.get(id)
+            if now is None:
+                yield "DELETE", id, None, own(list(row.nodes)), ()
+            else:
+                names = events.differing(row.nodes, now.nodes)
+                yield "LEAVE", id, own(list(now.nodes)), own(list(row.nodes)), names
+    for id, row in state.rows.items():
+        before = told.rows.get(id)
+        if before is None:
+            new = state.inserted.get(id, 0) > told.seq
+            yield "INSERT" if new else "ENTER", id, own(list(row.nodes)), None, ()
+        elif before is not row and before.nodes != row.nodes:
+            names = events.differing(before.nodes, row.nodes)
+            yield "UPDATE", id, own(list(row.nodes)), own(list(before.nodes)), names
 
 
 def _owned(rows: Mapping[str, Row]) -> dict[str, Row]:

@@ -108,9 +108,7 @@ class Snapshots:
 
     def _order(self, node: dict[str, Any]) -> tuple[Any, ...]:
         last = node.pop(_PLACE)
-        keys = [
-            _key(order, node.pop(f"{_ORDER}{n}")) for n, order in enumerate(self._query.order)
-        ]
+        keys = [_key(order, node.pop(f"{_ORDER}{n}")) for n, order in enumerate(self._query.order)]
         return (last, *reversed(keys))
 
     def sort(self, rows: Mapping[str, Row]) -> list[tuple[str, Row]]:
@@ -152,5 +150,3 @@ def _key(order: plan.Order, value: Any) -> tuple[Any, ...]:
     if known is None:
         return (0 if first != order.descending else 2,)
     return (1, rank(known))
-
-
