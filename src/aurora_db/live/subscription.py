@@ -130,8 +130,11 @@ class Stream:
         except AuroraError as error:
             self.fail(error)
             return True
+        if [one.signature for one in made] != [one.signature for one in self.roots]:
+            # Made anew by whoever takes, in the snapshot that it begins with.
+            return False
         self._version = catalog.version
-        return [one.signature for one in made] == [one.signature for one in self.roots]
+        return True
 
     def redefined(self) -> None:
         """Its collections were altered: it begins anew."""
