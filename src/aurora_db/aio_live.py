@@ -163,7 +163,7 @@ class AsyncLive:
         Raises:
             ValidationError: there is no query, or one is not of this database.
         """
-        from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
+        from aurora_db.live import streaming  # noqa: PLC0415 - few programs follow queries
 
         if not queries:
             raise ValidationError(
@@ -173,7 +173,7 @@ class AsyncLive:
         chains = {
             checked_name(name, "a group"): query.chain_of(self) for name, query in queries.items()
         }
-        return self.follow(chains, "RESULTS", None, watching.Grouped(), several=True)
+        return self.follow(chains, "RESULTS", None, streaming.Whole(), several=True)
 
     def definition(self, name: str) -> Collection:
         """The definition of a collection as last seen.
@@ -202,6 +202,42 @@ class AsyncLive:
         return self._subscribed(
             followed.make, since, several=several, hold=hold(debounce, throttle), shown=shown
         )
+
+    def stream(
+        self,
+        text: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        since: str | None = None,
+        operation: str | None = None,
+        auth: Mapping[str, Any] | None = None,
+    ) -> AsyncSubscription[dict[str, Any]]:
+        """Follow a text of AQL: one subscription, or one query.
+
+        What a subscription says is an object by the keys of its roots: events in mode CHANGES, else
+        whole results. Of a query each item is what `execute` would give, at first at once, then
+        whenever it differs.
+
+        Args:
+            text: a text of one operation, or of several of which `operation` names one.
+            variables: values for the declared variables, by name without the dollar.
+            since: go on after this position; the text may say it instead.
+            operation: the name of the operation to follow.
+            auth: claims of the caller, as for `execute`.
+
+        Raises:
+            AqlError: the text is refused, or is a mutation.
+            NotFound: the text has several operations, and none was chosen.
+            Unauthenticated, AccessDenied: `auth` lacks what the text demands.
+            ValidationError: `since` is no position of this database.
+        """
+        from aurora_db.live import streaming  # noqa: PLC0415 - few programs follow texts
+
+        followed = streaming.Followed(self._feed, self._plans, text, variables, operation, auth)
+        return self._subscribed(
+            followed.make, followed.since(since), several=True, hold=followed.hold(),
+            shown=streaming.Whole() if followed.is_query else None,
+        )  # fmt: skip
 
     def _subscribed(
         self,

@@ -278,7 +278,11 @@ def whole(catalog: Catalog, name: str, now: Callable[[], dt.datetime]) -> Shape:
 
 def changed(change: Changed) -> tuple[str, ...]:
     """The names of the fields that an update changed; `_rev`, which counts updates, is none."""
-    old, new = change.old, change.new
+    return differing(change.old, change.new)
+
+
+def differing(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The names of the fields that two images of a document differ in, `_rev` left out; of one image none."""
     if old is None or new is None:
         return ()
     names = dict.fromkeys((*new, *old))

@@ -20,6 +20,7 @@ from aurora_db.store import changes, doorbell, migrate, process
 from aurora_db.store.doorbell import Doorbell, Ringer
 from aurora_db.store.held import DEADLINE, Held
 from aurora_db.store.port import Verb, finish
+from aurora_db.store.post import Post
 from aurora_db.store.sqlite import Connection, DriverError, Execute, SqlitePort, connect, translated
 from aurora_db.store.waiting import Single
 from aurora_db.store.writer import Writer, closed
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
+    from aurora_db.store.topics import Posted
     from aurora_db.store.turns import Turns
 
 T = TypeVar("T")
@@ -90,6 +92,7 @@ class Engine:
         # A private file has no other process.
         shared = private is None and hasattr(socket, "AF_UNIX")
         self._ringer = Ringer(doorbell.folder_of(path)) if shared else None
+        self.post = Post(doorbell.folder_of(path), self._ringer)
         connection = connect(path, durability=durability, read_only=read_only)
         port = SqlitePort(connection, Catalog({}, {}, -1), clock)
         try:
@@ -292,6 +295,16 @@ class Engine:
             self._check(writing=True)
         return self._writer.submit(verb, loop, exclusive=exclusive)
 
+    def publish(self, message: Posted) -> None:
+        """Hand an ephemeral message to its subscribers at once.
+
+        Raises:
+            TransactionError: the caller holds an interactive transaction.
+        """
+        self._check()
+        self._writer.refuse_holder()
+        self.post.send((message,))
+
     def _refresh(self) -> bool:
         """Inside a write transaction: notice definitions that another process made.
 
@@ -306,7 +319,7 @@ class Engine:
             port.catalog = finish(definitions.load(port))
         return True
 
-    def _committed(self, touched: Mapping[str, int]) -> None:
+    def _committed(self, touched: Mapping[str, int], posted: Sequence[Posted]) -> None:
         self.catalog = self._writer.port.catalog
         # Our own commit moves the number, too; that of another one shows when the next one begins.
         self._seen = self._writer.port.connection.data_version()
@@ -319,6 +332,8 @@ class Engine:
                 callback(urgency)
             if self._ringer is not None:
                 self._ringer.ring(topic, urgency)
+        if posted:
+            self.post.send(posted)
 
     @contextmanager
     def transaction(self, deadline: float = DEADLINE) -> Iterator[Held]:
@@ -420,6 +435,7 @@ class Engine:
         if not self.read_only:
             self._writer.close()
         self._closed = True
+        self.post.close()
         if self._ringer is not None:
             self._ringer.close()
         if self._pool is not None:
