@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from aurora_db.aql.catalog import Catalog
 from aurora_db.base.clock import Clock
 from aurora_db.base.errors import AuroraError, NotFound, ReadOnly
 from aurora_db.store import catalog as definitions
-from aurora_db.store import changes, doorbell, migrate, process
+from aurora_db.store import changes, doorbell, kv, migrate, process
 from aurora_db.store.doorbell import Doorbell, Ringer
 from aurora_db.store.held import DEADLINE, Held
 from aurora_db.store.port import Verb, finish
@@ -326,6 +326,7 @@ class Engine:
         self._commits += 1
         if self._commits % PRUNE_EVERY == 0:
             self._writer.later(lambda port: changes.prune(port, self._retention))
+            self._writer.later(kv.forget)
         # Nearly every commit has changes; who listens looks whether this one does.
         for topic, urgency in (("changes", 0), *touched.items()):
             for callback in self._listeners.get(topic, ()):

@@ -123,12 +123,14 @@ class Post:
                 from aurora_db.store.routes import Routes  # noqa: PLC0415 - for other processes only
 
                 self._routes = Routes(ringer.remove)
-        self._routes.send(paths, messages)
+            routes = self._routes
+        routes.send(paths, messages)
 
     def deliver(self, messages: Sequence[Posted]) -> None:
         """Hand messages to the subscribers of this process."""
         for message in messages:
-            for inbox in self._found.get(message.topic) or self._find(message.topic):
+            found = self._found.get(message.topic)
+            for inbox in self._find(message.topic) if found is None else found:
                 inbox.put(message)
 
     def lost(self, numbers: Mapping[str, int]) -> None:
@@ -161,6 +163,7 @@ class Post:
             mailbox, self._mailbox = self._mailbox, None
             routes, self._routes = self._routes, None
             self._by_topic, self._by_pattern, self._found = {}, {}, {}
+            self._ringer = None
         if mailbox is not None:
             mailbox.close()
         if routes is not None:

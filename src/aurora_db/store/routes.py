@@ -19,7 +19,7 @@ import msgspec
 
 from aurora_db.store import process
 from aurora_db.store.mailbox import FULL, LARGEST_PARCEL, MOST_TOPICS, Parcel
-from aurora_db.store.topics import Posted
+from aurora_db.store.topics import Posted, size_of
 
 #: Messages that wait for one process, at most, and their bytes.
 MOST: Final = 10_000
@@ -49,7 +49,8 @@ class Route:
     """
 
     def __init__(self, path: str) -> None:
-        self._waiting: deque[Posted] = deque()
+        #: Messages with their bytes.
+        self._waiting: deque[tuple[Posted, int]] = deque()
         self._size = 0
         self._lost: dict[str, int] = {}
         # One socket for each: what a process has not read counts for whoever sent it.
@@ -76,13 +77,15 @@ class Route:
             Gone: nobody reads the mailbox.
         """
         for message in messages:
-            self._waiting.append(message)
-            self._size += len(message.payload)
+            size = size_of(message.payload) + len(message.topic)
+            self._waiting.append((message, size))
+            self._size += size
             while len(self._waiting) > MOST or self._size > MOST_BYTES:
-                self._lose(self._waiting.popleft())
+                self._lose()
 
-    def _lose(self, message: Posted) -> None:
-        self._size -= len(message.payload)
+    def _lose(self) -> None:
+        message, size = self._waiting.popleft()
+        self._size -= size
         topic = message.topic
         if topic not in self._lost and len(self._lost) >= MOST_TOPICS:
             topic = ""
@@ -105,26 +108,24 @@ class Route:
                 if error.errno in _GONE:
                     raise Gone from error
                 # Refused for good, as a datagram that this system finds too long.
-                for message in messages:
-                    self._waiting.popleft()
-                    self._lose(message)
-                return went
+                for _ in messages:
+                    self._lose()
+                if not messages:
+                    self._lost = {}
+                continue
             went = True
             self._lost = {}
-            for message in messages:
-                self._waiting.popleft()
-                self._size -= len(message.payload)
+            for _ in messages:
+                self._size -= self._waiting.popleft()[1]
         return went
 
     def _parcel(self) -> Iterator[Posted]:
-        size = 0
-        for message in self._waiting:
-            if size:
-                size += 4 * len(message.payload)
-                if size > FULL:
-                    return
-            else:
-                size = 4 * len(message.payload)
+        """The messages of the next parcel: one at least, and more while it is not full."""
+        total = 0
+        for message, size in self._waiting:
+            if total and total + size > FULL:
+                return
+            total += size
             yield message
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ nothing of it is written.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgspec
 
@@ -42,7 +42,7 @@ class Posted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     payload: str
 
 
-async def publish(port: Port, topic: object, payload: object, durable: bool = False) -> str | None:
+async def publish(port: Port, topic: object, payload: object, durable: bool) -> str | None:
     """Publish in the port's transaction: if it is rolled back, nobody ever sees the message.
 
     Returns the position of a durable message, None for an ephemeral one.
@@ -66,10 +66,15 @@ def posted(topic: object, payload: object, *, durable: bool = False) -> Posted:
     """
     checked = topic_of(topic)
     text = encode(payload)
-    size = len(text) if text.isascii() else len(text.encode())
+    size = size_of(text)
     if size > (LARGEST_DURABLE if durable else LARGEST):
         raise _too_large(checked, size, durable=durable)
     return Posted(checked, text)
+
+
+def size_of(text: str) -> int:
+    """The bytes of a text."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 async def append(port: Port, message: Posted) -> str:
