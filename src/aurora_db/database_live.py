@@ -11,16 +11,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from aurora_db.base.codec import seconds
-from aurora_db.base.errors import AqlError, SubscriptionClosed, Timeout
-from aurora_db.live.subscription import BEHIND, NOTHING
-from aurora_db.live.waking import Sleeper
+from aurora_db.base.errors import SubscriptionClosed, Timeout
+from aurora_db.live.waking import BEHIND, NOTHING, Sleeper
 from aurora_db.store.gate import Gate
 
 if TYPE_CHECKING:
     from aurora_db.base.changes import Change, Reset
     from aurora_db.config import Duration
     from aurora_db.live.feed import Feed
-    from aurora_db.live.subscription import Make, Stream
+    from aurora_db.live.roots import Make
+    from aurora_db.live.subscription import Stream
     from aurora_db.store.engine import Engine
     from aurora_db.store.operations import Plans
 
@@ -124,20 +124,20 @@ class Live:
         """
         from aurora_db.live import listening  # noqa: PLC0415 - few programs listen
 
-        if where is not None or fields is not None:
-            raise AqlError("not yet")
-        return self._subscribed(listening.listener(self._feed, name, where, fields), since)
+        return self._subscribed(
+            listening.listener(self._feed, name, where, fields), since, plain=True
+        )
 
     def listen_all(self, since: str | None = None) -> Subscription[Change | Reset]:
         """Every change of every collection from now on, in the order of commits."""
         from aurora_db.live import listening  # noqa: PLC0415 - few programs listen
 
-        return self._subscribed(listening.listener(self._feed, None, None, None), since)
+        return self._subscribed(listening.listener(self._feed, None, None, None), since, plain=True)
 
     def _subscribed(
-        self, make: Make, since: str | None, *, several: bool = False
+        self, make: Make, since: str | None, *, several: bool = False, plain: bool = False
     ) -> Subscription[Any]:
         from aurora_db.live import subscription  # noqa: PLC0415 - few programs subscribe
 
-        stream = subscription.opened(self._feed, make, since, several=several)
+        stream = subscription.opened(self._feed, make, since, several=several, plain=plain)
         return Subscription(stream, Gate(self._engine))

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import threading
+from typing import Any, Final
+
+#: A stream has nothing to take now.
+NOTHING: Final[Any] = object()
+#: It is behind: run its `catch_up` in a snapshot, then take again.
+BEHIND: Final[Any] = object()
 
 
 class Sleeper:
@@ -32,9 +38,14 @@ class AsyncSleeper:
 
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
+        #: Whether the loop was told already.
+        self._told = False
 
     def wake(self) -> None:
         """There is something to take; from any thread."""
+        if self._told:
+            return
+        self._told = True
         try:
             self._loop.call_soon_threadsafe(self._event.set)
         except RuntimeError:
@@ -43,6 +54,7 @@ class AsyncSleeper:
 
     def begin(self) -> None:
         """Before the last look: a wake from here on counts."""
+        self._told = False
         self._event.clear()
 
     async def sleep(self, timeout: float | None) -> bool:  # noqa: ASYNC109
