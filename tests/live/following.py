@@ -72,7 +72,7 @@ orders = st.lists(
 wheres = st.sampled_from(
     [
         "{}", "{n: {gt: -1}}", "{s: {ne: null}}", "{b: true}", "{or: [{n: 1} {f: {lt: 0.25}}]}",
-        '{loose: {isNull: false}}', '{not: {s: {in: ["a" "b"]}}}', "{twice: {gte: 0}}",
+        "{loose: {isNull: false}}", '{not: {s: {in: ["a" "b"]}}}', "{twice: {gte: 0}}",
     ]
 )  # fmt: skip
 
