@@ -169,7 +169,7 @@ def test_a_result_that_is_the_same_is_no_news():
         '{ things { groupBy(field: "s") { key nodes { id } } } }',
         '{ things { groupBy(field: "loose") { key count } } }',
         '{ things { aggregate { countDistinct(field: "loose") } } }',
-        '{ things { downsample(field: "at" interval: "1d") { timestamp count } } }',
+        '{ things { windowFunc(function: "rowNumber") { id value } } }',
     ],
 )
 def test_what_only_the_database_can_tell_is_not_kept(text: str):
