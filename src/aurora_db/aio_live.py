@@ -10,18 +10,22 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from aurora_db.aql.builder import Chain, checked_name, subscription
 from aurora_db.base.codec import seconds
-from aurora_db.base.errors import AqlError, SubscriptionClosed, Timeout
-from aurora_db.live.subscription import BEHIND, NOTHING
-from aurora_db.live.waking import AsyncSleeper
+from aurora_db.base.errors import SubscriptionClosed, Timeout, ValidationError
+from aurora_db.live.holding import Hold, hold
+from aurora_db.live.waking import BEHIND, NOTHING, AsyncSleeper
+from aurora_db.store import documents
 from aurora_db.store.gate import AsyncGate
 
 if TYPE_CHECKING:
-    from aurora_db.base.changes import Change, Reset
+    from aurora_db.aio_query import AsyncQuery
+    from aurora_db.aql.catalog import Collection
+    from aurora_db.base.changes import Change, Document, Reset
     from aurora_db.config import Duration
     from aurora_db.live.feed import Feed
-    from aurora_db.live.holding import Hold
-    from aurora_db.live.subscription import Make, Stream
+    from aurora_db.live.roots import Make
+    from aurora_db.live.subscription import Stream
     from aurora_db.store.engine import Engine
     from aurora_db.store.operations import Plans
 
@@ -48,6 +52,11 @@ class AsyncSubscription(Generic[T]):
     def position(self) -> str | None:
         """The token to go on after what was taken, as `since`; None before the first snapshot was taken whole."""
         return self._stream.position
+
+    @property
+    def reason(self) -> str | None:
+        """Why it began anew the last time: "history" or "definition"; None while it did not."""
+        return self._stream.reason
 
     async def next(self, timeout: Duration | None = None) -> T:  # noqa: ASYNC109
         """The next item.
@@ -135,15 +144,64 @@ class AsyncLive:
         """
         from aurora_db.live import listening  # noqa: PLC0415 - few programs listen
 
-        if where is not None or fields is not None:
-            raise AqlError("not yet")
-        return self._subscribed(listening.listener(self._feed, name, where, fields), since)
+        return self._subscribed(
+            listening.listener(self._feed, name, where, fields), since, plain=True
+        )
 
     def listen_all(self, since: str | None = None) -> AsyncSubscription[Change | Reset]:
         """Every change of every collection from now on, in the order of commits."""
         from aurora_db.live import listening  # noqa: PLC0415 - few programs listen
 
-        return self._subscribed(listening.listener(self._feed, None, None, None), since)
+        return self._subscribed(listening.listener(self._feed, None, None, None), since, plain=True)
+
+    def group(self, **queries: AsyncQuery) -> AsyncSubscription[dict[str, list[Document]]]:
+        """Several live queries that move together: `db.group(orders=db.query("orders"), users=db.query("users"))`.
+
+        Each item has the whole list of each query by its name, all at one position: at first at once,
+        then whenever one of them differs.
+
+        Raises:
+            ValidationError: there is no query, or one is not of this database.
+        """
+        from aurora_db.live import streaming  # noqa: PLC0415 - few programs follow queries
+
+        if not queries:
+            raise ValidationError(
+                "a group has a query at least",
+                hint='db.group(orders=db.query("orders"))', rule="group",
+            )  # fmt: skip
+        chains = {
+            checked_name(name, "a group"): query.chain_of(self) for name, query in queries.items()
+        }
+        return self.follow(chains, "RESULTS", None, streaming.Whole(), several=True)
+
+    def definition(self, name: str) -> Collection:
+        """The definition of a collection as last seen.
+
+        Raises:
+            UnknownCollection: there is none of this name.
+        """
+        return documents.readable(self._engine.catalog, name)
+
+    def follow(
+        self,
+        chains: Mapping[str, Chain],
+        mode: str,
+        since: str | None,
+        shown: Callable[[Any], Any],
+        *,
+        several: bool = False,
+    ) -> AsyncSubscription[Any]:
+        """A subscription to what the fluent builder describes, which calls this: `watch`, `live`."""
+        from aurora_db.live import streaming  # noqa: PLC0415 - few programs follow queries
+
+        text, variables = subscription(chains, mode)
+        followed = streaming.Followed(self._feed, self._plans, text, variables, None, None)
+        debounce = max(chain.debounce for chain in chains.values())
+        throttle = max(chain.throttle for chain in chains.values())
+        return self._subscribed(
+            followed.make, since, several=several, hold=hold(debounce, throttle), shown=shown
+        )
 
     def stream(
         self,
@@ -187,10 +245,11 @@ class AsyncLive:
         since: str | None,
         *,
         several: bool = False,
+        plain: bool = False,
         hold: Hold | None = None,
         shown: Callable[[Any], Any] | None = None,
     ) -> AsyncSubscription[Any]:
-        from aurora_db.live import subscription  # noqa: PLC0415 - few programs subscribe
+        from aurora_db.live import subscription as streams  # noqa: PLC0415 - few programs subscribe
 
-        stream = subscription.opened(self._feed, make, since, several=several, hold=hold)
+        stream = streams.opened(self._feed, make, since, several=several, plain=plain, hold=hold)
         return AsyncSubscription(stream, AsyncGate(self._engine), shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -32,7 +33,7 @@ def heard(states):
     """Changes through these states of numbers, of document "a"; those that touch what is from 5 up."""
     documents = [None if n is None else {"id": "a", "n": n} for n in states]
     found = []
-    for seq, (old, new) in enumerate(zip(documents, documents[1:], strict=False), 1):
+    for seq, (old, new) in enumerate(itertools.pairwise(documents), 1):
         before, after = matching(old), matching(new)
         if before or after:
             found.append((0, changed(seq, old, new), before, after))

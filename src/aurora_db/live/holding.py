@@ -58,7 +58,7 @@ class Hold:
         return f"Hold(debounce={self.debounce}, throttle={self.throttle})"
 
 
-def hold(debounce: float, throttle: float) -> Hold | None:
+def hold(debounce: float = 0.0, throttle: float = 0.0) -> Hold | None:
     """What holds back; None where nothing does.
 
     Raises:
@@ -85,7 +85,12 @@ def merged(heard: Iterable[Heard], start: int, end: int) -> dict[int, list[Heard
     for one in heard:
         n, change, before, after = one
         first = known.get((n, change.collection, change.id), one)
-        known[n, change.collection, change.id] = (n, first[1].until(change, start), first[2], after)
+        known[n, change.collection, change.id] = (
+            n,
+            first[1].joined(change, start),
+            first[2],
+            after,
+        )
     found: dict[int, list[Heard]] = {}
     for one in known.values():
         if one[2] or one[3]:
@@ -94,5 +99,5 @@ def merged(heard: Iterable[Heard], start: int, end: int) -> dict[int, list[Heard
     for of_root in found.values():
         if len(of_root) == most:
             n, change, before, after = of_root[-1]
-            of_root[-1] = (n, change.until(change, end), before, after)
+            of_root[-1] = (n, change.joined(change, end), before, after)
     return found

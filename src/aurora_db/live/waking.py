@@ -7,6 +7,12 @@ from before the look, and sleeps only while it stands.
 from __future__ import annotations
 
 import threading
+from typing import Any, Final
+
+#: A stream has nothing to take now.
+NOTHING: Final[Any] = object()
+#: It is behind: run its `catch_up` in a snapshot, then take again.
+BEHIND: Final[Any] = object()
 
 
 class Sleeper:
@@ -44,9 +50,14 @@ class AsyncSleeper:
         self._loop = asyncio.get_running_loop()
         self._asleep: set[asyncio.Future[None]] = set()
         self._wakes = 0
+        #: Whether the loop was told already.
+        self._told = False
 
     def wake(self) -> None:
         """There is something to take; from any thread."""
+        if self._told:
+            return
+        self._told = True
         try:
             self._loop.call_soon_threadsafe(self._rouse)
         except RuntimeError:
@@ -54,6 +65,8 @@ class AsyncSleeper:
             return
 
     def _rouse(self) -> None:
+        # Before the count: a wake from here on is another one.
+        self._told = False
         self._wakes += 1
         for one in self._asleep:
             if not one.done():

@@ -47,13 +47,15 @@ _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9
 class _Reader:
     """The read connection of one thread and what it has seen."""
 
-    __slots__ = ("connection", "owner", "port", "seen")
+    __slots__ = ("connection", "followed", "owner", "port", "seen")
 
     def __init__(self, connection: Connection, catalog: Catalog, clock: Clock) -> None:
         self.connection = connection
         self.port = SqlitePort(connection, catalog, clock)
         self.owner = threading.current_thread()
         self.seen = -1
+        #: The definitions of another process that it has followed by.
+        self.followed = catalog
 
 
 class Engine:
@@ -189,16 +191,24 @@ class Engine:
 
     def follow(self, verb: Verb[T]) -> T:
         """Run a reading verb once, in one snapshot, by the definitions of that snapshot."""
-        port = self._reader().port
-        port.catalog = self.catalog
+        reader = self._reader()
+        port = reader.port
         port.begin()
         port.run("BEGIN")
         try:
-            if port.pragma("schema_version") != port.catalog.version:
-                port.catalog = finish(definitions.load(port))
+            port.catalog = self._catalog_at(port.pragma("schema_version"), reader)
             return finish(verb(port))
         finally:
-            port.run("COMMIT")
+            if port.connection.in_transaction:
+                port.run("COMMIT")
+
+    def _catalog_at(self, version: int, reader: _Reader) -> Catalog:
+        """The definitions of a snapshot, which may be older or newer than what this process knows."""
+        if version == self.catalog.version:
+            return self.catalog
+        if version != reader.followed.version:
+            reader.followed = finish(definitions.load(reader.port))
+        return reader.followed
 
     def _definitions_moved(self, reader: _Reader) -> bool:
         """Whether another process defined something; then it is known from here on."""
