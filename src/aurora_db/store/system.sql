@@ -81,13 +81,27 @@ CREATE TABLE _operations (
 ) STRICT;
 
 -- Who reads the feed at its own pace; what it has not read is kept, up to a cap. `lost` is 1 past it.
+-- `owner` is the subscription that has it: only that one may move it.
 CREATE TABLE _consumers (
     name       TEXT    NOT NULL PRIMARY KEY,
     position   INTEGER NOT NULL DEFAULT 0 CHECK (position >= 0),
     lost       INTEGER NOT NULL DEFAULT 0 CHECK (lost IN (0, 1)),
+    owner      TEXT,
     created_at TEXT    NOT NULL,
     seen_at    TEXT
 ) STRICT;
+
+-- Values by their keys (`db.kv`): JSON in `value` or bytes in `content`. What has expired is nobody's at
+-- once and is removed later, along with other work.
+CREATE TABLE _kv (
+    key        TEXT NOT NULL PRIMARY KEY,
+    value      TEXT CHECK (value IS NULL OR json_valid(value)),
+    content    BLOB,
+    expires_at TEXT,
+    CHECK ((value IS NULL) <> (content IS NULL))
+) STRICT;
+
+CREATE INDEX _kv_expires ON _kv (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE _workers (
     id           TEXT    NOT NULL PRIMARY KEY,
