@@ -36,14 +36,13 @@ class Tell(Protocol):
         id: str | None,
         new: Image | None,
         old: Image | None,
-        seq: int | None,
+        seq: int,
         reason: str | None = None,
     ) -> Any:
         """`mutation` is INITIAL READY INSERT UPDATE ENTER LEAVE DELETE or RESET.
 
         `id` and both images are None of READY and RESET, and `reason` is that of a RESET. `seq` is the number
-        that its position is made of: that of what the user has when it is the last one he took; None
-        where he has nothing yet (INITIAL and RESET).
+        that its position is made of: where to go on when it is the last one taken. Before READY there is none.
         """
         ...
 
@@ -120,7 +119,8 @@ class Window:
         #: What the user has; None while that is not known.
         self._said: tuple[Entry, ...] | None = None
         self._said_ids: frozenset[str] = frozenset()
-        self._seq: int | None = None
+        #: No change after this one that it heard of was said.
+        self._seq = 0
         self._past: dict[str, _Past] = {}
         #: Whether more has changed than is remembered.
         self._blurred = False
@@ -150,6 +150,8 @@ class Window:
         if self._tell is None:
             return
         past = self._past.get(id)
+        if self._said is None and not self._past:
+            self._seq = change.seq - 1
         if past is None:
             if len(self._past) >= REMEMBERED and id not in self._said_ids:
                 self._blurred = True
@@ -194,7 +196,7 @@ class Window:
 
     # --- what the user has ------------------------------------------------------------------
 
-    def _has(self, shown: tuple[Entry, ...], seq: int | None) -> None:
+    def _has(self, shown: tuple[Entry, ...], seq: int) -> None:
         if shown is not self._said and self._tell is not None:
             self._said_ids = frozenset(one.id for one in shown)
         self._said, self._seq = shown, seq
@@ -217,9 +219,9 @@ class Window:
         self, tell: Tell, shown: tuple[Entry, ...], seq: int, reset: str | None
     ) -> Iterator[Any]:
         if reset is not None:
-            yield tell("RESET", None, None, None, None, reset)
+            yield tell("RESET", None, None, None, seq, reset)
         for one in shown:
-            yield tell("INITIAL", one.id, one.image, None, None)
+            yield tell("INITIAL", one.id, one.image, None, seq)
         yield tell("READY", None, None, None, seq)
 
     def _events(
@@ -270,7 +272,7 @@ class Window:
         await self._ordered.read(port)
         shown = self._ordered.shown()
         said = None if blurred or self._tell is None else await self._then(port, past)
-        self._has(shown if said is None else said, None)
+        self._has(shown if said is None else said, self._seq)
         self._past, self._blurred, self._unsaid = past, blurred, True
         self._anew = said is None
         return _State(seq, shown, await self._gone(port, shown))

@@ -1,0 +1,223 @@
+"""Windows that are kept in memory always show what the query gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+from tests.live.kept import (
+    SCHEMA,
+    Followed,
+    documents,
+    orders,
+    understood,
+    wheres,
+    write,
+    writes,
+)
+
+from aurora_db import Aurora
+from aurora_db.live.keeping import can_keep
+
+MODEL = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> str:
+    cut = "".join(
+        f" {name}: {draw(st.integers(0, 4))}" for name in ("limit", "offset") if draw(st.booleans())
+    )
+    found = f"where: {draw(wheres)} orderBy: {draw(orders)}{cut}"
+    return f"{{ things({found}) {{ id _rev n s loose twice }} }}"
+
+
+def filled(db: Aurora, given: list[dict[str, Any]]) -> None:
+    db.execute(SCHEMA)
+    for n, document in enumerate(given):
+        db["things"].insert({"id": "abcdefghijkl"[n], **document})
+
+
+@settings(MODEL)
+@given(
+    queries(),
+    st.lists(documents, max_size=6),
+    st.lists(writes, max_size=30),
+    st.sampled_from(["RESULTS", "CHANGES"]),
+)
+def test_a_window_shows_what_the_query_gives(
+    text: str, first: list[dict[str, Any]], done: list[tuple[str, str, dict[str, Any]]], mode: str
+):
+    """However documents change, and however seldom somebody looks, what was said makes the result of now."""
+    note(text)
+    with Aurora(":memory:") as db:
+        filled(db, first)
+        followed = Followed(db, text, mode)
+        followed.begin()
+        followed.check()
+        for what, id, document in done:
+            if what == "settle":
+                followed.settle()
+            elif what == "take":
+                followed.settle()
+                followed.take()
+                followed.check()
+            else:
+                write(db, what, id, document)
+        followed.settle()
+        followed.take()
+        followed.check()
+
+
+@settings(MODEL)
+@given(
+    queries(),
+    st.lists(documents, max_size=6),
+    st.lists(writes, max_size=12),
+    st.lists(writes, max_size=12),
+)
+def test_a_window_that_goes_on_after_a_position_tells_what_has_changed_since(
+    text: str,
+    first: list[dict[str, Any]],
+    done: list[tuple[str, str, dict[str, Any]]],
+    more: list[tuple[str, str, dict[str, Any]]],
+):
+    """Who had the documents of then has those of now after the events, or is told to begin anew."""
+    note(text)
+    with Aurora(":memory:") as db:
+        filled(db, first)
+        followed = Followed(db, text, "CHANGES")
+        followed.begin()
+        resumed = Followed(db, text, "CHANGES")
+        resumed.here, resumed.seq = dict(followed.here), followed.seq
+        for round in (done, more):
+            for what, id, document in round:
+                if what not in ("settle", "take"):
+                    write(db, what, id, document)
+            resumed.settle()
+            resumed.take()
+            resumed.check()
+
+
+def shop(db: Aurora) -> None:
+    db.execute(SCHEMA)
+    db["things"].insert_many([{"id": id, "n": n} for n, id in enumerate("abcdef")])
+
+
+def words(items: list[Any]) -> list[tuple[str, str]]:
+    return [(item[0], item[1]) for item in items]
+
+
+def test_a_document_that_slips_out_of_a_window_leaves_and_one_that_slips_in_enters():
+    """The window shows the first two; who is pushed out leaves, and comes back when there is room."""
+    with Aurora(":memory:") as db:
+        shop(db)
+        followed = Followed(db, "{ things(orderBy: {n: ASC} limit: 2) { id _rev } }", "CHANGES")
+        followed.begin()
+        db["things"].insert({"id": "x", "n": -1})
+        followed.settle()
+        assert words(followed.take()) == [("LEAVE", "b"), ("INSERT", "x")]
+        db["things"].delete("x")
+        followed.settle()
+        assert words(followed.take()) == [("DELETE", "x"), ("ENTER", "b")]
+        db["things"].update("f", {"n": -5})
+        followed.settle()
+        assert words(followed.take()) == [("LEAVE", "b"), ("ENTER", "f")]
+        db["things"].update("f", {"n": -6})
+        followed.settle()
+        assert words(followed.take()) == [("UPDATE", "f")]
+
+
+def test_events_that_were_not_taken_are_merged():
+    """A document that came and went in between is not told; of one that changed twice the last state is."""
+    with Aurora(":memory:") as db:
+        shop(db)
+        followed = Followed(db, "{ things(orderBy: {n: ASC} limit: 3) { id _rev } }", "CHANGES")
+        followed.begin()
+        for n in range(3):
+            db["things"].insert({"id": "x", "n": -n})
+            followed.settle()
+            db["things"].update("a", {"n": -10 - n})
+            followed.settle()
+            db["things"].delete("x")
+            followed.settle()
+        (event,) = followed.take()
+        assert event[0] == "UPDATE"
+        assert (event[2]["n"], event[3]["n"]) == (-12, 0)
+
+
+def test_a_window_whose_reserve_runs_out_is_read_again():
+    """Deleting the first ones again and again always shows those that follow."""
+    with Aurora(":memory:") as db:
+        db.execute(SCHEMA)
+        db["things"].insert_many([{"id": f"{n:03}", "n": n} for n in range(200)])
+        followed = Followed(db, "{ things(orderBy: {n: ASC} limit: 3 offset: 1) { id } }")
+        followed.begin()
+        for n in range(150):
+            db["things"].delete(f"{n:03}")
+            followed.settle()
+            followed.take()
+            assert followed.result == [{"id": f"{n + more:03}"} for more in (2, 3, 4)]
+
+
+def test_more_changes_than_are_noted_are_read_again():
+    """A mass update in one transaction is told whole."""
+    with Aurora(":memory:") as db:
+        db.execute(SCHEMA)
+        db["things"].insert_many([{"id": f"{n:05}", "n": n} for n in range(12_000)])
+        followed = Followed(db, "{ things(orderBy: {n: DESC} limit: 2) { id _rev } }", "CHANGES")
+        followed.begin()
+        db["things"].update({}, {"n": {"multiply": -1}}, all=True)
+        followed.settle()
+        assert words(followed.take()) == [
+            ("LEAVE", "11999"), ("LEAVE", "11998"), ("ENTER", "00000"), ("ENTER", "00001"),
+        ]  # fmt: skip
+        followed.check()
+
+
+def test_nothing_is_said_where_nothing_shown_differs():
+    """A change of what the query does not select is no news."""
+    with Aurora(":memory:") as db:
+        shop(db)
+        followed = Followed(db, "{ things(orderBy: {n: ASC} limit: 2) { id n } }")
+        assert followed.begin() == [[{"id": "a", "n": 0}, {"id": "b", "n": 1}]]
+        db["things"].update("a", {"s": "other"})
+        db["things"].update("f", {"n": 100})
+        followed.settle()
+        assert followed.take() == []
+
+
+def test_documents_of_another_program_stand_at_the_place_where_it_put_them(tmp_path):
+    """Without an order documents are by insertion, which another program can decide."""
+    import sqlite3
+
+    with Aurora(tmp_path / "shop.db") as db:
+        shop(db)
+        followed = Followed(db, "{ things(limit: 3) { id } }")
+        followed.begin()
+        with sqlite3.connect(tmp_path / "shop.db") as other:
+            other.execute("INSERT INTO things (_n, id) VALUES (-7, 'first')")
+            other.execute("UPDATE things SET _n = 1000 WHERE id = 'a'")
+        other.close()
+        followed.settle()
+        assert followed.take() == [[{"id": "first"}, {"id": "b"}, {"id": "c"}]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ _jobs { id } }",
+        '{ things(where: {expr: "at < now()"}) { id } }',
+        '{ things(orderBy: {expr: "uuid()"}) { id } }',
+        "{ things { id parent { id } } }",
+        "{ things(where: {parent: {n: 1}}) { id } }",
+        '{ things(orderBy: "parent.n") { id } }',
+    ],
+)
+def test_what_changes_without_its_documents_is_not_kept(text: str):
+    """Queries that read the clock or other documents are run again."""
+    with Aurora(":memory:") as db:
+        db.execute(SCHEMA)
+        db.execute('alter collection things { add parent: ID @relation(to: "things") }')
+        assert not can_keep(understood(db, text))
