@@ -126,14 +126,18 @@ class Stream(Heard):
         self.wake()
 
     async def _settle(self, port: Port, seq: int) -> None:
+        states: dict[int, Any] = {}
         for n, root in enumerate(self.roots):
             if not root.exact:
                 state = await root.settle(port, seq)
                 if state is not None:
-                    with self._lock:
-                        self._states[n] = state
-                        self._came()
-        self._settled, self.unsettled = seq, False
+                    states[n] = state
+        # At once: whoever takes has all of them from one snapshot.
+        with self._lock:
+            self._states.update(states)
+            self._settled, self.unsettled = seq, False
+            if states:
+                self._came()
 
     def fall_behind(self, position: int = 0) -> None:
         """Nothing more is handed on; everything up to `position` was."""
