@@ -15,9 +15,8 @@ from typing import Any, Final
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Catalog, Field, Type
 from aurora_db.base.changes import Message, Reset
-from aurora_db.base.codec import decode
+from aurora_db.base.codec import decode, own
 from aurora_db.live.feed import Feed
-from aurora_db.live.listening import own
 from aurora_db.live.source import Interest, Root
 from aurora_db.live.subscription import NOTHING, Stream
 from aurora_db.store import positions, topics
@@ -88,7 +87,7 @@ class Subscribed(Stream):
         self._size = 0
         self._inbox_lock = threading.Lock()
         self._mail_first = False
-        super().__init__(feed, _maker(feed, pattern), several=False, since=since)
+        super().__init__(feed, _maker(feed, pattern), several=False, since=since, plain=True)
 
     # --- the inbox --------------------------------------------------------------------------
 
@@ -138,6 +137,14 @@ class Subscribed(Stream):
     def close(self) -> None:
         """End it, and forget what waits."""
         super().close()
+        self._forget()
+
+    def left(self) -> None:
+        """The tailer has taken note of it; one that was abandoned is forgotten now."""
+        super().left()
+        self._forget()
+
+    def _forget(self) -> None:
         self._feed.engine.post.remove(self)
         with self._inbox_lock:
             self._inbox.clear()
