@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aurora_db.aql import access, plan, subscriptions
 from aurora_db.base.errors import NotFound, TypeMismatch
 from aurora_db.live import planning
+from aurora_db.live.events import Events
 from aurora_db.live.holding import hold
 from aurora_db.live.listening import own
 from aurora_db.store import operations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from aurora_db.live.feed import Feed
     from aurora_db.live.holding import Hold
     from aurora_db.live.source import Root
+    from aurora_db.live.subscription import Progress
     from aurora_db.store.operations import Plans
     from aurora_db.store.port import Port
 
@@ -94,6 +96,20 @@ class Followed:
     def hold(self) -> Hold | None:
         """What holds back what it says."""
         return hold(subscriptions.debounce_of(self._roots, self._values), 0.0)
+
+    def progress(self) -> Progress | None:
+        """Makes the events that tell how far an idle subscription is; None where no root has such.
+
+        They are told from others by `mutation`: a root that does not select it has none.
+        """
+        made = {
+            root.key: Events(root, str)
+            for root in self._roots
+            if root.mode == "CHANGES" and any(one.word == "mutation" for one in root.keys)
+        }
+        if not made:
+            return None
+        return lambda token: {key: one.event("PROGRESS", token) for key, one in made.items()}
 
     def make(self, catalog: Catalog) -> Sequence[Root]:
         """Its roots by these definitions."""
