@@ -15,9 +15,8 @@ from typing import Any, Final
 from aurora_db.aql import plan
 from aurora_db.aql.catalog import Catalog, Field, Type
 from aurora_db.base.changes import Message, Reset
-from aurora_db.base.codec import decode
+from aurora_db.base.codec import decode, own
 from aurora_db.live.feed import Feed
-from aurora_db.live.listening import own
 from aurora_db.live.source import Interest, Root
 from aurora_db.live.subscription import NOTHING, Stream
 from aurora_db.store import positions, topics

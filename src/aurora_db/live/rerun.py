@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from aurora_db.aql import plan
+from aurora_db.base.codec import own
 from aurora_db.live.events import Events
 from aurora_db.live.keyed import Touched
-from aurora_db.live.listening import own
 from aurora_db.live.matched import opening
 from aurora_db.live.snapshots import Row, Run, Snapshots
 from aurora_db.live.source import Interest

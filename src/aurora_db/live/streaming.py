@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aurora_db.aql import access, plan, subscriptions
+from aurora_db.base.codec import own
 from aurora_db.base.errors import NotFound, TypeMismatch
 from aurora_db.live import planning
 from aurora_db.live.events import Events
 from aurora_db.live.holding import hold
-from aurora_db.live.listening import own
-from aurora_db.store import operations
+from aurora_db.store import operations, positions
 
 if TYPE_CHECKING:
     from aurora_db.aql.catalog import Catalog
@@ -102,14 +103,15 @@ class Followed:
 
         They are told from others by `mutation`: a root that does not select it has none.
         """
-        made = {
-            root.key: Events(root, str)
+        token = partial(positions.token, self._feed.database)
+        told = [
+            (root.key, Events(root, token))
             for root in self._roots
             if root.mode == "CHANGES" and any(one.word == "mutation" for one in root.keys)
-        }
-        if not made:
+        ]
+        if not told:
             return None
-        return lambda token: {key: one.event("PROGRESS", token) for key, one in made.items()}
+        return lambda position: {key: events.event("PROGRESS", position) for key, events in told}
 
     def make(self, catalog: Catalog) -> Sequence[Root]:
         """Its roots by these definitions."""

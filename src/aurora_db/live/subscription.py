@@ -325,7 +325,7 @@ class Stream(Heard):
             self.reason = self._reset or self.reason
             self._begun, self._reset, self.reached = True, None, start
             if not self._first:
-                self._taken = start
+                self._taken = self._told = start
             self.unsettled = False
 
     async def _read(self, port: Port, last: int) -> None:
