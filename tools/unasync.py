@@ -20,8 +20,10 @@ ROOMS = (
     ("aio_files.py", "files.py", "The verbs on files of the blocking façade."),
     ("aio_jobs.py", "database_jobs.py", "The verbs on jobs of the blocking façade."),
     ("aio_care.py", "database_care.py", "The verbs that look after jobs, of the blocking façade."),
+    ("aio_kv.py", "database_kv.py", "`db.kv` of the blocking façade."),
     ("aio_live.py", "database_live.py", "Subscriptions of the blocking façade."),
     ("aio_query.py", "database_query.py", "The fluent builder of the blocking façade."),
+    ("aio_topics.py", "database_topics.py", "Topics of the blocking façade."),
     ("aio_testing.py", "database_testing.py", "`db.jobs_testing` of the blocking façade."),
 )
 
@@ -31,12 +33,12 @@ RULES = (
     (r"async def ", "def "),
     (r"await ", ""),
     (
-        r"\bAsync(Aurora|Collection|Transaction|Query|Executes|Files|JobCalls|JobCare|JobsTesting|Live|Subscription|Sleeper|Gate|HeldGate)\b",
+        r"\bAsync(Aurora|Collection|Transaction|Query|Executes|Files|JobCalls|JobCare|JobsTesting|Keyed|KeyValues|Live|Publish|Subscription|Topics|TopicSubscription|Sleeper|Gate|HeldGate)\b",
         r"\1",
     ),
     (r"\b_AsyncVerbs\b", "_Verbs"),
     (r"\baio_(collection|files)\b", r"\1"),
-    (r"\baio_(query|jobs|care|live|testing)\b", r"database_\1"),
+    (r"\baio_(query|jobs|care|kv|live|testing|topics)\b", r"database_\1"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\basynccontextmanager\b", "contextmanager"),
     (r"\bStopAsyncIteration\b", "StopIteration"),

@@ -18,18 +18,15 @@ from aurora_db.aio_care import AsyncJobCare
 from aurora_db.aio_collection import AsyncCollection
 from aurora_db.aio_files import AsyncFiles
 from aurora_db.aio_jobs import AsyncJobCalls
+from aurora_db.aio_kv import AsyncKeyed
 from aurora_db.aio_live import AsyncLive
 from aurora_db.aio_query import AsyncQuery
+from aurora_db.aio_topics import AsyncPublish, AsyncTopics
 from aurora_db.aql import access
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError, UnknownCollection
-from aurora_db.base.records import (
-    Explanation,
-    MigrationResult,
-    Priority,
-    Problem,
-)
+from aurora_db.base.records import Explanation, MigrationResult, Priority, Problem
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.jobs import pruning
 from aurora_db.jobs import verbs as job_verbs
@@ -58,7 +55,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _AsyncVerbs(AsyncFiles, AsyncJobCalls, AsyncJobCare):
+class _AsyncVerbs(AsyncFiles, AsyncJobCalls, AsyncJobCare, AsyncKeyed, AsyncPublish):
     """The verbs that a database and an open transaction share."""
 
     def __init__(
@@ -282,7 +279,7 @@ class AsyncTransaction(_AsyncVerbs):
         completing.set_result(self._set_result, value)
 
 
-class AsyncAurora(_AsyncVerbs, AsyncLive):
+class AsyncAurora(_AsyncVerbs, AsyncLive, AsyncTopics):
     """One open database.
 
     `AsyncAurora("shop.db")` opens or makes the file; close it by `close()` or by an

@@ -6,21 +6,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from aurora_db.aql.builder import Chain, checked_name, subscription
 from aurora_db.base.codec import seconds
-from aurora_db.base.errors import AqlError, SubscriptionClosed, Timeout
-from aurora_db.live.subscription import BEHIND, NOTHING
-from aurora_db.live.waking import AsyncSleeper
+from aurora_db.base.errors import SubscriptionClosed, Timeout, ValidationError
+from aurora_db.live.holding import Hold, hold
+from aurora_db.live.waking import BEHIND, NOTHING, AsyncSleeper
+from aurora_db.store import documents
 from aurora_db.store.gate import AsyncGate
 
 if TYPE_CHECKING:
-    from aurora_db.base.changes import Change, Reset
+    from aurora_db.aio_query import AsyncQuery
+    from aurora_db.aql.catalog import Collection
+    from aurora_db.base.changes import Change, Document, Reset
     from aurora_db.config import Duration
     from aurora_db.live.feed import Feed
-    from aurora_db.live.subscription import Make, Stream
+    from aurora_db.live.roots import Make
+    from aurora_db.live.subscription import Stream
     from aurora_db.store.engine import Engine
     from aurora_db.store.operations import Plans
 
@@ -30,12 +35,16 @@ T = TypeVar("T")
 class AsyncSubscription(Generic[T]):
     """What a subscription says, one item after the other: an iterator and a context manager.
 
-    It is meant for one thread or task at a time; `close` may come from any.
+    Several threads or tasks may take from it: each item goes to one of them. `close` may come from any.
     """
 
-    def __init__(self, stream: Stream, gate: AsyncGate) -> None:
+    def __init__(
+        self, stream: Stream, gate: AsyncGate, shown: Callable[[Any], Any] | None = None
+    ) -> None:
         self._stream = stream
         self._gate = gate
+        #: Makes what the user gets of what the stream says; NOTHING for what the user does not.
+        self._shown = shown
         self._sleeper = AsyncSleeper()
         stream.wake = self._sleeper.wake
 
@@ -43,6 +52,11 @@ class AsyncSubscription(Generic[T]):
     def position(self) -> str | None:
         """The token to go on after what was taken, as `since`; None before the first snapshot was taken whole."""
         return self._stream.position
+
+    @property
+    def reason(self) -> str | None:
+        """Why it began anew the last time: "history" or "definition"; None while it did not."""
+        return self._stream.reason
 
     async def next(self, timeout: Duration | None = None) -> T:  # noqa: ASYNC109
         """The next item.
@@ -57,16 +71,22 @@ class AsyncSubscription(Generic[T]):
         """
         ends = None if timeout is None else time.monotonic() + seconds(timeout)
         while True:
-            self._sleeper.begin()
+            wakes = self._sleeper.begin()
             item = self._stream.take()
             if item is BEHIND:
                 await self._gate.follow(self._stream.catch_up)
             elif item is not NOTHING:
-                return item
+                shown = item if self._shown is None else self._shown(item)
+                if shown is not NOTHING:
+                    return shown
             else:
                 left = None if ends is None else ends - time.monotonic()
-                if (left is not None and left <= 0) or not await self._sleeper.sleep(left):
+                if left is not None and left <= 0:
                     raise Timeout("nothing came within the timeout", hint="it is still open")
+                held = self._stream.waits
+                await self._sleeper.sleep(
+                    wakes, min((one for one in (left, held) if one is not None), default=None)
+                )
 
     def close(self) -> None:
         """End it; who waits for the next item is told. Twice is no error."""
@@ -124,20 +144,112 @@ class AsyncLive:
         """
         from aurora_db.live import listening  # noqa: PLC0415 - few programs listen
 
-        if where is not None or fields is not None:
-            raise AqlError("not yet")
-        return self._subscribed(listening.listener(self._feed, name, where, fields), since)
+        return self._subscribed(
+            listening.listener(self._feed, name, where, fields), since, plain=True
+        )
 
     def listen_all(self, since: str | None = None) -> AsyncSubscription[Change | Reset]:
         """Every change of every collection from now on, in the order of commits."""
         from aurora_db.live import listening  # noqa: PLC0415 - few programs listen
 
-        return self._subscribed(listening.listener(self._feed, None, None, None), since)
+        return self._subscribed(listening.listener(self._feed, None, None, None), since, plain=True)
+
+    def group(self, **queries: AsyncQuery) -> AsyncSubscription[dict[str, list[Document]]]:
+        """Several live queries that move together: `db.group(orders=db.query("orders"), users=db.query("users"))`.
+
+        Each item has the whole list of each query by its name, all at one position: at first at once,
+        then whenever one of them differs.
+
+        Raises:
+            ValidationError: there is no query, or one is not of this database.
+        """
+        from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
+
+        if not queries:
+            raise ValidationError(
+                "a group has a query at least",
+                hint='db.group(orders=db.query("orders"))', rule="group",
+            )  # fmt: skip
+        chains = {
+            checked_name(name, "a group"): query.chain_of(self) for name, query in queries.items()
+        }
+        return self.follow(chains, "RESULTS", None, watching.Grouped(), several=True)
+
+    def definition(self, name: str) -> Collection:
+        """The definition of a collection as last seen.
+
+        Raises:
+            UnknownCollection: there is none of this name.
+        """
+        return documents.readable(self._engine.catalog, name)
+
+    def follow(
+        self,
+        chains: Mapping[str, Chain],
+        mode: str,
+        since: str | None,
+        shown: Callable[[Any], Any],
+        *,
+        several: bool = False,
+    ) -> AsyncSubscription[Any]:
+        """A subscription to what the fluent builder describes, which calls this: `watch`, `live`."""
+        from aurora_db.live import streaming  # noqa: PLC0415 - few programs follow queries
+
+        text, variables = subscription(chains, mode)
+        followed = streaming.Followed(self._feed, self._plans, text, variables, None, None)
+        debounce = max(chain.debounce for chain in chains.values())
+        throttle = max(chain.throttle for chain in chains.values())
+        return self._subscribed(
+            followed.make, since, several=several, hold=hold(debounce, throttle), shown=shown
+        )
+
+    def stream(
+        self,
+        text: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        since: str | None = None,
+        operation: str | None = None,
+        auth: Mapping[str, Any] | None = None,
+    ) -> AsyncSubscription[dict[str, Any]]:
+        """Follow a text of AQL: one subscription, or one query.
+
+        What a subscription says is an object by the keys of its roots: events in mode CHANGES, else
+        whole results. Of a query each item is what `execute` would give, at first at once, then
+        whenever it differs.
+
+        Args:
+            text: a text of one operation, or of several of which `operation` names one.
+            variables: values for the declared variables, by name without the dollar.
+            since: go on after this position; the text may say it instead.
+            operation: the name of the operation to follow.
+            auth: claims of the caller, as for `execute`.
+
+        Raises:
+            AqlError: the text is refused, or is a mutation.
+            NotFound: the text has several operations, and none was chosen.
+            Unauthenticated, AccessDenied: `auth` lacks what the text demands.
+            ValidationError: `since` is no position of this database.
+        """
+        from aurora_db.live import streaming  # noqa: PLC0415 - few programs follow texts
+
+        followed = streaming.Followed(self._feed, self._plans, text, variables, operation, auth)
+        return self._subscribed(
+            followed.make, followed.since(since), several=True, hold=followed.hold(),
+            shown=streaming.Whole() if followed.is_query else None,
+        )  # fmt: skip
 
     def _subscribed(
-        self, make: Make, since: str | None, *, several: bool = False
+        self,
+        make: Make,
+        since: str | None,
+        *,
+        several: bool = False,
+        plain: bool = False,
+        hold: Hold | None = None,
+        shown: Callable[[Any], Any] | None = None,
     ) -> AsyncSubscription[Any]:
-        from aurora_db.live import subscription  # noqa: PLC0415 - few programs subscribe
+        from aurora_db.live import subscription as streams  # noqa: PLC0415 - few programs subscribe
 
-        stream = subscription.opened(self._feed, make, since, several=several)
-        return AsyncSubscription(stream, AsyncGate(self._engine))
+        stream = streams.opened(self._feed, make, since, several=several, plain=plain, hold=hold)
+        return AsyncSubscription(stream, AsyncGate(self._engine), shown)

@@ -5,16 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import msgspec
 
+from aurora_db.aio_live import AsyncLive
 from aurora_db.aql.builder import Chain, Condition, checked_name
-from aurora_db.base.errors import MissingDependency, NotFound, ValidationError
+from aurora_db.base.codec import seconds
+from aurora_db.base.errors import MissingDependency, NotFound, TransactionError, ValidationError
+from aurora_db.live.holding import hold
 
 if TYPE_CHECKING:
+    from aurora_db.aio_live import AsyncSubscription
+    from aurora_db.base.changes import Added, Document, Modified, Removed, Reset
     from aurora_db.base.records import Explanation
+    from aurora_db.config import Duration
 
 T = TypeVar("T")
 
@@ -70,6 +77,17 @@ class AsyncQuery:
             checked_name(name, "a field")
         return self._with(fields=fields, computed=tuple(computed.items()))
 
+    def debounce(self, duration: Duration) -> AsyncQuery:
+        """For `watch` and `live`: say nothing until nothing came for so many seconds, then each document's last state.
+
+        What came first waits ten times as long at most.
+        """
+        return self._with(debounce=_held("debounce", duration))
+
+    def throttle(self, duration: Duration) -> AsyncQuery:
+        """For `watch` and `live`: so many seconds at least between what is said and the next; last states, too."""
+        return self._with(throttle=_held("throttle", duration))
+
     @property
     def aql(self) -> str:
         """The text that the query runs."""
@@ -79,7 +97,7 @@ class AsyncQuery:
 
     async def all(self, *, as_: type[T] | None = None) -> list[Any]:
         """The documents, as dicts or as records of the type `as_`."""
-        found = (await self._verbs.execute(*self._chain.query()))["found"]
+        found = (await self._once.execute(*self._chain.query()))["found"]
         return found if as_ is None else [_converted(one, as_) for one in found]
 
     async def first(self, *, as_: type[T] | None = None) -> Any:
@@ -105,12 +123,12 @@ class AsyncQuery:
     async def count(self) -> int:
         """How many documents match, whatever the limit and offset."""
         text, variables = self._chain.query(" { aggregate { count } }", order=False, limits=False)
-        return (await self._verbs.execute(text, variables))["found"]["aggregate"]["count"]
+        return (await self._once.execute(text, variables))["found"]["aggregate"]["count"]
 
     async def exists(self) -> bool:
         """Whether a document matches."""
         text, variables = self._with(limit=1, offset=None).query_of(" { id }")
-        return bool((await self._verbs.execute(text, variables))["found"])
+        return bool((await self._once.execute(text, variables))["found"])
 
     async def aggregate(self, *functions: str, **named: tuple[str, str] | str) -> dict[str, Any]:
         """Numbers over all that match: `aggregate("count", total=("sum", "price"))`.
@@ -124,7 +142,7 @@ class AsyncQuery:
             parts.append(f"{checked_name(key, 'a result')}: {checked_name(function, 'a function')}{given}")  # fmt: skip
         selection = f" {{ aggregate {{ {' '.join(parts)} }} }}"
         text, variables = self._chain.query(selection, order=False, limits=False)
-        return (await self._verbs.execute(text, variables))["found"]["aggregate"]
+        return (await self._once.execute(text, variables))["found"]["aggregate"]
 
     async def update(self, changes: Mapping[str, Any], *, all: bool = False) -> int:
         """Merge `changes`, which may hold update operators, into all that match; how many those were.
@@ -151,11 +169,22 @@ class AsyncQuery:
                 rule="limit",
             )
         text, variables = chain.mutation(verb, {**more, "all": True} if all else more)
-        return (await self._verbs.execute(text, variables))["done"]["affected"]
+        return (await self._once.execute(text, variables))["done"]["affected"]
+
+    @property
+    def _once(self) -> AsyncExecutes:
+        """Who runs a verb that gives one answer."""
+        for name in ("debounce", "throttle"):
+            if getattr(self._chain, name):
+                raise ValidationError(
+                    f"'{name}' is for watch() and live(); this verb gives one answer",
+                    hint="leave it out", rule=name,
+                )  # fmt: skip
+        return self._verbs
 
     async def explain(self) -> Explanation:
         """How the query runs: plan, SQL, indexes, rows read."""
-        return await self._verbs.explain(*self._chain.query())
+        return await self._once.explain(*self._chain.query())
 
     async def pages(self, size: int, *, as_: type[T] | None = None) -> AsyncIterator[list[Any]]:
         """The documents in lists of `size`, each read when it is wanted, none twice.
@@ -177,13 +206,111 @@ class AsyncQuery:
         shown = f" {{ edges {{ node{inner} }} pageInfo {{ hasNextPage endCursor }} }}"
         while True:
             text, variables = self._chain.page(_amount("size", size), after, shown)
-            found = (await self._verbs.execute(text, variables))["found"]
+            found = (await self._once.execute(text, variables))["found"]
             nodes = [edge["node"] for edge in found["edges"]]
             if nodes:
                 yield nodes if as_ is None else [_converted(one, as_) for one in nodes]
             if not found["pageInfo"]["hasNextPage"]:
                 return
             after = found["pageInfo"]["endCursor"]
+
+    # --- what goes on -----------------------------------------------------------------------
+
+    @overload
+    def watch(
+        self,
+        *,
+        initial: bool = ...,
+        since: str | None = ...,
+        fields: Iterable[str] | None = ...,
+        as_: None = ...,
+    ) -> AsyncSubscription[Added[Document] | Modified[Document] | Removed[Document] | Reset]: ...
+
+    @overload
+    def watch(
+        self,
+        *,
+        initial: bool = ...,
+        since: str | None = ...,
+        fields: Iterable[str] | None = ...,
+        as_: type[T],
+    ) -> AsyncSubscription[Added[T] | Modified[T] | Removed[T] | Reset]: ...
+
+    def watch(
+        self,
+        *,
+        initial: bool = True,
+        since: str | None = None,
+        fields: Iterable[str] | None = None,
+        as_: type[Any] | None = None,
+    ) -> AsyncSubscription[Any]:
+        """What begins to match, is changed while it matches, and ends to match, in the order of commits.
+
+        With a limit, an offset or an order what is shown counts: a document that slips into the limit is
+        Added, one that slips out is Removed.
+
+        Args:
+            initial: whether what matches now comes first, as Added.
+            since: go on after this position of an earlier watcher, instead of beginning with what matches now.
+            fields: leave out updates that change none of these fields.
+            as_: give documents as records of this type, instead of as dicts.
+
+        Raises:
+            TransactionError: the query is one of an open transaction.
+            UnknownField: `fields` names one that the collection does not have.
+            ValidationError: `since` is no position of this database.
+        """
+        from aurora_db.live import listening, watching  # noqa: PLC0415 - few programs follow queries
+
+        db = self._lasting("watch")
+        wanted = fields if fields is None or isinstance(fields, str) else tuple(fields)
+        names = listening.fields_of(db.definition(self._chain.collection), wanted)
+        records = watching.Watched(names, None if as_ is None else partial(_converted, kind=as_))
+        begin = "true" if initial and since is None else "false"
+        made = db.follow({"found": self._chain}, f"CHANGES initial: {begin}", since, records)
+        records.reason = lambda: made.reason
+        return made
+
+    @overload
+    def live(self, *, as_: None = ...) -> AsyncSubscription[list[Document]]: ...
+
+    @overload
+    def live(self, *, as_: type[T]) -> AsyncSubscription[list[T]]: ...
+
+    def live(self, *, as_: type[Any] | None = None) -> AsyncSubscription[Any]:
+        """What `all` gives, at first at once, then whenever it differs; states in between may be left out.
+
+        Args:
+            as_: give documents as records of this type, instead of as dicts.
+
+        Raises:
+            TransactionError: the query is one of an open transaction.
+        """
+        from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
+
+        lists = watching.Listed(None if as_ is None else partial(_converted, kind=as_))
+        return self._lasting("live").follow({"found": self._chain}, "RESULTS", None, lists)
+
+    def chain_of(self, db: object) -> Chain:
+        """What it describes, where it is a query of this database.
+
+        Raises:
+            ValidationError: it is of another one, or of a transaction.
+        """
+        if self._verbs is not db:
+            raise ValidationError(
+                f"{self!r} is no query of this database",
+                hint='db.group(orders=db.query("orders"))', rule="group",
+            )  # fmt: skip
+        return self._chain
+
+    def _lasting(self, verb: str) -> AsyncLive:
+        if not isinstance(self._verbs, AsyncLive):
+            raise TransactionError(
+                f"{verb}() goes on after a transaction, which sees only itself",
+                hint=f'outside of it: db.query("{self._chain.collection}").{verb}()',
+            )
+        return self._verbs
 
     def query_of(self, selection: str) -> tuple[str, dict[str, Any]]:
         """The text with another selection, and its variables."""
@@ -226,6 +353,12 @@ def _amount(what: str, count: int) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValidationError(f"'{what}' is a whole number from 0, got {count!r}", rule=what)
     return count
+
+
+def _held(what: str, duration: Duration) -> float:
+    length = seconds(duration)
+    hold(**{what: length})
+    return length
 
 
 def _converted(document: Mapping[str, Any], kind: type[T]) -> T:

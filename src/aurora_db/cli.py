@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aurora_db import __version__, cli_changes, cli_data, cli_schedules, cli_work
+from aurora_db import __version__, cli_changes, cli_data, cli_schedules, cli_watch, cli_work
 from aurora_db.cli_frame import HELP, app, command, opened, say
 
 
@@ -31,7 +31,7 @@ def main(
 
 
 #: Importing them registered their commands.
-ROOMS = (cli_data, cli_work, cli_changes)
+ROOMS = (cli_data, cli_watch, cli_work, cli_changes)
 
 cli_schedules.register(command, opened, say)
 

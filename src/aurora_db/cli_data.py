@@ -47,18 +47,23 @@ def run(
     machine: Machine = False,
 ) -> None:
     """Run AQL; the file is made if it does not exist."""
-    variables = dict(_variable(one) for one in var or ())
+    variables = dict(variable(one) for one in var or ())
     if text == "-":
         if sys.stdin.isatty():
             sys.stderr.write("reading AQL; end it with Ctrl-D\n")
         text = sys.stdin.read()
     elif text.endswith(".aql"):
-        text = _text_of(text)
+        text = text_of(text)
     with Aurora(file) as db:
         say(db.execute(text, variables, operation=operation), machine=machine)
 
 
-def _variable(text: str) -> tuple[str, Any]:
+def variable(text: str) -> tuple[str, Any]:
+    """The name and the value of `NAME=VALUE`.
+
+    Raises:
+        BadParameter: it is none.
+    """
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise typer.BadParameter(
@@ -70,7 +75,12 @@ def _variable(text: str) -> tuple[str, Any]:
         return name.removeprefix("$"), value
 
 
-def _text_of(path: str) -> str:
+def text_of(path: str) -> str:
+    """The text of a file.
+
+    Raises:
+        NotFound: it cannot be read.
+    """
     try:
         return Path(path).read_text("utf-8")
     except OSError as error:
@@ -150,7 +160,7 @@ def migrate(
     machine: Machine = False,
 ) -> None:
     """Apply the versions that are not applied yet; the file is made if it does not exist."""
-    text = source if os.path.isdir(source) else _text_of(source)
+    text = source if os.path.isdir(source) else text_of(source)
     with Aurora(file) as db:
         results = db.migrate(text, dry_run=dry_run)
     if machine:

@@ -17,18 +17,15 @@ from aurora_db.aql import access
 from aurora_db.aql.builder import Chain
 from aurora_db.base.codec import seconds
 from aurora_db.base.errors import AqlError, UnknownCollection
-from aurora_db.base.records import (
-    Explanation,
-    MigrationResult,
-    Priority,
-    Problem,
-)
+from aurora_db.base.records import Explanation, MigrationResult, Priority, Problem
 from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig, Duration, Options
 from aurora_db.database_care import JobCare
 from aurora_db.database_jobs import JobCalls
+from aurora_db.database_kv import Keyed
 from aurora_db.database_live import Live
 from aurora_db.database_query import Query
+from aurora_db.database_topics import Publish, Topics
 from aurora_db.files import Files
 from aurora_db.jobs import pruning
 from aurora_db.jobs import verbs as job_verbs
@@ -57,7 +54,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Verbs(Files, JobCalls, JobCare):
+class _Verbs(Files, JobCalls, JobCare, Keyed, Publish):
     """The verbs that a database and an open transaction share."""
 
     def __init__(self, engine: Engine, gate: Gate | HeldGate, plans: Plans, jobs: Jobs) -> None:
@@ -279,7 +276,7 @@ class Transaction(_Verbs):
         completing.set_result(self._set_result, value)
 
 
-class Aurora(_Verbs, Live):
+class Aurora(_Verbs, Live, Topics):
     """One open database.
 
     `Aurora("shop.db")` opens or makes the file; close it by `close()` or by an

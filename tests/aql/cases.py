@@ -6,6 +6,11 @@
     ```json                     exactly what the block before returned, keys in order
     ```sqlite                   the statements of the block before, one a line
     ```plan                     its plan, as explain prints it
+    ```stream                   opens a stream of the text; with name=a, where a case has several
+    ```events                   exactly what it has said since the block before, one JSON after the other; of=a
+
+Options of a stream besides: `vars=`, `since=` (`"<id:1>"` is what stood there before), `operation=`, `auth=`,
+or error= and at= for a refusal.
 
 Options of an aql block besides: `operation=`, `auth=` (JSON), `clock=` (an instant). Results are
 compared after the codec made JSON of them. `"<any>"`, `"<uuid>"`, `"<time>"` match by kind; `"<id:1>"` binds
@@ -23,11 +28,11 @@ from typing import Any
 FOLDER = Path(__file__).parent / "cases"
 
 _TITLE = re.compile(r"^## (\d{3} .+)$")
-_FENCE = re.compile(r"^```(aql|json|plan|sqlite|postgres)\b(.*)$")
+_FENCE = re.compile(r"^```(aql|json|plan|sqlite|postgres|stream|events)\b(.*)$")
 _OPTION = re.compile(r"\s*(\w+)=")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
-_KNOWN = frozenset(("vars", "error", "at", "operation", "auth", "clock"))
+_KNOWN = frozenset(("vars", "error", "at", "operation", "auth", "clock", "name", "of", "since"))
 
 
 @dataclass

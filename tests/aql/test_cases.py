@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.aql import cases
+from tests.aql import cases, streams
 
 from aurora_db import AqlError, AuroraError
 from aurora_db.base.codec import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from aurora_db import Aurora
     from aurora_db.base.clock import ManualClock
 
@@ -29,10 +32,19 @@ def test_case(file: str, case: cases.Case, db: Aurora, clock: ManualClock):
     bound: dict[str, Any] = {}
     last: cases.Block | None = None
     got: Any = None
+    opened = streams.Streams(db)
     for block in case.blocks:
         where = f"{file}:{block.line}"
         if block.kind == "aql":
             last, got = block, _execute(db, block, clock, where)
+        elif block.kind == "stream":
+            last = block
+            _refused_or(block, partial(opened.open, block, bound), where)
+        elif block.kind == "events":
+            _advance(clock, block.options)
+            said = opened.events(block.options.get("of", ""))
+            wanted = streams.wanted(block.text)
+            assert cases.matches(wanted, said, bound), f"{where}\nwanted {wanted}\ngot    {said}"
         elif block.kind == "json":
             wanted = json.loads(block.text)
             assert cases.matches(wanted, got, bound), f"{where}\nwanted {wanted}\ngot    {got}"
@@ -41,18 +53,33 @@ def test_case(file: str, case: cases.Case, db: Aurora, clock: ManualClock):
             explained = db.explain(last.text, last.options.get("vars"))
             printed = explained.plan if block.kind == "plan" else "\n".join(explained.sql)
             assert printed.strip() == block.text.strip(), where
+    opened.close()
 
 
 def _execute(db: Aurora, block: cases.Block, clock: ManualClock, where: str) -> Any:
-    options = dict(block.options)
-    if "clock" in options:
-        clock.advance(datetime.fromisoformat(options.pop("clock")) - clock.now())
-    code, at = options.pop("error", None), options.pop("at", None)
+    options = {name: one for name, one in block.options.items() if name not in ("error", "at")}
+    _advance(clock, options)
+    options.pop("clock", None)
     variables = options.pop("vars", None)
+    return _refused_or(
+        block,
+        lambda: json.loads(encode(db.execute(block.text, variables, **options))),
+        where,
+    )
+
+
+def _advance(clock: ManualClock, options: Mapping[str, Any]) -> None:
+    if "clock" in options:
+        clock.advance(datetime.fromisoformat(options["clock"]) - clock.now())
+
+
+def _refused_or(block: cases.Block, run: Callable[[], Any], where: str) -> Any:
+    """What a block gives; None where it is refused as it says."""
+    code, at = block.options.get("error"), block.options.get("at")
     if code is None:
-        return json.loads(encode(db.execute(block.text, variables, **options)))
+        return run()
     with pytest.raises(AuroraError) as refused:
-        db.execute(block.text, variables, **options)
+        run()
     error = refused.value
     assert error.code == code, f"{where}: {error}"
     if at is not None:

@@ -250,6 +250,8 @@ class Chain(msgspec.Struct, frozen=True):
     offset: int | None = None
     fields: tuple[str, ...] = ()
     computed: tuple[tuple[str, str], ...] = ()
+    debounce: float = 0.0
+    throttle: float = 0.0
 
     def filtered(self, conditions: Iterable[Condition | Mapping[str, Any]]) -> Chain:
         """With more conditions."""
@@ -297,6 +299,14 @@ class Chain(msgspec.Struct, frozen=True):
         written = f"found: {self.collection}{arguments}{shown}"
         return f"{text.head('query')} {{ {written} }}", text.values
 
+    def root(self, text: Text, key: str, mode: str) -> str:
+        """The root of a subscription, in a text that may have more of them."""
+        inside = self.arguments(text).removeprefix("(").removesuffix(")")
+        shown = self.selection()
+        if not mode.startswith("RESULTS"):
+            shown = f" {{ mutation node{shown} old{shown} changed position }}"
+        return f"{key}: {self.collection}({inside}{' ' if inside else ''}mode: {mode}){shown}"
+
     def page(self, size: int, after: str | None, selection: str) -> tuple[str, dict[str, Any]]:
         """The text of one page after a cursor, and its variables."""
         text = Text()
@@ -318,6 +328,16 @@ class Chain(msgspec.Struct, frozen=True):
             f"{text.head('mutation')} {{ done: {verb}({' '.join(parts)}) {{ affected }} }}",
             text.values,
         )
+
+
+def subscription(chains: Mapping[str, Chain], mode: str) -> tuple[str, dict[str, Any]]:
+    """The text of one subscription to several chains by their keys, and its variables.
+
+    `mode` is CHANGES or RESULTS, and may go on with more arguments.
+    """
+    text = Text()
+    roots = [chain.root(text, key, mode) for key, chain in chains.items()]
+    return f"{text.head('subscription')} {{ {' '.join(roots)} }}", text.values
 
 
 def _branch(name: str, below: Mapping[str, Any]) -> str:

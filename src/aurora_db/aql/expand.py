@@ -177,3 +177,31 @@ def _known(where: plan.Compare, variables: Mapping[str, Any]) -> plan.Compare:
         return where
     value = stored(path, where.op, value_of(where.value, variables, variables))
     return plan.Compare(path, where.op, plan.Constant(value))
+
+
+def valued(where: plan.Where, variables: Mapping[str, Any]) -> plan.Where:
+    """An expanded where with the values of variables in their place, so that it means the same without them.
+
+    Those inside of expressions stay.
+
+    Raises:
+        AqlError: a value does not fit its place.
+    """
+    match where:
+        case plan.And(parts=parts):
+            return plan.And(tuple(valued(part, variables) for part in parts))
+        case plan.Or(parts=parts):
+            return plan.Or(tuple(valued(part, variables) for part in parts))
+        case plan.Not(part=part):
+            return plan.Not(valued(part, variables))
+        case plan.Quantified(where=inner):
+            return msgspec.structs.replace(where, where=valued(inner, variables))
+        case plan.Compare(value=plan.Constant() | plan.Computation()):
+            return where
+        case plan.Compare(path=path, op=op, value=value):
+            known = stored(path, op, value_of(value, variables, variables))
+            return plan.Compare(path, op, plan.Constant(known))
+        case plan.WhereVariable():
+            raise AssertionError("a where variable is expanded before")
+        case _:
+            assert_never(where)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from aurora_db.aql import changing, directives, elsewhere, inserting, plan, suggest, syntax
+from aurora_db.aql import (
+    changing,
+    directives,
+    elsewhere,
+    inserting,
+    plan,
+    publishing,
+    suggest,
+    syntax,
+)
 from aurora_db.aql.catalog import Collection
 from aurora_db.aql.directives import fields_of
 from aurora_db.aql.expand import is_everything
@@ -22,8 +31,6 @@ from aurora_db.base.errors import (
     UnknownEnum,
     UnknownField,
 )
-
-LATER_MUTATIONS: Final = frozenset({"publish"})
 
 #: What an insert does where a unique value exists already.
 CONFLICTS: Final = ("ERROR", "SKIP", "REPLACE")
@@ -113,13 +120,13 @@ class Mutations:
                 return self._export(node)
             case "enqueueJob" | "enqueueJobs" | "cancelJob" | "retryJob":
                 return JobMutations(self._scope).part(node)
+            case "publish":
+                return publishing.resolve(self._scope, node)
             case _:
                 pass
-        if name in LATER_MUTATIONS:
-            raise self._scope.unsupported(f"'{name}' is", node.name.span)
         known = (
             "insertInto", "insertMany", "update", "upsert", "deleteFrom", "import", "export", "enqueueJob",
-            "enqueueJobs", "cancelJob", "retryJob", "transaction", "schema",
+            "enqueueJobs", "cancelJob", "retryJob", "publish", "transaction", "schema",
         )  # fmt: skip
         raise self._scope.fail(
             UnknownField, f"no mutation named '{name}'", node.name.span,

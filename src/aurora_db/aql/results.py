@@ -31,7 +31,7 @@ def shape_of(part: plan.Part) -> Shape | None:
         ):
             nodes = _outputs(part.result.nodes)
             return {key: nodes if what == "nodes" else _LEAF for key, what in part.result.keys}
-        case plan.EnqueueJobs():
+        case plan.EnqueueJobs() | plan.Publish():
             return {key: _LEAF for key, _ in part.keys}
         case plan.Export():
             return {key: None if what == "data" else _LEAF for key, what in part.keys}

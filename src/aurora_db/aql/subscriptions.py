@@ -28,6 +28,7 @@ from aurora_db.base.errors import (
     UnknownArgument,
     UnknownEnum,
     UnknownField,
+    Unsupported,
 )
 
 #: How what comes of a root is told.
@@ -37,6 +38,9 @@ EVENT: Final = ("mutation", "id", "node", "old", "changed", "position")
 #: Arguments of subscriptions only.
 OWN: Final = ("mode", "since", "initial", "debounce")
 ARGUMENTS: Final = {**OF_QUERIES, **{name: name for name in OWN}}
+#: Why a collection cannot be followed, and what to do.
+QUIET: Final = "'{}' is @quiet: its writes leave no changes that could be told"
+LOUD: Final = "define it without @quiet"
 #: A day: a longer silence is a mistake.
 LONGEST: Final = 86_400.0
 
@@ -56,10 +60,7 @@ class Subscriptions:
         """
         name = self._collection.name
         if self._collection.quiet:
-            raise self._scope.fail_unsupported(
-                f"'{name}' is @quiet: its writes leave no changes that could be told",
-                root.name.span, "define it without @quiet",
-            )  # fmt: skip
+            raise self._scope.fail_unsupported(QUIET.format(name), root.name.span, LOUD)
         given = self._scope.arguments(f"the collection '{name}'", root.arguments, ARGUMENTS)
         entry = given.get("mode")
         if entry is None:
@@ -299,10 +300,75 @@ def since_of(roots: Iterable[plan.Subscription], variables: Mapping[str, Any]) -
     Raises:
         TypeMismatch: its roots name different ones.
     """
-    found = {wanted(root, variables).since for root in roots} - {None}
+    return _one_of(roots, variables, "since", "positions")
+
+
+def debounce_of(roots: Iterable[plan.Subscription], variables: Mapping[str, Any]) -> float:
+    """The seconds without a change after which a subscription says what it heard; 0 is at once.
+
+    Raises:
+        TypeMismatch: its roots name different ones.
+    """
+    return _one_of(roots, variables, "debounce", "durations") or 0.0
+
+
+def _one_of(
+    roots: Iterable[plan.Subscription], variables: Mapping[str, Any], name: str, what: str
+) -> Any:
+    """What the roots say that say anything."""
+    found = {getattr(wanted(root, variables), name) for root in roots} - {None, 0.0}
     if len(found) > 1:
         raise TypeMismatch(
-            "the roots of a subscription advance together, but name different positions",
-            hint="give one position as since=, or open several subscriptions",
+            f"the roots of a subscription advance together, but '{name}' names different {what}",
+            hint=f"give one {name}, or open several subscriptions",
         )
     return found.pop() if found else None
+
+
+# --- operations -----------------------------------------------------------------------------
+
+
+def followed(operation: plan.Operation) -> plan.Operation:
+    """An operation that can be followed; each root of a query becomes one of results.
+
+    Raises:
+        Unsupported: it is neither a subscription nor a query of documents.
+    """
+    if operation.kind in ("query", "subscription") and not operation.roots:
+        raise Unsupported(
+            "nothing is selected, so nothing would ever come",
+            hint="write subscription { users { mutation id node } }",
+        )
+    if operation.kind == "subscription":
+        return operation
+    if operation.kind != "query":
+        raise Unsupported(
+            f"a {operation.kind} is executed, not followed", hint="db.execute(text) runs it"
+        )
+    if operation.explain:
+        raise Unsupported("what is followed is not explained", hint="db.explain(text) tells how")
+    made: list[plan.Part] = []
+    for root in operation.roots:
+        if not isinstance(root, plan.Query):
+            raise Unsupported(
+                f"'{root.key}' tells of definitions, which are not followed",
+                hint="db.execute(text) reads them",
+            )
+        refuse_quiet(root.collection)
+        made.append(plan.Subscription(root.key, root, "RESULTS"))
+    return msgspec.structs.replace(operation, roots=tuple(made))
+
+
+def roots_of(operation: plan.Operation) -> tuple[plan.Subscription, ...]:
+    """The roots of an operation that is followed."""
+    return tuple([root for root in operation.roots if isinstance(root, plan.Subscription)])
+
+
+def refuse_quiet(collection: Collection) -> None:
+    """Refuse to follow what tells nothing.
+
+    Raises:
+        Unsupported: its writes leave no changes.
+    """
+    if collection.quiet:
+        raise Unsupported(QUIET.format(collection.name), hint=LOUD)

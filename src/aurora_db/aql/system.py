@@ -77,6 +77,7 @@ SYSTEM: Final[Mapping[str, Collection]] = MappingProxyType({
             schedule:String due_at:DateTime fired_at:DateTime outcome:String jobs:JSON error:String
         """),
         _collection("_consumers", "name:String position:Int lost:Boolean created_at:DateTime seen_at:DateTime"),
+        _collection("_kv", "key:String value:JSON expires_at:DateTime"),
         _collection("_changes", "seq:Int collection:String op:String id:ID before:JSON after:JSON at:DateTime"),
     )
 })  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 Document = dict[str, Any]
+#: A document, or the record that one was asked for as.
+D = TypeVar("D")
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,34 +32,35 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     ends: bool = True
 
 
-class Added(msgspec.Struct, frozen=True):
+class Added(msgspec.Struct, Generic[D], frozen=True):
     """A document that matches now and did not before."""
 
-    doc: Document
+    doc: D
 
 
-class Modified(msgspec.Struct, frozen=True):
+class Modified(msgspec.Struct, Generic[D], frozen=True):
     """A document that matched and matches still; `old` is how it was."""
 
-    old: Document
-    new: Document
+    old: D
+    new: D
 
 
-class Removed(msgspec.Struct, frozen=True):
+class Removed(msgspec.Struct, Generic[D], frozen=True):
     """A document that matched and does not any more, or is gone; as it was when it matched."""
 
-    doc: Document
+    doc: D
 
 
 class Reset(msgspec.Struct, frozen=True):
     """What was said before counts no more: `reason` is "history" or "definition".
 
     "history": the feed has forgotten changes that were not read yet. "definition": a collection
-    of the query was altered. What matches now follows; of a plain feed, changes after `position`.
+    of the query was altered. What matches now follows; of a plain feed, changes after `position`,
+    which is None for others.
     """
 
     reason: str
-    position: str
+    position: str | None = None
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -114,6 +114,15 @@ def plain(value: object) -> Any:
     return decode(encode(value))
 
 
+def own(value: Any) -> Any:
+    """A copy of JSON values, so that nobody changes what others hold."""
+    if isinstance(value, dict):
+        return {key: own(one) for key, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [own(one) for one in cast("list[Any]", value)]
+    return value
+
+
 def convert(document: Any, type: type[T]) -> T:
     """`document` as a record: a dataclass, a `msgspec.Struct` or a TypedDict.
 
@@ -129,4 +138,4 @@ def convert(document: Any, type: type[T]) -> T:
 _ENCODER = msgspec.json.Encoder(enc_hook=_hook)
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
-__all__ = ["convert", "decode", "encode", "instant", "plain", "seconds", "timestamp"]
+__all__ = ["convert", "decode", "encode", "instant", "own", "plain", "seconds", "timestamp"]

@@ -16,8 +16,8 @@ from aurora_db.aql.catalog import Catalog, Collection, Type
 from aurora_db.aql.evaluate_expressions import evaluate
 from aurora_db.aql.selections import everything
 from aurora_db.aql.types import REV
+from aurora_db.base.codec import own
 from aurora_db.base.records import Priority
-from aurora_db.live.listening import own
 from aurora_db.sql import reader
 
 Image = Mapping[str, Any]

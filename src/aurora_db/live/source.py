@@ -6,7 +6,8 @@ position that the feed still has. The others keep a state: what they said last i
 now, and states in between may be merged.
 
 A root is used by one thread at a time: by the tailer while its subscription is live, else by whoever
-takes from the subscription.
+takes from the subscription. Only `said` and `news` run in the consumer's thread beside that: they touch
+nothing of what `heard` and `settle` work on, but what was said last.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Root(Protocol):
     async def settle(self, port: Port, seq: int) -> Any:
         """After everything heard, in the snapshot whose newest change is `seq`: the state, never changed again.
 
-        None when nothing has come of what was heard.
+        None when nothing has come of what was heard. A root that looks at a system collection without
+        changes is asked after every commit, whatever it has heard.
         """
         ...
 

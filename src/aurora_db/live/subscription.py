@@ -3,34 +3,40 @@
 While it is live, the tailer puts what touches it into a bounded buffer. One that is new, resumed or
 too slow is behind: it reads the feed by itself, in the thread of whoever takes from it, until it has
 reached the tailer. So a slow one costs the others nothing and its memory is bounded.
+
+Two locks: `_lock` for the buffer, held for moments by everybody; `_work` for the roots' state, held by
+whoever reads for it (the tailer while it is fed, else a consumer), never by who only takes.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Final
 
+import msgspec
+
 from aurora_db.aql.catalog import Catalog
-from aurora_db.aql.interests import matches
+from aurora_db.base.changes import Change
 from aurora_db.base.errors import AuroraError, SubscriptionClosed
-from aurora_db.live.feed import PAGE, Feed
-from aurora_db.live.source import Root
-from aurora_db.store import changes, positions
+from aurora_db.live import holding
+from aurora_db.live.feed import PAGES, Feed
+from aurora_db.live.holding import Hold
+from aurora_db.live.roots import Make, Roots, Touch
+from aurora_db.live.waking import BEHIND, NOTHING
+from aurora_db.store import changes, positions, process
 from aurora_db.store.changes import Changed
 from aurora_db.store.port import Port
 
-#: Changes that wait to be taken, at most.
+#: Changes that wait to be taken, at most, and about how many bytes of their images.
 BUFFER: Final = 10_000
-#: Nothing to take now.
-NOTHING: Final = object()
-#: It is behind: run `catch_up` in a snapshot, then take again.
-BEHIND: Final = object()
+BYTES: Final = 32 * 1024 * 1024
 
-#: Makes the roots of a stream by the definitions of now.
-Make = Callable[[Catalog], Sequence[Root]]
+#: Makes the item that tells how far a subscription is, of the token.
+Progress = Callable[[str], Any]
 
 
 class Stream:
@@ -40,6 +46,11 @@ class Stream:
         make: makes its roots; once more when definitions have changed.
         several: whether what it says is an object by the keys of its roots.
         since: the number of the change to go on after; None begins with the snapshot of now.
+        buffer: changes that wait to be taken, at most.
+        plain: it says changes as they are, and no snapshot first: what was forgotten is told, and
+            everything after it still comes.
+        hold: how long what was heard is held back; None says it at once.
+        progress: makes what tells from time to time how far an idle one is; None tells nothing.
         wake: tells whoever waits that there is something to take; set by whoever waits.
     """
 
@@ -51,54 +62,110 @@ class Stream:
         several: bool,
         since: int | None = None,
         buffer: int = BUFFER,
+        plain: bool = False,
+        hold: Hold | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._feed = feed
-        self._make = make
         self._several = several
         self._limit = buffer
+        self._plain = plain
+        self._progress = progress
         self._lock = threading.Lock()
-        self.roots: Sequence[Root] = ()
-        self._version = -1
-        self._first: deque[Any] = deque()
+        self._work = threading.Lock()
+        self.roots = Roots(make, plain=plain)
+        self._first: deque[tuple[Any, int | None]] = deque()
         self._buffer: deque[tuple[int, Changed, bool, bool]] = deque()
+        self._weight = 0
+        self._page = changes.PAGE // 4
         #: States that were settled and not taken, by the number of their root.
         self._states: dict[int, Any] = {}
-        #: Every change up to here is in the buffer or was taken; while live the tailer knows better.
-        self._reached = 0 if since is None else since
+        self._settled = 0
+        #: Every change up to here is in the buffer or was taken; while it is fed the tailer knows better.
+        self.reached = 0 if since is None else since
         #: What the user has: None until the first snapshot was taken whole.
         self._taken: int | None = since
-        self._live = False
+        #: The position that an item has told last.
+        self._told: int | None = None
+        #: Whether the tailer is asked to hand on what comes, and whether it does.
+        self.live = False
+        self._fed = False
         self._begun = since is not None
+        self._resumed = since is not None
         self._reset: str | None = None
+        #: Why it began anew the last time: "history" or "definition".
+        self.reason: str | None = None
+        self._dying: AuroraError | None = None
         self._error: AuroraError | None = None
         self._closed = False
+        self._due = False
         #: Whether changes were heard that no state contains yet.
         self.unsettled = False
         self.wake: Callable[[], None] = _nobody
+        self._hold = hold
+        self._clock = feed.engine.clock
+        self._deaf = _nobody if hold is None else self._clock.on_jump(_waking(self))
         feed.open(self)
 
     # --- the tailer -------------------------------------------------------------------------
 
-    def hear(self, n: int, change: Changed, before: bool, after: bool) -> bool:
-        """A change that touches root `n`; False when there is no room: it is behind from here on."""
+    @property
+    def paced(self) -> bool:
+        """Whether it wants to be told how far it is."""
+        return self._progress is not None
+
+    @property
+    def held_back(self) -> bool:
+        """Whether it waits for the rest of an operation before it says the next change."""
         with self._lock:
-            if change.seq <= self._reached:
+            return self._is_alone()
+
+    def _is_alone(self) -> bool:
+        return self._plain and len(self._buffer) == 1 and self._buffer[0][1].goes_on
+
+    def admit(self) -> bool:
+        """From here on the tailer hands on; False when nobody wants that any more."""
+        with self._lock:
+            self._fed = self.live and not self._closed
+            return self._fed
+
+    def hear(self, change: Changed, roots: Sequence[Touch]) -> bool:
+        """A change that touches these roots; False when it is not fed, or has no room: it is behind then."""
+        with self._lock:
+            if not self._fed:
+                return False
+            if change.seq <= self.reached:
                 return True
+            if self._full and any(self.roots[n].exact for n, _, _ in roots):
+                self._fed = self.live = False
+                self.reached = self._buffer[-1][1].seq
+                return False
+            self._note(change, roots)
+            return True
+
+    @property
+    def _full(self) -> bool:
+        return bool(self._buffer) and (len(self._buffer) >= self._limit or self._weight > BYTES)
+
+    def _note(self, change: Changed, roots: Sequence[Touch]) -> None:
+        self._came()
+        for n, before, after in roots:
             root = self.roots[n]
-            if not root.exact:
+            if root.exact:
+                if change.collection == changes.TOPICS and root.interests[0].collection is None:
+                    # Messages are changes of no collection.
+                    continue
+                self._weight = self._weight + change.size if self._buffer else change.size
+                self._buffer.append((n, change, before, after))
+            else:
                 root.heard(change, before, after)
                 self.unsettled = True
-                return True
-            if len(self._buffer) >= self._limit and change.seq != self._buffer[-1][1].seq:
-                self._live = False
-                self._reached = self._buffer[-1][1].seq
-                return False
-            self._buffer.append((n, change, before, after))
-            return True
 
     async def settle(self, port: Port, seq: int) -> None:
         """Bring roots that keep a state to this snapshot."""
-        with self._lock:
+        with self._work:
+            if not self._fed:
+                return
             await self._settle(port, seq)
         self.wake()
 
@@ -107,26 +174,22 @@ class Stream:
             if not root.exact:
                 state = await root.settle(port, seq)
                 if state is not None:
-                    self._states[n] = state
-        self.unsettled = False
+                    with self._lock:
+                        self._states[n] = state
+                        self._came()
+        self._settled, self.unsettled = seq, False
 
-    def still_means(self, catalog: Catalog) -> bool:
-        """Whether its roots mean by these definitions what they meant."""
-        if catalog.version == self._version:
-            return True
-        try:
-            made = self._make(catalog)
-        except AuroraError as error:
-            self.fail(error)
-            return True
-        self._version = catalog.version
-        return [one.signature for one in made] == [one.signature for one in self.roots]
-
-    def redefined(self) -> None:
-        """Its collections were altered: it begins anew."""
+    def fall_behind(self, position: int = 0) -> None:
+        """Nothing more is handed on; everything up to `position` was."""
         with self._lock:
-            self._live = False
-            self._reset = "definition"
+            if self._fed:
+                self.reached = max(self.reached, position)
+            self._fed = self.live = False
+        self.wake()
+
+    def pace(self) -> None:
+        """It is time to tell how far it is."""
+        self._due = True
         self.wake()
 
     # --- who takes --------------------------------------------------------------------------
@@ -136,29 +199,33 @@ class Stream:
 
         Raises:
             SubscriptionClosed: it was closed.
+            DatabaseClosed: it belongs to the parent process.
             AuroraError: it cannot go on, for that reason.
         """
+        # A lock may have been held by another thread when this process was forked.
+        process.guard(self._feed.engine)
         # Before the look: the tailer moves on after it has handed on.
         position = self._feed.position
         with self._lock:
-            if self._error is not None:
-                raise self._error
             if self._closed:
                 raise SubscriptionClosed("the subscription is closed", hint="open another one")
-            if not self._first and self._reset is None and self._buffer:
-                return self._buffered()
-            if not self._first and self._reset is None and self._states:
-                self._tell(position)
+            if not self._first:
+                if self._hold is not None:
+                    self._release(self._hold)
+                elif self._buffer and not self._waits(position):
+                    return self._buffered()
+                elif self._states and not self._buffer:
+                    self._tell()
             if self._first:
                 item, taken = self._first.popleft()
-                self._taken = taken if taken is not None else self._taken
+                self._taken = self._told = taken if taken is not None else self._taken
                 return item
-            if not self._live:
+            if self._error is not None:
+                raise self._error
+            if not self.live:
                 return BEHIND
-            if not self.unsettled:
-                self._reached = max(self._reached, position)
-                self._taken = max(self._taken or 0, self._reached)
-            return NOTHING
+            self._idle(position)
+            return self._passed()
 
     def _buffered(self) -> Any:
         seq = self._buffer[0][1].seq
@@ -166,14 +233,60 @@ class Stream:
         while self._buffer and self._buffer[0][1].seq == seq:
             n, change, before, after = self._buffer.popleft()
             root = self.roots[n]
+            self._weight -= change.size
             said[root.key] = root.said(change, before, after)
-        self._taken = seq
+            if self._plain and change.goes_on and not self._goes_on(change):
+                # What follows in the operation is nothing for this one.
+                said[root.key] = _ending(said[root.key])
+        self._taken = self._told = seq
         return said if self._several else next(iter(said.values()))
 
-    def _tell(self, position: int) -> None:
+    def _goes_on(self, change: Changed) -> bool:
+        return bool(self._buffer) and self._buffer[0][1].seq <= change.until
+
+    def _waits(self, position: int) -> bool:
+        """Whether the next change waits to know if it is the last one of its operation."""
+        if not self._is_alone() or self._reset is not None or self._error is not None:
+            return False
+        known = max(self.reached, position) if self._fed else self.reached
+        return self._buffer[0][1].until > known
+
+    def _tell(self) -> None:
         news = {n: self.roots[n].news(state) for n, state in self._states.items()}
         self._states = {}
-        self._put({self.roots[n].key: items for n, items in news.items() if items}, position)
+        self._put(
+            {self.roots[n].key: items for n, items in news.items() if items},
+            max(self._taken or 0, self._settled),
+        )
+
+    def _release(self, hold: Hold) -> None:
+        """Say what was held back where it is time, or what is before an end; changes of a document as one."""
+        if not self._buffer and not self._states:
+            return
+        rests = self.live and not self._full and self._reset is None and self._error is None
+        if rests and hold.waits(self._clock.monotonic()):
+            return
+        hold.said(self._clock.monotonic())
+        start = self._taken or 0
+        end = max(start, self._settled, self._buffer[-1][1].seq if self._buffer else 0)
+        heard = holding.merged(self._buffer, start, end)
+        self._buffer.clear()
+        said = {self.roots[n].key: [self.roots[n].said(*one[1:]) for one in found] for n, found in heard.items()}  # fmt: skip
+        for n, state in self._states.items():
+            said.setdefault(self.roots[n].key, []).extend(self.roots[n].news(state))
+        self._states = {}
+        self._put({key: items for key, items in said.items() if items}, end)
+        if not self._first:
+            self._taken = end
+
+    @property
+    def waits(self) -> float | None:
+        """Seconds until what is held back may be said; None where nothing is."""
+        return None if self._hold is None else self._hold.waits(self._clock.monotonic())
+
+    def _came(self) -> None:
+        if self._hold is not None:
+            self._hold.came(self._clock.monotonic())
 
     def _put(self, said: Mapping[str, Sequence[Any]], seq: int) -> None:
         """Items of several roots, side by side; with the last one the user has `seq`."""
@@ -187,90 +300,191 @@ class Stream:
             item = known if self._several else next(iter(known.values()))
             self._first.append((item, seq if place == len(rows) - 1 else None))
 
-    async def catch_up(self, port: Port) -> None:
-        """In one snapshot: begin, or read a page of the feed; live again when there is no more."""
-        last = await changes.end(port)
-        if port.catalog.version != self._version and not self._remade(port.catalog):
-            return
-        if self._begun and self._reset is None and await changes.forgotten(port) > self._reached:
-            self._reset = "history"
-        if not self._begun or self._reset is not None:
-            await self._begin(port, last)
-        else:
-            await self._read(port, last)
-        with self._lock:
-            if self._reached == last and not self._closed:
-                # Before it joins: the tailer may hand on at once.
-                self._live = True
-        if self._live and not self._feed.join(self, last):
-            self._live = False
+    def _idle(self, position: int) -> None:
+        """What was handed on and touches nothing is had, too."""
+        if self._fed and not (self._first or self._buffer or self._states or self.unsettled):
+            self.reached = max(self.reached, position)
+            self._taken = max(self._taken or 0, self.reached)
 
-    def _remade(self, catalog: Catalog) -> bool:
-        try:
-            made = self._make(catalog)
-        except AuroraError as error:
-            self.fail(error)
-            return False
-        if self._begun and self.roots and [one.signature for one in made] != [one.signature for one in self.roots]:  # fmt: skip
-            self._reset = "definition"
-        self.roots, self._version = made, catalog.version
-        return True
-
-    async def _begin(self, port: Port, last: int) -> None:
-        said = {root.key: await root.begin(port, last, self._reset) for root in self.roots}
-        with self._lock:
-            self._buffer.clear()
-            self._first.clear()
-            self._states = {}
-            self._put({key: items for key, items in said.items() if items}, last)
-            self._begun, self._reset, self._reached = True, None, last
-            if not self._first:
-                self._taken = last
-            self.unsettled = False
-
-    async def _read(self, port: Port, last: int) -> None:
-        names = {interest.collection for root in self.roots for interest in root.interests}
-        among = None if None in names else [name for name in names if name is not None]
-        page = await changes.after(port, self._reached, last, PAGE, among)
-        with self._lock:
-            for change in page:
-                for n, root in enumerate(self.roots):
-                    for interest in root.interests:
-                        if interest.collection not in (None, change.collection):
-                            continue
-                        before, after = matches(interest, change)
-                        if before or after:
-                            if root.exact:
-                                self._buffer.append((n, change, before, after))
-                            else:
-                                root.heard(change, before, after)
-                                self.unsettled = True
-            self._reached = last if len(page) < PAGE else page[-1].seq
-            if self.unsettled and self._reached == last:
-                await self._settle(port, last)
+    def _passed(self) -> Any:
+        if not self._due or self._progress is None:
+            return NOTHING
+        self._due = False
+        token = self._token(self._taken)
+        if token is None or self._taken == self._told:
+            return NOTHING
+        self._told = self._taken
+        return self._progress(token)
 
     @property
     def position(self) -> str | None:
         """The token to go on after what was taken; None until the first snapshot was taken whole."""
-        return None if self._taken is None else positions.token(self._feed.database, self._taken)
+        return self._token(self.seq)
+
+    @property
+    def seq(self) -> int | None:
+        """The number of the change that stands for the position."""
+        process.guard(self._feed.engine)
+        position = self._feed.position
+        with self._lock:
+            self._idle(position)
+            return self._taken
+
+    def _token(self, seq: int | None) -> str | None:
+        return None if seq is None else positions.token(self._feed.database, seq)
 
     @property
     def error(self) -> AuroraError | None:
         """Why it cannot go on."""
         return self._error
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    # --- catching up ------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take the first snapshot now, in the calling thread.
+
+        Raises:
+            AuroraError: its roots are refused.
+        """
+        self._feed.engine.follow(self.catch_up)
+        if self._error is not None:
+            raise self._error
+
+    def rewind(self, seq: int) -> None:
+        """Go on after another position than it was opened with; before anything was taken."""
+        with self._work, self._lock:
+            if self._taken == seq:
+                return
+            self._fed = self.live = False
+            self._feed.forget(self)
+            self._first.clear()
+            self._buffer.clear()
+            self.reached = self._taken = seq
+            self._begun = self._resumed = True
+            self._reset = None
+
+    async def catch_up(self, port: Port) -> None:
+        """In one snapshot: begin, or read pages of the feed; live again when there is no more.
+
+        Two at once do no harm: a task that was cancelled may leave one behind.
+        """
+        with self._work:
+            if self.live or self._closed or self._error is not None:
+                return
+            forgotten, last = await changes.bounds(port)
+            if not self._means(port.catalog):
+                return
+            self._lost(forgotten, last)
+            if self._reset is not None and (self._buffer or self._states or self._first):
+                # Was handed on before, and is said before.
+                return
+            if not self._begun or self._reset is not None:
+                await self._begin(port, last)
+            else:
+                await self._read(port, last)
+            self._join(last)
+
+    def _means(self, catalog: Catalog) -> bool:
+        """Make its roots by these definitions; False when it cannot go on."""
+        if self._begun and (self._buffer or self._states):
+            # Those belong to the roots that heard them.
+            return True
+        self._dying = None
+        try:
+            if not self.roots.renew(catalog) and self._begun:
+                self._reset = "definition"
+        except AuroraError as error:
+            if not (len(self.roots) and self.roots.exact):
+                self.fail(error)
+                return False
+            # What was committed before is said first, as far as it can be told from here.
+            self._dying = error
+        return True
+
+    def _lost(self, forgotten: int, last: int) -> None:
+        """Notice that it cannot go on where it is."""
+        resumed, self._resumed = self._resumed, False
+        if not self._begun or self._reset is not None:
+            return
+        # A file that was put back from a copy ends before a position that is newer.
+        if forgotten > self.reached or (resumed and self.reached > last):
+            self._reset = "history"
+            self.reached = forgotten if forgotten > self.reached else last
+        elif resumed and not self.roots.exact:
+            # What was said until then is not known any more.
+            self._reset = "history"
+
+    async def _begin(self, port: Port, last: int) -> None:
+        # A plain one goes on with all there is.
+        start = self.reached if self._plain and self._reset is not None else last
+        said = {root.key: await root.begin(port, start, self._reset) for root in self.roots}
+        with self._lock:
+            self._states = {}
+            self._put({key: items for key, items in said.items() if items}, start)
+            self.reason = self._reset or self.reason
+            self._begun, self._reset, self.reached = True, None, start
+            if not self._first:
+                self._taken = start
+            self.unsettled = False
+
+    async def _read(self, port: Port, last: int) -> None:
+        names = self.roots.collections
+        for _ in range(PAGES):
+            if self.reached >= last or self._closed:
+                break
+            limit = self._page
+            page = await changes.after(port, self.reached, last, limit, names)
+            self._page = changes.fitting(limit, page)
+            told = [(change, roots) for change in page if (roots := self.roots.touched(change))]
+            with self._lock:
+                for change, roots in told:
+                    self._note(change, roots)
+                self.reached = page[-1].seq if len(page) == limit else last
+                if self._buffer and not self._waits(0):
+                    break
+        if self.unsettled and self.reached == last:
+            await self._settle(port, last)
+
+    def _join(self, last: int) -> None:
+        if self.reached != last or self._reset is not None:
+            return
+        if self._dying is not None:
+            self.fail(self._dying)
+            return
+        with self._lock:
+            self.live = not self._closed
+        if self.live:
+            self._feed.join(self)
+
     # --- the end ----------------------------------------------------------------------------
 
     def fail(self, error: AuroraError) -> None:
-        """It cannot go on."""
+        """It cannot go on, after what was said until then."""
         self._error = error
         self.wake()
 
-    def close(self) -> None:
-        """End it: nothing more is taken. Twice is no error."""
+    def close(self, *, ring: bool = True) -> None:
+        """End it: nothing more is taken. Twice is no error; in a forked child it is the parent's.
+
+        Without `ring` it takes no lock and wakes nobody: for a garbage collection.
+        """
+        if self._feed.engine.foreign or self._closed:
+            return
         self._closed = True
-        self._feed.forget(self)
-        self.wake()
+        self._feed.forget(self, ring=ring)
+        if ring:
+            self._deaf()
+            self.wake()
+
+    def rest(self, seconds: float) -> None:
+        """Wait until nobody reads for it any more, so many seconds at most."""
+        if self._work.acquire(timeout=seconds):
+            self._work.release()
 
     def __repr__(self) -> str:
         return f"Stream({', '.join(root.key for root in self.roots)})"
@@ -280,7 +494,32 @@ def _nobody() -> None:
     """Nobody waits yet."""
 
 
-def opened(feed: Feed, make: Make, since: str | None, *, several: bool = False) -> Stream:
+def _waking(stream: Stream) -> Callable[[], None]:
+    """Wakes who waits for a stream, which is not kept alive by that."""
+    known = weakref.ref(stream)
+
+    def wake() -> None:
+        found = known()
+        if found is not None:
+            found.wake()
+
+    return wake
+
+
+def _ending(said: Any) -> Any:
+    return msgspec.structs.replace(said, ends=True) if isinstance(said, Change) else said
+
+
+def opened(
+    feed: Feed,
+    make: Make,
+    since: str | None,
+    *,
+    several: bool = False,
+    plain: bool = False,
+    hold: Hold | None = None,
+    progress: Progress | None = None,
+) -> Stream:
     """A stream that begins with the snapshot of now, or goes on after a position.
 
     Raises:
@@ -288,12 +527,12 @@ def opened(feed: Feed, make: Make, since: str | None, *, several: bool = False) 
         ValidationError: `since` is no position of this database.
     """
     number = None if since is None else positions.number(feed.database, since)
-    stream = Stream(feed, make, several=several, since=number)
+    stream = Stream(
+        feed, make, several=several, since=number, plain=plain, hold=hold, progress=progress
+    )
     try:
         # What is committed from here on is said: the snapshot is taken now, not at the first item.
-        feed.engine.follow(stream.catch_up)
-        if stream.error is not None:
-            raise stream.error
+        stream.begin()
     except BaseException:
         stream.close()
         raise

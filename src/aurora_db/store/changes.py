@@ -15,30 +15,38 @@ from typing import Any
 from aurora_db.base.codec import decode, encode, timestamp
 from aurora_db.store.port import Port
 
-#: Changes kept at most, whatever their age.
+#: Changes kept at most, whatever their age and whoever has not read them.
 MOST = 1_000_000
 #: Changes removed in one step.
 STEP = 1_000
+#: Changes read at once, at most; the first time a quarter of them, for nobody knows how large they are.
+PAGE = 1_000
+#: … and at least, and characters of their images after which fewer are read.
+SMALLEST = 8
+LARGE = 16 * 1024 * 1024
 #: The collection whose inserts are the messages that were published durably.
 TOPICS = "_topics"
 
-#: The newest of the first STEP changes that is too old, or beyond the most.
+#: The newest of the first STEP changes that is too old and read by all durable consumers, or beyond the most.
 EXPIRED = """
     SELECT max(seq)
       FROM (SELECT seq, at FROM _changes ORDER BY seq LIMIT :step)
-     WHERE at < :before OR seq <= (SELECT max(seq) FROM _changes) - :most
+     WHERE (at < :before AND seq <= coalesce((SELECT min(position) FROM _consumers WHERE lost = 0), seq))
+           OR seq <= (SELECT max(seq) FROM _changes) - :most
 """
 PRUNE_CHANGES = "DELETE FROM _changes WHERE seq <= :last"
 PRUNE_OPERATIONS = "DELETE FROM _operations WHERE last <= :last"
 FORGET = "UPDATE _settings SET value = :last WHERE name = 'forgotten'"
+LOSE = "UPDATE _consumers SET lost = 1 WHERE position < :last AND lost = 0"
 
 END = "SELECT seq FROM sqlite_sequence WHERE name = '_changes'"
 FORGOTTEN = "SELECT CAST(value AS INTEGER) FROM _settings WHERE name = 'forgotten'"
-#: The last column tells whether the operation goes on after the change.
+BOUNDS = f"SELECT coalesce(({FORGOTTEN}), 0), coalesce(({END}), 0)"
+#: The last column is the number of the last change of the operation, where it goes on after the change.
 AFTER = """
     SELECT seq, collection, op, id, before, after, at,
-           EXISTS (SELECT 1 FROM _operations
-                    WHERE first = (SELECT max(first) FROM _operations WHERE first <= seq) AND last > seq)
+           (SELECT last FROM _operations
+             WHERE first = (SELECT max(first) FROM _operations WHERE first <= seq) AND last > seq)
       FROM _changes
      WHERE seq > ? AND seq <= ?{among}
      ORDER BY seq LIMIT ?
@@ -64,6 +72,7 @@ class Changed:
         "id",
         "op",
         "seq",
+        "until",
     )
 
     def __init__(self, row: Sequence[Any]) -> None:
@@ -74,6 +83,7 @@ class Changed:
         self.at: str
         self.seq, self.collection, self.op, self.id, self._before, self._after, self.at, more = row
         self.goes_on = bool(more)
+        self.until: int = more or self.seq
         self._old: Any = None
         self._new: Any = None
 
@@ -91,6 +101,26 @@ class Changed:
             self._new = decode(self._after)
         return self._new
 
+    @property
+    def size(self) -> int:
+        """About how many bytes its images take."""
+        return len(self._before or "") + len(self._after or "")
+
+    def joined(self, last: Changed, seq: int) -> Changed:
+        """This change of a document and those after it up to `last` as if they were one, of number `seq`."""
+        match self._before is None, last._after is None:
+            case True, False:
+                op = "insert"
+            case False, True:
+                op = "delete"
+            case _:
+                op = "update"
+        more = last.until if last.goes_on else None
+        row = seq, self.collection, op, self.id, self._before, last._after, last.at, more
+        made = Changed(row)
+        made._old, made._new = self._old, last._new
+        return made
+
     def __repr__(self) -> str:
         return f"Changed({self.seq}, {self.op} {self.collection} {self.id!r})"
 
@@ -101,10 +131,10 @@ async def end(port: Port) -> int:
     return 0 if row is None else row[0]
 
 
-async def forgotten(port: Port) -> int:
-    """The number of the newest change that the feed does not have any more; 0 while it has all."""
-    row = await port.row(FORGOTTEN)
-    return 0 if row is None else row[0]
+async def bounds(port: Port) -> tuple[int, int]:
+    """The number of the newest change that the feed has forgotten, and of the newest one there is; 0 for none."""
+    row = await port.row(BOUNDS)
+    return (0, 0) if row is None else (row[0], row[1])
 
 
 async def database_id(port: Port) -> str:
@@ -124,8 +154,19 @@ async def after(
     return list(map(Changed, rows))
 
 
+def fitting(limit: int, page: Sequence[Changed]) -> int:
+    """How many changes to read next, after a page of up to `limit`: large documents come in smaller pages."""
+    size = sum(change.size for change in page)
+    if size > LARGE:
+        return max(SMALLEST, limit // 4)
+    return min(PAGE, limit * 2) if size < LARGE // 8 else limit
+
+
 async def prune(port: Port, retention: timedelta) -> bool:
-    """Remove one step of changes older than `retention`; returns whether there may be more."""
+    """Remove one step of changes older than `retention`; returns whether there may be more.
+
+    What a durable consumer has not read stays; beyond the most, it has lost it.
+    """
     before = timestamp(port.now() - retention)
     row = await port.row(EXPIRED, {"step": STEP, "before": before, "most": MOST})
     if row is None or row[0] is None:
@@ -133,4 +174,5 @@ async def prune(port: Port, retention: timedelta) -> bool:
     removed = await port.change(PRUNE_CHANGES, {"last": row[0]})
     await port.change(PRUNE_OPERATIONS, {"last": row[0]})
     await port.change(FORGET, {"last": row[0]})
+    await port.change(LOSE, {"last": row[0]})
     return removed >= STEP

@@ -13,7 +13,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aurora_db.base.ids import new_id
@@ -56,17 +56,9 @@ class Doorbell:
     """
 
     def __init__(self, folder: Path, topic: str, heard: Callable[[int], None]) -> None:
-        _make(folder)
-        # The end of the id is random; its beginning is the time.
-        self.path = _socket_path(folder, topic, new_id()[-12:])
         self._heard = heard
         self._open = True
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            self._socket.bind(self.path)
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket, self.path = bound(folder, topic)
         process.release_in_child(self)
         self._thread = threading.Thread(target=self._run, name="aurora-doorbell", daemon=True)
         self._thread.start()
@@ -87,12 +79,7 @@ class Doorbell:
         with contextlib.suppress(OSError):
             self._socket.sendto(b"\0", self.path)
             self._thread.join()
-        Path(self.path).unlink(missing_ok=True)
-        self._socket.close()
-        folder = Path(self.path).parent
-        if folder.parent == SHORT:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+        unbind(self._socket, self.path)
 
     def drop(self) -> None:
         """In a forked child: only the child's descriptor goes."""
@@ -101,6 +88,34 @@ class Doorbell:
 
     def __repr__(self) -> str:
         return f"Doorbell({self.path!r})"
+
+
+def bound(folder: Path, topic: str) -> tuple[socket.socket, str]:
+    """A new datagram socket on which a process hears of `topic`, and its path.
+
+    Raises:
+        OSError: the platform or the folder does not allow it.
+    """
+    _make(folder)
+    # The end of the id is random; its beginning is the time.
+    path = _socket_path(folder, topic, new_id()[-12:])
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        made.bind(path)
+    except OSError:
+        made.close()
+        raise
+    return made, path
+
+
+def unbind(made: socket.socket, path: str) -> None:
+    """Remove a socket that `bound` made, and the short folder when it was the last one there."""
+    Path(path).unlink(missing_ok=True)
+    made.close()
+    folder = Path(path).parent
+    if folder.parent == SHORT:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 class Ringer:
@@ -124,6 +139,17 @@ class Ringer:
         with self._lock:
             for path in self._listening().get(topic, ()):
                 self._send(path, urgency)
+
+    def listening(self, topic: str) -> Sequence[str]:
+        """The sockets of the other processes that want to know of `topic`."""
+        with self._lock:
+            return self._listening().get(topic, ())
+
+    def remove(self, path: str) -> None:
+        """Remove the socket of a process that is gone."""
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        self._stamp = -1
 
     def _listening(self) -> dict[str, list[str]]:
         """The sockets by topic, read anew when the folder has changed."""
@@ -149,10 +175,7 @@ class Ringer:
         try:
             self._socket.sendto(bytes((urgency + 1,)), path)
         except ConnectionRefusedError:
-            # Its process is gone.
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-            self._stamp = -1
+            self.remove(path)
         except OSError:
             # Full: it was rung already. Absent, or not ours to ring: it looks by itself.
             return

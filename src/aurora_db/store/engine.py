@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,10 +16,11 @@ from aurora_db.aql.catalog import Catalog
 from aurora_db.base.clock import Clock
 from aurora_db.base.errors import AuroraError, NotFound, ReadOnly
 from aurora_db.store import catalog as definitions
-from aurora_db.store import changes, doorbell, migrate, process
+from aurora_db.store import changes, doorbell, kv, migrate, process
 from aurora_db.store.doorbell import Doorbell, Ringer
 from aurora_db.store.held import DEADLINE, Held
 from aurora_db.store.port import Verb, finish
+from aurora_db.store.post import Post
 from aurora_db.store.sqlite import Connection, DriverError, Execute, SqlitePort, connect, translated
 from aurora_db.store.waiting import Single
 from aurora_db.store.writer import Writer, closed
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
+    from aurora_db.store.topics import Posted
     from aurora_db.store.turns import Turns
 
 T = TypeVar("T")
@@ -45,13 +47,15 @@ _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9
 class _Reader:
     """The read connection of one thread and what it has seen."""
 
-    __slots__ = ("connection", "owner", "port", "seen")
+    __slots__ = ("connection", "followed", "owner", "port", "seen")
 
     def __init__(self, connection: Connection, catalog: Catalog, clock: Clock) -> None:
         self.connection = connection
         self.port = SqlitePort(connection, catalog, clock)
         self.owner = threading.current_thread()
         self.seen = -1
+        #: The definitions of another process that it has followed by.
+        self.followed = catalog
 
 
 class Engine:
@@ -88,6 +92,7 @@ class Engine:
         # A private file has no other process.
         shared = private is None and hasattr(socket, "AF_UNIX")
         self._ringer = Ringer(doorbell.folder_of(path)) if shared else None
+        self.post = Post(doorbell.folder_of(path), self._ringer)
         connection = connect(path, durability=durability, read_only=read_only)
         port = SqlitePort(connection, Catalog({}, {}, -1), clock)
         try:
@@ -186,16 +191,24 @@ class Engine:
 
     def follow(self, verb: Verb[T]) -> T:
         """Run a reading verb once, in one snapshot, by the definitions of that snapshot."""
-        port = self._reader().port
-        port.catalog = self.catalog
+        reader = self._reader()
+        port = reader.port
         port.begin()
         port.run("BEGIN")
         try:
-            if port.pragma("schema_version") != port.catalog.version:
-                port.catalog = finish(definitions.load(port))
+            port.catalog = self._catalog_at(port.pragma("schema_version"), reader)
             return finish(verb(port))
         finally:
-            port.run("COMMIT")
+            if port.connection.in_transaction:
+                port.run("COMMIT")
+
+    def _catalog_at(self, version: int, reader: _Reader) -> Catalog:
+        """The definitions of a snapshot, which may be older or newer than what this process knows."""
+        if version == self.catalog.version:
+            return self.catalog
+        if version != reader.followed.version:
+            reader.followed = finish(definitions.load(reader.port))
+        return reader.followed
 
     def _definitions_moved(self, reader: _Reader) -> bool:
         """Whether another process defined something; then it is known from here on."""
@@ -282,6 +295,16 @@ class Engine:
             self._check(writing=True)
         return self._writer.submit(verb, loop, exclusive=exclusive)
 
+    def publish(self, message: Posted) -> None:
+        """Hand an ephemeral message to its subscribers at once.
+
+        Raises:
+            TransactionError: the caller holds an interactive transaction.
+        """
+        self._check()
+        self._writer.refuse_holder()
+        self.post.send((message,))
+
     def _refresh(self) -> bool:
         """Inside a write transaction: notice definitions that another process made.
 
@@ -296,19 +319,22 @@ class Engine:
             port.catalog = finish(definitions.load(port))
         return True
 
-    def _committed(self, touched: Mapping[str, int]) -> None:
+    def _committed(self, touched: Mapping[str, int], posted: Sequence[Posted]) -> None:
         self.catalog = self._writer.port.catalog
         # Our own commit moves the number, too; that of another one shows when the next one begins.
         self._seen = self._writer.port.connection.data_version()
         self._commits += 1
         if self._commits % PRUNE_EVERY == 0:
             self._writer.later(lambda port: changes.prune(port, self._retention))
+            self._writer.later(kv.forget)
         # Nearly every commit has changes; who listens looks whether this one does.
         for topic, urgency in (("changes", 0), *touched.items()):
             for callback in self._listeners.get(topic, ()):
                 callback(urgency)
             if self._ringer is not None:
                 self._ringer.ring(topic, urgency)
+        if posted:
+            self.post.send(posted)
 
     @contextmanager
     def transaction(self, deadline: float = DEADLINE) -> Iterator[Held]:
@@ -410,6 +436,7 @@ class Engine:
         if not self.read_only:
             self._writer.close()
         self._closed = True
+        self.post.close()
         if self._ringer is not None:
             self._ringer.close()
         if self._pool is not None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from aurora_db.aql.catalog import Catalog
     from aurora_db.store.operations import Prepared
+    from aurora_db.store.topics import Posted
 
 _INDEX = re.compile(
     r"USING (?:AUTOMATIC |PARTIAL |COVERING )*(?:INDEX (\S+)|(INTEGER PRIMARY KEY))"
@@ -48,6 +49,10 @@ class Noting:
     def touch(self, topic: str, urgency: int = 0) -> None:
         """Wake whoever waits for `topic` after the commit."""
         self._port.touch(topic, urgency)
+
+    def post(self, message: Posted) -> None:
+        """Hand a message on after the commit; what is explained is undone, so nobody gets it."""
+        self._port.post(message)
 
     async def _note(self, sql: str, params: Params) -> None:
         if sql not in self.statements:

@@ -8,7 +8,7 @@ façade generated from the other differs by the gate's name only.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aurora_db.aql.catalog import Catalog
 from aurora_db.base.errors import TransactionError
@@ -16,6 +16,9 @@ from aurora_db.store.engine import Engine
 from aurora_db.store.held import Held
 from aurora_db.store.port import Port, Verb, finish
 from aurora_db.store.waiting import Single
+
+if TYPE_CHECKING:
+    from aurora_db.store.topics import Posted
 
 T = TypeVar("T")
 
@@ -48,6 +51,10 @@ class Gate:
         if self.after is not None:
             self.after()
         return written
+
+    def post(self, message: Posted) -> None:
+        """Hand an ephemeral message on."""
+        self._engine.publish(message)
 
     def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks; the caller waits anyway."""
@@ -88,6 +95,10 @@ class AsyncGate:
         future = self._engine.submit(verb, self._running_loop(), exclusive=exclusive)
         return future if self.after is None else _followed(future, self.after)
 
+    def post(self, message: Posted) -> None:
+        """Hand an ephemeral message on; it never blocks."""
+        self._engine.publish(message)
+
     async def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks on a thread of its own."""
         return await self._to_thread(work)
@@ -118,6 +129,11 @@ class HeldGate:
             raise not_here()
         return finish(_held(self._port, verb))
 
+    def post(self, message: Posted) -> None:
+        """Hand an ephemeral message on when the transaction has been committed."""
+        self._held.check()
+        self._port.post(message)
+
     def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks; the caller waits anyway."""
         return work()
@@ -147,6 +163,11 @@ class AsyncHeldGate:
         if exclusive:
             raise not_here()
         return await _held(self._port, verb)
+
+    def post(self, message: Posted) -> None:
+        """Hand an ephemeral message on when the transaction has been committed."""
+        self._held.check()
+        self._port.post(message)
 
     async def offload(self, work: Callable[[], T]) -> T:
         """Run something that blocks on a thread of its own."""

@@ -97,8 +97,8 @@ class Held:
                 self._end("rolled back")
                 raise
             self._state = "committed"
-            touched = self.port.take_touched()
-            self._writer.let_go(touched)
+            touched, posted = self.port.take_touched(), self.port.take_posted()
+            self._writer.let_go(touched, posted)
 
     def rollback(self) -> None:
         """Undo everything; no error when the transaction has ended."""

@@ -13,7 +13,7 @@ import msgspec
 from aurora_db.aql.catalog import Catalog
 from aurora_db.aql.values import bind, named
 from aurora_db.base.codec import encode
-from aurora_db.base.errors import NotFound, TypeMismatch, UnusedVariable
+from aurora_db.base.errors import NotFound, TypeMismatch, Unsupported, UnusedVariable
 from aurora_db.store.port import Port
 from aurora_db.store.recent import Recent
 from aurora_db.store.scope import JobVerbs, Runner, Scope
@@ -132,6 +132,12 @@ class Plans:
         """
         from aurora_db.aql import plan  # noqa: PLC0415 - as above
 
+        for _, one in wanted:
+            if one.operation.kind == "subscription":
+                raise Unsupported(
+                    "the text holds a subscription, which goes on: it is followed, not executed",
+                    hint="db.stream(text, operation=…) follows it; execute the others by operation=",
+                )
         for (index, one), values in zip(wanted, bound, strict=True):
             roots = one.operation.roots
             if one.operation.bare or any(isinstance(root, plan.DefineSchema) for root in roots):

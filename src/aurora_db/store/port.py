@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aurora_db.aql.catalog import Catalog
 from aurora_db.sql.statement import Batch
+
+if TYPE_CHECKING:
+    from aurora_db.store.topics import Posted
 
 T = TypeVar("T")
 
@@ -66,6 +69,10 @@ class Port(Protocol):
 
     def touch(self, topic: str, urgency: int = 0) -> None:
         """After the commit wake whoever waits for `topic` ("jobs"); `urgency` is a priority."""
+        ...
+
+    def post(self, message: Posted) -> None:
+        """After the commit hand an ephemeral message to its subscribers; never after a rollback."""
         ...
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar, assert_never
 
-from aurora_db.aql import plan, resolve, syntax
+from aurora_db.aql import plan, publishing, resolve, syntax
 from aurora_db.base.errors import Unsupported
 from aurora_db.sql import lower
 from aurora_db.store import (
@@ -104,6 +104,8 @@ class Runners:
                 return partial(job_mutations.enqueue_jobs, part, self._jobs)
             case plan.CancelJobs() | plan.RetryJobs():
                 return partial(job_mutations.change_jobs, part, self._jobs)
+            case plan.Publish():
+                return partial(_publish, part)
             case plan.Transaction():
                 parts = tuple((inner.key, self._runner(inner, [])) for inner in part.parts)
                 return partial(_transaction, parts)
@@ -141,6 +143,14 @@ async def _transaction(parts: tuple[tuple[str, Runner], ...], port: Port, scope:
     for key, runner in parts:
         results[key] = inner.results[key] = await runner(port, inner)
     return results
+
+
+async def _publish(part: plan.Publish, port: Port, scope: Scope) -> Document:
+    from aurora_db.store import topics  # noqa: PLC0415 - few programs publish
+
+    topic, durable = publishing.given(scope.value(part.topic), scope.value(part.durable))
+    position = await topics.publish(port, topic, scope.value(part.payload), durable)
+    return {key: position for key, _ in part.keys}
 
 
 # --- definitions ----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import apsw
 
@@ -33,6 +33,9 @@ from aurora_db.sql.statement import Batch
 from aurora_db.store import foreign_keys, functions
 from aurora_db.store.port import Params, Row
 from aurora_db.store.timezones import BUCKET, Buckets
+
+if TYPE_CHECKING:
+    from aurora_db.store.topics import Posted
 
 #: How long a statement waits for another process's transaction, in milliseconds.
 BUSY_TIMEOUT_MS = 15_000
@@ -211,7 +214,9 @@ class SqlitePort:
         "_clock",
         "_execute",
         "_executemany",
+        "_marks",
         "_now",
+        "_posted",
         "_total",
         "catalog",
         "connection",
@@ -226,6 +231,9 @@ class SqlitePort:
         self.guard: Callable[[], None] | None = None
         #: Topics to wake after the commit, with the highest urgency.
         self.touched: dict[str, int] = {}
+        #: Messages to hand on after the commit, and how many there were at each savepoint.
+        self._posted: list[Posted] = []
+        self._marks: dict[str, int] = {}
         self._execute: Execute = connection.execute
         self._executemany: Execute = connection.executemany
         self._clock = clock
@@ -317,6 +325,8 @@ class SqlitePort:
             self._execute(sql).fetchall()
         except DriverError as error:
             raise translated(error) from error
+        if self._posted:
+            self._mark(sql)
 
     def _refused(self, error: Exception, again: Callable[[], object]) -> AuroraError:
         """Our error for one of the driver; `again` runs the statement once more."""
@@ -347,6 +357,38 @@ class SqlitePort:
             self._execute(sql)
         except DriverError as error:
             raise translated(error) from error
+        if self._posted:
+            self._mark(sql)
+
+    def post(self, message: Posted) -> None:
+        """Hand an ephemeral message on after the commit."""
+        self._posted.append(message)
+
+    def take_posted(self) -> Sequence[Posted]:
+        """The messages of what has been committed, forgotten here."""
+        if not self._posted:
+            return ()
+        posted, self._posted = self._posted, []
+        self._marks.clear()
+        return posted
+
+    def _mark(self, sql: str) -> None:
+        """Undo posting as a savepoint, or the transaction, is undone."""
+        match sql.split():
+            case ["SAVEPOINT", name]:
+                self._marks[name] = len(self._posted)
+            case ["ROLLBACK", "TO", name]:
+                # One that is not known was set before the first message.
+                del self._posted[self._marks.get(name, 0) :]
+            case ["RELEASE", name]:
+                self._marks.pop(name, None)
+            case ["ROLLBACK"] | ["BEGIN", "IMMEDIATE"]:
+                # A transaction that SQLite has ended by itself shows when the next one begins.
+                self._posted.clear()
+            case _:
+                pass
+        if not self._posted:
+            self._marks.clear()
 
     def __repr__(self) -> str:
         return f"SqlitePort({self.connection.filename!r})"

@@ -89,6 +89,18 @@ CREATE TABLE _consumers (
     seen_at    TEXT
 ) STRICT;
 
+-- Values by their keys (`db.kv`): JSON in `value` or bytes in `content`. What has expired is nobody's at
+-- once and is removed later, along with other work.
+CREATE TABLE _kv (
+    key        TEXT NOT NULL PRIMARY KEY,
+    value      TEXT CHECK (value IS NULL OR json_valid(value)),
+    content    BLOB,
+    expires_at TEXT,
+    CHECK ((value IS NULL) <> (content IS NULL))
+) STRICT;
+
+CREATE INDEX _kv_expires ON _kv (expires_at) WHERE expires_at IS NOT NULL;
+
 CREATE TABLE _workers (
     id           TEXT    NOT NULL PRIMARY KEY,
     host         TEXT    NOT NULL,

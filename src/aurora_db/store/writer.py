@@ -30,6 +30,8 @@ from aurora_db.store.waiting import Single, Waiting, fail, interrupted, resolve
 if TYPE_CHECKING:
     import asyncio
 
+    from aurora_db.store.topics import Posted
+
 T = TypeVar("T")
 
 #: Operations in one transaction, at most: one step of one statement.
@@ -53,7 +55,7 @@ class Writer:
         durability: as in `AuroraConfig`.
         refresh: called inside each transaction before its operations, to notice definitions
             that another process made; tells whether anybody else has written.
-        committed: called after each commit with the touched topics.
+        committed: called after each commit with the touched topics and the posted messages.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Writer:
         port: SqlitePort,
         durability: str,
         refresh: Callable[[], bool],
-        committed: Callable[[Mapping[str, int]], None],
+        committed: Callable[[Mapping[str, int], Sequence[Posted]], None],
     ) -> None:
         self.port = port
         self._synchronous = SYNCHRONOUS[durability]
@@ -309,8 +311,7 @@ class Writer:
             if port.connection.in_transaction:
                 port.run("ROLLBACK")
             raise
-        touched = port.take_touched()
-        self._committed(touched)
+        self._committed(port.take_touched(), port.take_posted())
 
     def _switch(self, *, durable: bool) -> None:
         # A claim may be undone by a power cut: then the job is pending again.
@@ -432,13 +433,13 @@ class Writer:
         self._held = held
         return held
 
-    def let_go(self, touched: Mapping[str, int] | None) -> None:
+    def let_go(self, touched: Mapping[str, int] | None, posted: Sequence[Posted] = ()) -> None:
         """End of an interactive transaction; `touched` is None when nothing was committed."""
         self._held = None
         self.port.guard = None
         self._lock.release()
         if touched is not None:
-            self._committed(touched)
+            self._committed(touched, posted)
 
     def close(self) -> None:
         """Run what waits, end the thread; later verbs are refused."""

@@ -117,6 +117,19 @@ class RetryJobs(msgspec.Struct, frozen=True):
     result: Affected
 
 
+class Publish(msgspec.Struct, frozen=True):
+    """Tell whoever subscribes to `topic`, after the commit. With `durable` it is written into the feed.
+
+    Result keys: pairs of (key, position), which is null where it is not durable.
+    """
+
+    key: str
+    topic: Value
+    payload: Value
+    durable: Value
+    keys: tuple[tuple[str, str], ...]
+
+
 class Import(msgspec.Struct, frozen=True):
     """Insert documents in bulk; as `InsertMany`."""
 

@@ -31,6 +31,7 @@ from aurora_db.aql.plan.mutations import (
     Import,
     Insert,
     InsertMany,
+    Publish,
     RetryJobs,
     Update,
     Upsert,
@@ -60,6 +61,7 @@ Part = (
     | EnqueueJobs
     | CancelJobs
     | RetryJobs
+    | Publish
     | Import
     | Export
     | Transaction

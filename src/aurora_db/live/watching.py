@@ -1,0 +1,85 @@
+"""What `watch`, `live` and `group` give: the events and results of a subscription as users get them.
+
+One place makes records of events, so that a watcher says what an AQL subscription of the same query says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from aurora_db.base.changes import Added, Modified, Removed, Reset
+from aurora_db.live.waking import NOTHING
+
+#: Makes what the user asked for of one document.
+Shape = Callable[[Any], Any]
+
+
+class Watched:
+    """Makes a record of an event; NOTHING of one that the watcher does not tell.
+
+    Args:
+        fields: updates that change none of them are left out, unless they are empty.
+        shape: makes what the user asked for of a document.
+    """
+
+    def __init__(self, fields: frozenset[str], shape: Shape | None) -> None:
+        self._fields = fields
+        self._shape = shape
+        #: Gives why the subscription began anew the last time.
+        self.reason: Callable[[], str | None] = lambda: None
+
+    def __call__(self, event: Mapping[str, Any]) -> Any:
+        """The record, or NOTHING."""
+        match event["mutation"]:
+            case "INITIAL" | "INSERT" | "ENTER":
+                return Added(self._document(event["node"]))
+            case "UPDATE":
+                if self._fields and self._fields.isdisjoint(event["changed"]):
+                    return NOTHING
+                return Modified(self._document(event["old"]), self._document(event["node"]))
+            case "LEAVE" | "DELETE":
+                return Removed(self._document(event["old"]))
+            case "RESET":
+                return Reset(self.reason() or "history")
+            case _:
+                return NOTHING
+
+    def _document(self, document: Any) -> Any:
+        return document if self._shape is None else self._shape(document)
+
+
+class Listed:
+    """Makes of a result the list that the user asked for.
+
+    Args:
+        shape: makes what the user asked for of a document.
+    """
+
+    def __init__(self, shape: Shape | None) -> None:
+        self._shape = shape
+
+    def __call__(self, result: Any) -> Any:
+        """The list."""
+        return result if self._shape is None else [self._shape(one) for one in result]
+
+
+class Grouped:
+    """Joins what changed with what did not, so that each item has the lists of all names."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def __call__(self, news: Mapping[str, Any]) -> Any:
+        """The lists by name; the user's own."""
+        self._known.update(news)
+        return {name: _own(documents) for name, documents in self._known.items()}
+
+
+def _own(value: Any) -> Any:
+    """A copy, so that a user who changes what he has changes no later item."""
+    if isinstance(value, dict):
+        return {key: _own(one) for key, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_own(one) for one in cast("list[Any]", value)]
+    return value
