@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aurora_db.aql import access, plan, subscriptions
-from aurora_db.base.errors import NotFound, TypeMismatch, Unsupported
+from aurora_db.base.errors import NotFound, TypeMismatch
 from aurora_db.live import planning
 from aurora_db.live.holding import hold
 from aurora_db.live.listening import own
