@@ -22,8 +22,10 @@ from __future__ import annotations
 
 from aurora_db.aio import AsyncAurora, AsyncTransaction
 from aurora_db.aio_collection import AsyncCollection
+from aurora_db.aio_live import AsyncSubscription
 from aurora_db.aio_query import AsyncQuery
 from aurora_db.aql.builder import Condition, F
+from aurora_db.base.changes import Added, Change, Modified, Removed, Reset
 from aurora_db.base.clock import Clock, ManualClock, SystemClock
 from aurora_db.base.errors import (
     AccessDenied,
@@ -93,6 +95,7 @@ from aurora_db.base.records import (
 from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig
 from aurora_db.database import Aurora, Transaction
+from aurora_db.database_live import Subscription
 from aurora_db.database_query import Query
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
@@ -105,11 +108,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AccessDenied",
+    "Added",
     "AqlError",
     "AqlSyntaxError",
     "AsyncAurora",
     "AsyncCollection",
     "AsyncQuery",
+    "AsyncSubscription",
     "AsyncTransaction",
     "Aurora",
     "AuroraConfig",
@@ -118,6 +123,7 @@ __all__ = [
     "BatchBlock",
     "Busy",
     "Cancel",
+    "Change",
     "Clock",
     "Collection",
     "Condition",
@@ -151,6 +157,7 @@ __all__ = [
     "MissingArgument",
     "MissingDependency",
     "MissingWhere",
+    "Modified",
     "NotFound",
     "PayloadInvalid",
     "PlannedJob",
@@ -158,6 +165,8 @@ __all__ = [
     "Problem",
     "Query",
     "ReadOnly",
+    "Removed",
+    "Reset",
     "Retry",
     "RulesInvalid",
     "Schedule",
@@ -165,6 +174,7 @@ __all__ = [
     "SchemaError",
     "SecurityError",
     "Snooze",
+    "Subscription",
     "SubscriptionClosed",
     "SystemClock",
     "Timeout",

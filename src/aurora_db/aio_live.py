@@ -163,7 +163,7 @@ class AsyncLive:
         Raises:
             ValidationError: there is no query, or one is not of this database.
         """
-        from aurora_db.live import watching  # noqa: PLC0415 - few programs follow queries
+        from aurora_db.live import streaming  # noqa: PLC0415 - few programs follow queries
 
         if not queries:
             raise ValidationError(
@@ -173,7 +173,7 @@ class AsyncLive:
         chains = {
             checked_name(name, "a group"): query.chain_of(self) for name, query in queries.items()
         }
-        return self.follow(chains, "RESULTS", None, watching.Grouped(), several=True)
+        return self.follow(chains, "RESULTS", None, streaming.Whole(), several=True)
 
     def definition(self, name: str) -> Collection:
         """The definition of a collection as last seen.

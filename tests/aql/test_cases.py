@@ -42,8 +42,8 @@ def test_case(file: str, case: cases.Case, db: Aurora, clock: ManualClock):
             _refused_or(block, partial(opened.open, block, bound), where)
         elif block.kind == "events":
             _advance(clock, block.options)
-            said = opened.events(block.options.get("of", ""))
             wanted = streams.wanted(block.text)
+            said = opened.events(block.options.get("of", ""), len(wanted))
             assert cases.matches(wanted, said, bound), f"{where}\nwanted {wanted}\ngot    {said}"
         elif block.kind == "json":
             wanted = json.loads(block.text)

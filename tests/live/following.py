@@ -1,14 +1,14 @@
-"""Following queries in tests: streams by the text of a query or a subscription."""
+"""Following queries in tests: by the text of a query or a subscription."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
+from aurora_db import Timeout
 from aurora_db.aql import parser, resolve
 from aurora_db.aql.values import bind
-from aurora_db.live import planning, subscription
-from aurora_db.live.subscription import BEHIND, NOTHING
+from aurora_db.live import planning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ HANG = 30.0
 
 
 class Followed:
-    """One stream, taken from by hand."""
+    """One subscription, made of a text."""
 
     def __init__(
         self,
@@ -33,53 +33,44 @@ class Followed:
         self._db = db
         self._text = text
         self._variables = variables
-        several = len(self.operation(db._gate.catalog).roots) > 1
-        self.stream = subscription.opened(db._feed, self.make, since, several=several)
+        several = len(self._operation(db._gate.catalog).roots) > 1
+        self.subscription = db._subscribed(self._make, since, several=several)
 
-    def operation(self, catalog: Catalog) -> Any:
+    def _operation(self, catalog: Catalog) -> Any:
         syntax = parser.parse(self._text)
         return resolve.resolve_one(syntax, self._text, catalog, 0, self._variables or {})
 
-    def make(self, catalog: Catalog) -> Any:
-        meant = self.operation(catalog)
+    def _make(self, catalog: Catalog) -> Any:
+        meant = self._operation(catalog)
         given = bind(meant, self._variables, self._text)
         return planning.roots(meant, given, catalog, self._db._feed, self._db._plans.runner)
 
+    @property
+    def root(self) -> Any:
+        """What follows the first root."""
+        return self.subscription._stream.roots[0]
+
     def take(self) -> Any:
-        """The next item, waited for."""
-        ends = time.monotonic() + HANG
-        while True:
-            item = self.stream.take()
-            if item is BEHIND:
-                self._db._engine.follow(self.stream.catch_up)
-            elif item is not NOTHING:
-                return item
-            else:
-                assert time.monotonic() < ends, "nothing came"
-                time.sleep(0.002)
+        """The next item."""
+        return self.subscription.next(timeout=HANG)
 
     def some(self, count: int) -> list[Any]:
         """The next items."""
         return [self.take() for _ in range(count)]
 
-    def rest(self, until: Any = None) -> list[Any]:
-        """Everything up to what is committed now."""
-        del until
+    def rest(self) -> list[Any]:
+        """Every item up to what is committed now."""
         ends = time.monotonic() + HANG
         wanted = self._db._engine.read(_last)
         found: list[Any] = []
         while True:
-            item = self.stream.take()
-            if item is BEHIND:
-                self._db._engine.follow(self.stream.catch_up)
-            elif item is not NOTHING:
-                found.append(item)
-            else:
-                position = self.stream.position
-                if position is not None and int(position.rpartition("-")[2]) >= wanted and not self.stream.unsettled:  # fmt: skip
+            try:
+                found.append(self.subscription.next(timeout=0.001))
+            except Timeout:
+                position = self.subscription.position
+                if position is not None and int(position.rpartition("-")[2]) >= wanted:
                     return found
                 assert time.monotonic() < ends, "it did not come to the end"
-                time.sleep(0.002)
 
 
 async def _last(port: Any) -> int:

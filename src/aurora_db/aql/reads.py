@@ -99,9 +99,7 @@ class _Reading:
             case plan.Downsample(time=time, value=value):
                 self.expressions([time] if value is None else [time, value], collection, way)
             case plan.Window(of=of, outputs=outputs, partition=partition, order=order):
-                self.expressions(
-                    partition if of is None else (*partition, of), collection, way
-                )
+                self.expressions(partition if of is None else (*partition, of), collection, way)
                 self.orders(order, collection, way)
                 self.outputs(outputs, collection, way)
             case _:
@@ -115,9 +113,7 @@ class _Reading:
     def orders(self, orders: Iterable[plan.Order], collection: Collection, way: Way) -> None:
         self.expressions([one.path for one in orders], collection, way)
 
-    def outputs(
-        self, outputs: Sequence[plan.Selected], collection: Collection, way: Way
-    ) -> None:
+    def outputs(self, outputs: Sequence[plan.Selected], collection: Collection, way: Way) -> None:
         for output in outputs:
             match output:
                 case plan.Output(extra=True):

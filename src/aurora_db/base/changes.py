@@ -63,6 +63,22 @@ class Reset(msgspec.Struct, frozen=True):
     position: str | None = None
 
 
+class Consumer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who reads the feed at its own pace under a name that lasts.
+
+    `position` is the token up to which it has acknowledged, `behind` how many changes the feed has had
+    since, of all collections. `lost` tells that the feed has forgotten some that it had not read; it
+    gets a `Reset`. `seen_at` is when it was opened or acknowledged last.
+    """
+
+    name: str
+    position: str
+    behind: int
+    lost: bool
+    created_at: datetime
+    seen_at: datetime | None
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody published: `position` is None unless it was published durably."""
 

@@ -27,12 +27,17 @@ class Events:
         self._keys = subscription.keys
         self.token = token
         self.collection = subscription.query.collection.name
-        shown = dict.fromkeys(one.outputs for one in self._keys if one.word in ("node", "old"))
         #: The selections of nodes, each once; without any, that of whole documents tells what differs.
-        self.selections: tuple[tuple[plan.Selected, ...], ...] = tuple(shown) or (
-            everything(subscription.query.collection),
-        )
-        self._places = {outputs: n for n, outputs in enumerate(self.selections)}
+        self.selections: list[tuple[plan.Selected, ...]] = []
+        self._places: dict[str, int] = {}
+        for one in self._keys:
+            if one.word in ("node", "old"):
+                # A constant may be a list, which has no hash.
+                if one.outputs not in self.selections:
+                    self.selections.append(one.outputs)
+                self._places[one.key] = self.selections.index(one.outputs)
+        if not self.selections:
+            self.selections.append(everything(subscription.query.collection))
 
     def event(
         self,
@@ -46,15 +51,16 @@ class Events:
         """One event; `nodes` and `olds` hold the document as each of `selections` shows it."""
         said: dict[str, Any] = {}
         for one in self._keys:
+            value: Any
             match one.word:
                 case "mutation":
-                    value: Any = mutation
+                    value = mutation
                 case "id":
                     value = id
                 case "node":
-                    value = None if nodes is None else nodes[self._places[one.outputs]]
+                    value = None if nodes is None else nodes[self._places[one.key]]
                 case "old":
-                    value = None if olds is None else olds[self._places[one.outputs]]
+                    value = None if olds is None else olds[self._places[one.key]]
                 case "changed":
                     value = list(changed)
                 case "position":

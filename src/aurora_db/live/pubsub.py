@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from aurora_db.aql.catalog import Catalog
+from aurora_db.aql import plan
+from aurora_db.aql.catalog import Catalog, Field, Type
 from aurora_db.base.changes import Message, Reset
 from aurora_db.base.codec import decode
 from aurora_db.live.feed import Feed
@@ -28,6 +29,8 @@ from aurora_db.store.topics import Posted
 MOST: Final = 10_000
 MOST_BYTES: Final = 16 * 1024 * 1024
 
+_TOPIC: Final = plan.Path(Field("topic", Type("String")), type=Type("String"))
+
 
 class Published:
     """The root of a subscription: the durable messages whose topic matches a pattern."""
@@ -36,7 +39,7 @@ class Published:
 
     def __init__(self, pattern: str, token: Callable[[int], str]) -> None:
         self.key = pattern
-        self.interests = (Interest(TOPICS, test=_tested(pattern)),)
+        self.interests = (Interest(TOPICS, _filed(pattern), _tested(pattern)),)
         #: A pattern means the same by all definitions.
         self.signature: object = pattern
         self._token = token
@@ -167,6 +170,16 @@ def _maker(feed: Feed, pattern: str) -> Callable[[Catalog], Sequence[Root]]:
         return (Published(pattern, token),)
 
     return make
+
+
+def _filed(pattern: str) -> plan.Where:
+    """What every topic that matches has, so that a message finds whom it may concern."""
+    if topics.matching(pattern) is None:
+        return plan.Compare(_TOPIC, "eq", plan.Constant(pattern))
+    levels = pattern.split(".")
+    wild = next(n for n, level in enumerate(levels) if level in (topics.ONE, topics.ANY))
+    # Without the dot: of "chat.**" also "chat".
+    return plan.Compare(_TOPIC, "startsWith", plan.Constant(".".join(levels[:wild])))
 
 
 def _tested(pattern: str) -> Callable[[Any], bool]:

@@ -1,4 +1,4 @@
-"""What `watch`, `live` and `group` give: the events and results of a subscription as users get them.
+"""What `watch` and `live` give: the events and results of a subscription as users get them.
 
 One place makes records of events, so that a watcher says what an AQL subscription of the same query says.
 """
@@ -6,7 +6,7 @@ One place makes records of events, so that a watcher says what an AQL subscripti
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from aurora_db.base.changes import Added, Modified, Removed, Reset
 from aurora_db.live.waking import NOTHING
@@ -62,24 +62,3 @@ class Listed:
     def __call__(self, result: Any) -> Any:
         """The list."""
         return result if self._shape is None else [self._shape(one) for one in result]
-
-
-class Grouped:
-    """Joins what changed with what did not, so that each item has the lists of all names."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Any] = {}
-
-    def __call__(self, news: Mapping[str, Any]) -> Any:
-        """The lists by name; the user's own."""
-        self._known.update(news)
-        return {name: _own(documents) for name, documents in self._known.items()}
-
-
-def _own(value: Any) -> Any:
-    """A copy, so that a user who changes what he has changes no later item."""
-    if isinstance(value, dict):
-        return {key: _own(one) for key, one in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [_own(one) for one in cast("list[Any]", value)]
-    return value

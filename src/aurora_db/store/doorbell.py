@@ -155,11 +155,13 @@ class Ringer:
         """The sockets by topic, read anew when the folder has changed."""
         try:
             stamp = os.stat(self._folder).st_mtime_ns
+            names = os.listdir(self._folder) if stamp != self._stamp else ()
         except OSError:
+            # Absent, gone between the two looks, or not ours to read.
             return {}
         if stamp != self._stamp:
             self._bells = {}
-            for name in os.listdir(self._folder):
+            for name in names:
                 bell, _, rest = name.partition(".")
                 path = f"{self._folder}/{name}"
                 if bell == "bell" and path not in self._own:

@@ -136,6 +136,26 @@ def last_position(port: SqlitePort) -> int:
     return rows[0][0] if rows else 0
 
 
+#: Each row of a statement made its change first, and then its event handlers theirs.
+MARK_ROWS = """
+    INSERT INTO _operations (first, last)
+    SELECT first, last
+      FROM (SELECT seq AS first, lead(seq, 1, :end + 1) OVER (ORDER BY seq) - 1 AS last
+              FROM _changes WHERE seq > :before AND collection = :collection)
+     WHERE last > first
+"""
+
+
+def mark_rows(port: SqlitePort, before: int, collection: str) -> int:
+    """Note which changes after `before` are one operation: those from one of a document to the next one's.
+
+    Returns the position of the newest change.
+    """
+    last = last_position(port)
+    finish(port.change(MARK_ROWS, {"before": before, "end": last, "collection": collection}))
+    return last
+
+
 def mark_operation(port: SqlitePort, before: int) -> int:
     """Note that the changes after `before` are one operation, if they are several.
 

@@ -81,10 +81,12 @@ CREATE TABLE _operations (
 ) STRICT;
 
 -- Who reads the feed at its own pace; what it has not read is kept, up to a cap. `lost` is 1 past it.
+-- `owner` is the subscription that has it: only that one may move it.
 CREATE TABLE _consumers (
     name       TEXT    NOT NULL PRIMARY KEY,
     position   INTEGER NOT NULL DEFAULT 0 CHECK (position >= 0),
     lost       INTEGER NOT NULL DEFAULT 0 CHECK (lost IN (0, 1)),
+    owner      TEXT,
     created_at TEXT    NOT NULL,
     seen_at    TEXT
 ) STRICT;

@@ -22,9 +22,8 @@ T = TypeVar("T")
 class Single(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """An operation of exactly one statement over one row of parameters.
 
-    Neighbours with the same statement in a batch run as one. `several` tells that the statement
-    causes several changes (event handlers fire), which are one operation in the feed. `collection` is
-    what it was made for; where that has been changed since, `again` runs instead with `source`.
+    Neighbours with the same statement in a batch run as one. `collection` is what it was made for; where
+    that has been changed since, `again` runs instead with `source`.
     """
 
     statement: Batch
@@ -32,7 +31,6 @@ class Single(msgspec.Struct, Generic[T], frozen=True, gc=False):
     result: T
     topic: str | None = None
     urgency: int = 0
-    several: bool = False
     collection: Collection | None = None
     source: Any = None
     again: Callable[[Port, Any], Coroutine[Any, Any, T]] | None = None
@@ -66,11 +64,17 @@ class Waiting:
         if verb.__class__ is Single:
             single = cast("Single[Any]", verb)
             self.result = single.result
-            self.joins = None if single.several else single.statement
+            self.joins = single.statement
         self.done = False
         self.error: BaseException | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.future: asyncio.Future[Any] | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the feed has nothing of the document that a single statement writes."""
+        collection = cast("Single[Any]", self.verb).collection
+        return collection is not None and collection.quiet
 
     def is_stale(self, catalog: Catalog) -> bool:
         """Whether the collection that a single statement was made for is another one now."""

@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from aurora_db.base.errors import AuroraError, Busy, DatabaseClosed, TransactionError
 from aurora_db.sql.statement import MOST_ROWS, Batch
 from aurora_db.store import causes
-from aurora_db.store.held import DEADLINE, Held, caller, last_position, mark_operation
+from aurora_db.store.held import (
+    DEADLINE,
+    Held,
+    caller,
+    last_position,
+    mark_operation,
+    mark_rows,
+)
 from aurora_db.store.port import Verb, finish
 from aurora_db.store.rebuilding import foreign_keys_off
 from aurora_db.store.sqlite import SYNCHRONOUS, Patience, SqlitePort
@@ -329,7 +336,7 @@ class Writer:
 
         def shared(waiting: Waiting) -> Batch | None:
             joins = waiting.joins
-            if joins is None or (caused and waiting.cause is not None):
+            if joins is None or (caused and (waiting.cause is not None or waiting.is_quiet)):
                 return None
             return None if waiting.is_stale(catalog) else joins
 
@@ -345,6 +352,10 @@ class Writer:
         port = self.port
         port.begin()
         singles = [cast("Single[Any]", waiting.verb) for waiting in run]
+        fires = self._fires(singles[0])
+        before = 0
+        if fires is not None:
+            before = last_position(port) if self._position is None else self._position
         self._position = None
         # A statement that fails undoes itself; several undo each other by a savepoint.
         guarded = len(run) > 1 and not alone
@@ -352,6 +363,8 @@ class Writer:
             if guarded:
                 port.run("SAVEPOINT many")
             finish(port.batch(singles[0].statement, [single.params for single in singles]))
+            if fires is not None:
+                self._position = mark_rows(port, before, fires)
             if guarded:
                 port.run("RELEASE many")
         except AuroraError as error:
@@ -370,6 +383,13 @@ class Writer:
         for topic, urgency in {(single.topic, single.urgency) for single in singles}:
             if topic is not None:
                 port.touch(topic, urgency)
+
+    def _fires(self, single: Single[Any]) -> str | None:
+        """The collection whose event handlers a statement fires: then each row makes several changes."""
+        collection, catalog = single.collection, self.port.catalog
+        if collection is None or not catalog.handlers or not catalog.handlers_of(collection.name):
+            return None
+        return collection.name
 
     def _lost(self, error: AuroraError) -> None:
         """SQLite may have rolled the whole transaction back: then nobody's work is left."""

@@ -1,0 +1,29 @@
+"""The behaviours that the documents of aurora-db 0.6 promise, by their number: keys and caches."""
+
+from __future__ import annotations
+
+import pytest
+
+from aurora_db import TooLarge
+
+
+def test_93_a_value_over_50_mb_is_refused(db):
+    """Nothing of it is kept, and the value before stays."""
+    db.kv.put("film", b"short")
+
+    with pytest.raises(TooLarge) as refused:
+        db.kv.put("film", bytes(50 * 1024 * 1024 + 1))
+
+    assert refused.value.code == "too_large"
+    assert db.kv.get("film") == b"short"
+
+
+def test_94_what_has_expired_is_gone(db, clock):
+    """A value that was put with a time to live is there until then, and not after."""
+    db.kv.put("session", {"user": "ada"}, ttl=60)
+    clock.advance(59)
+    assert db.kv.get("session") == {"user": "ada"}
+
+    clock.advance(1)
+
+    assert db.kv.get("session") is None
