@@ -266,6 +266,11 @@ class AsyncTransaction(_AsyncVerbs):
         self._held = held
         self._set_result = set_result
 
+    @property
+    def gate(self) -> AsyncGate | AsyncHeldGate:
+        """What runs verbs in this transaction: for acknowledging, see `AsyncSubscription.ack`."""
+        return self._gate
+
     async def rollback(self) -> None:
         """Undo everything; the block may go on, but no verb of this transaction works any more."""
         self._held.rollback()

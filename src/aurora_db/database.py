@@ -263,6 +263,11 @@ class Transaction(_Verbs):
         self._held = held
         self._set_result = set_result
 
+    @property
+    def gate(self) -> Gate | HeldGate:
+        """What runs verbs in this transaction: for acknowledging, see `Subscription.ack`."""
+        return self._gate
+
     def rollback(self) -> None:
         """Undo everything; the block may go on, but no verb of this transaction works any more."""
         self._held.rollback()

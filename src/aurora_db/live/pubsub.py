@@ -88,7 +88,7 @@ class Subscribed(Stream):
         self._size = 0
         self._inbox_lock = threading.Lock()
         self._mail_first = False
-        super().__init__(feed, _maker(feed, pattern), several=False, since=since)
+        super().__init__(feed, _maker(feed, pattern), several=False, since=since, plain=True)
 
     # --- the inbox --------------------------------------------------------------------------
 
@@ -138,6 +138,14 @@ class Subscribed(Stream):
     def close(self) -> None:
         """End it, and forget what waits."""
         super().close()
+        self._forget()
+
+    def left(self) -> None:
+        """The tailer has taken note of it; one that was abandoned is forgotten now."""
+        super().left()
+        self._forget()
+
+    def _forget(self) -> None:
         self._feed.engine.post.remove(self)
         with self._inbox_lock:
             self._inbox.clear()
