@@ -57,6 +57,7 @@ class Tally:
     """
 
     exact = False
+    resumes = True
 
     def __init__(
         self,

@@ -93,6 +93,7 @@ class Window:
     """
 
     exact = False
+    resumes = True
 
     def __init__(
         self,
