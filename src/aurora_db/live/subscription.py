@@ -170,13 +170,9 @@ class Stream(Heard):
             if self._closed:
                 raise SubscriptionClosed("the subscription is closed", hint="open another one")
             if not self._first:
-                if self._hold is not None:
-                    rests = self.live and self._reset is None and self._error is None
-                    self._release(self._hold, rests=rests)
-                elif self._buffer and not self._waits(position):
+                if self._hold is None and self._buffer and not self._waits(position):
                     return self._buffered()
-                elif self._states and not self._buffer:
-                    self._tell()
+                self._say()
             if self._first:
                 item, taken = self._first.popleft()
                 self._taken = self._told = taken if taken is not None else self._taken
@@ -187,6 +183,20 @@ class Stream(Heard):
                 return BEHIND
             self._idle(position)
             return self._passed()
+
+    def _say(self) -> None:
+        """Say what was held back, and the news of states; while newer states are made, those are waited for."""
+        if not self._work.acquire(blocking=False):
+            # Whoever makes them wakes whoever waits.
+            return
+        try:
+            if self._hold is not None:
+                rests = self.live and self._reset is None and self._error is None
+                self._release(self._hold, rests=rests)
+            elif self._states and not self._buffer:
+                self._tell()
+        finally:
+            self._work.release()
 
     def _waits(self, position: int) -> bool:
         """Whether the next change waits to know if it is the last one of its operation."""
@@ -315,7 +325,7 @@ class Stream(Heard):
         if forgotten > self.reached or (resumed and self.reached > last):
             self._reset = "history"
             self.reached = forgotten if forgotten > self.reached else last
-        elif resumed and not self.roots.exact:
+        elif resumed and not self.roots.resume:
             # What was said until then is not known any more.
             self._reset = "history"
 
