@@ -15,15 +15,16 @@ import pytest
 from aurora_db import (
     AsyncAurora,
     Aurora,
+    Change,
     DatabaseClosed,
     ManualClock,
     NotFound,
     ReadOnly,
+    Reset,
     SubscriptionClosed,
     Timeout,
     ValidationError,
 )
-from aurora_db.base.changes import Change, Reset
 from aurora_db.live import heard
 from aurora_db.store import changes as feed
 
