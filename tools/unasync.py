@@ -37,6 +37,7 @@ RULES = (
         r"\1",
     ),
     (r"\b_AsyncVerbs\b", "_Verbs"),
+    (r"\baurora_db\.aio import\b", "aurora_db.database import"),
     (r"\baio_(collection|files)\b", r"\1"),
     (r"\baio_(query|jobs|care|kv|live|testing|topics)\b", r"database_\1"),
     (r"\bAsyncIterator\b", "Iterator"),

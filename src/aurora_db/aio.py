@@ -106,7 +106,7 @@ class _AsyncVerbs(AsyncFiles, AsyncJobCalls, AsyncJobCare, AsyncKeyed, AsyncPubl
             AqlError: the text is refused.
             NotFound: the text has several operations, and none was chosen.
         """
-        from aurora_db.store import explain as explaining  # noqa: PLC0415 - few programs ask
+        from aurora_db.live import explaining  # noqa: PLC0415 - few programs ask
 
         ready = await self._ready(text, variables, operation, None)
         index, one, values = operations.only(ready)
@@ -265,6 +265,11 @@ class AsyncTransaction(_AsyncVerbs):
         super().__init__(engine, AsyncHeldGate(held), plans, jobs)
         self._held = held
         self._set_result = set_result
+
+    @property
+    def gate(self) -> AsyncGate | AsyncHeldGate:
+        """What runs verbs in this transaction: for acknowledging, see `AsyncSubscription.ack`."""
+        return self._gate
 
     async def rollback(self) -> None:
         """Undo everything; the block may go on, but no verb of this transaction works any more."""

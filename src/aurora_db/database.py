@@ -103,7 +103,7 @@ class _Verbs(Files, JobCalls, JobCare, Keyed, Publish):
             AqlError: the text is refused.
             NotFound: the text has several operations, and none was chosen.
         """
-        from aurora_db.store import explain as explaining  # noqa: PLC0415 - few programs ask
+        from aurora_db.live import explaining  # noqa: PLC0415 - few programs ask
 
         ready = self._ready(text, variables, operation, None)
         index, one, values = operations.only(ready)
@@ -262,6 +262,11 @@ class Transaction(_Verbs):
         super().__init__(engine, HeldGate(held), plans, jobs)
         self._held = held
         self._set_result = set_result
+
+    @property
+    def gate(self) -> Gate | HeldGate:
+        """What runs verbs in this transaction: for acknowledging, see `Subscription.ack`."""
+        return self._gate
 
     def rollback(self) -> None:
         """Undo everything; the block may go on, but no verb of this transaction works any more."""

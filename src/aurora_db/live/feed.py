@@ -147,7 +147,10 @@ class Feed:
 
     def _look(self) -> None:
         while self._leaving:
-            self._leave(self._leaving.popleft())
+            stream = self._leaving.popleft()
+            self._leave(stream)
+            if stream.closed:
+                stream.left()
         version = self.engine.data_version()
         if version != self._seen or self._joining:
             # Before the look: what is committed during it moves the number again.
@@ -279,6 +282,8 @@ class Feed:
         if stream.roots.restless:
             self._restless[stream] = None
         if stream.paced:
+            if not self._paced:
+                self._next = self.engine.clock.monotonic() + PROGRESS
             self._paced[stream] = None
         for change, roots in heard:
             if not stream.hear(change, roots):

@@ -12,18 +12,13 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from itertools import zip_longest
-from typing import Any, Final
-
-import msgspec
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 from aurora_db.aql.catalog import Catalog
-from aurora_db.base.changes import Change
 from aurora_db.base.errors import AuroraError, SubscriptionClosed
-from aurora_db.live import holding
 from aurora_db.live.feed import PAGES, Feed
+from aurora_db.live.heard import BUFFER, Heard
 from aurora_db.live.holding import Hold
 from aurora_db.live.roots import Make, Roots, Touch
 from aurora_db.live.waking import BEHIND, NOTHING
@@ -31,15 +26,11 @@ from aurora_db.store import changes, positions, process
 from aurora_db.store.changes import Changed
 from aurora_db.store.port import Port
 
-#: Changes that wait to be taken, at most, and about how many bytes of their images.
-BUFFER: Final = 10_000
-BYTES: Final = 32 * 1024 * 1024
-
 #: Makes the item that tells how far a subscription is, of the token.
 Progress = Callable[[str], Any]
 
 
-class Stream:
+class Stream(Heard):
     """One subscription: its roots, its buffer, its position.
 
     Args:
@@ -66,27 +57,17 @@ class Stream:
         hold: Hold | None = None,
         progress: Progress | None = None,
     ) -> None:
+        super().__init__(
+            Roots(make, plain=plain), feed.engine.clock,
+            several=several, plain=plain, buffer=buffer, since=since, hold=hold,
+        )  # fmt: skip
         self._feed = feed
-        self._several = several
-        self._limit = buffer
-        self._plain = plain
         self._progress = progress
         self._lock = threading.Lock()
         self._work = threading.Lock()
-        self.roots = Roots(make, plain=plain)
-        self._first: deque[tuple[Any, int | None]] = deque()
-        self._buffer: deque[tuple[int, Changed, bool, bool]] = deque()
-        self._weight = 0
         self._page = changes.PAGE // 4
-        #: States that were settled and not taken, by the number of their root.
-        self._states: dict[int, Any] = {}
-        self._settled = 0
         #: Every change up to here is in the buffer or was taken; while it is fed the tailer knows better.
         self.reached = 0 if since is None else since
-        #: What the user has: None until the first snapshot was taken whole.
-        self._taken: int | None = since
-        #: The position that an item has told last.
-        self._told: int | None = None
         #: Whether the tailer is asked to hand on what comes, and whether it does.
         self.live = False
         self._fed = False
@@ -99,11 +80,7 @@ class Stream:
         self._error: AuroraError | None = None
         self._closed = False
         self._due = False
-        #: Whether changes were heard that no state contains yet.
-        self.unsettled = False
         self.wake: Callable[[], None] = _nobody
-        self._hold = hold
-        self._clock = feed.engine.clock
         self._deaf = _nobody if hold is None else self._clock.on_jump(_waking(self))
         feed.open(self)
 
@@ -119,9 +96,6 @@ class Stream:
         """Whether it waits for the rest of an operation before it says the next change."""
         with self._lock:
             return self._is_alone()
-
-    def _is_alone(self) -> bool:
-        return self._plain and len(self._buffer) == 1 and self._buffer[0][1].goes_on
 
     def admit(self) -> bool:
         """From here on the tailer hands on; False when nobody wants that any more."""
@@ -142,24 +116,6 @@ class Stream:
                 return False
             self._note(change, roots)
             return True
-
-    @property
-    def _full(self) -> bool:
-        return bool(self._buffer) and (len(self._buffer) >= self._limit or self._weight > BYTES)
-
-    def _note(self, change: Changed, roots: Sequence[Touch]) -> None:
-        self._came()
-        for n, before, after in roots:
-            root = self.roots[n]
-            if root.exact:
-                if change.collection == changes.TOPICS and root.interests[0].collection is None:
-                    # Messages are changes of no collection.
-                    continue
-                self._weight = self._weight + change.size if self._buffer else change.size
-                self._buffer.append((n, change, before, after))
-            else:
-                root.heard(change, before, after)
-                self.unsettled = True
 
     async def settle(self, port: Port, seq: int) -> None:
         """Bring roots that keep a state to this snapshot."""
@@ -214,12 +170,9 @@ class Stream:
             if self._closed:
                 raise SubscriptionClosed("the subscription is closed", hint="open another one")
             if not self._first:
-                if self._hold is not None:
-                    self._release(self._hold)
-                elif self._buffer and not self._waits(position):
+                if self._hold is None and self._buffer and not self._waits(position):
                     return self._buffered()
-                elif self._states and not self._buffer:
-                    self._tell()
+                self._say()
             if self._first:
                 item, taken = self._first.popleft()
                 self._taken = self._told = taken if taken is not None else self._taken
@@ -231,22 +184,19 @@ class Stream:
             self._idle(position)
             return self._passed()
 
-    def _buffered(self) -> Any:
-        seq = self._buffer[0][1].seq
-        said: dict[str, Any] = {}
-        while self._buffer and self._buffer[0][1].seq == seq:
-            n, change, before, after = self._buffer.popleft()
-            root = self.roots[n]
-            self._weight -= change.size
-            said[root.key] = root.said(change, before, after)
-            if self._plain and change.goes_on and not self._goes_on(change):
-                # What follows in the operation is nothing for this one.
-                said[root.key] = _ending(said[root.key])
-        self._taken = self._told = seq
-        return said if self._several else next(iter(said.values()))
-
-    def _goes_on(self, change: Changed) -> bool:
-        return bool(self._buffer) and self._buffer[0][1].seq <= change.until
+    def _say(self) -> None:
+        """Say what was held back, and the news of states; while newer states are made, those are waited for."""
+        if not self._work.acquire(blocking=False):
+            # Whoever makes them wakes whoever waits.
+            return
+        try:
+            if self._hold is not None:
+                rests = self.live and self._reset is None and self._error is None
+                self._release(self._hold, rests=rests)
+            elif self._states and not self._buffer:
+                self._tell()
+        finally:
+            self._work.release()
 
     def _waits(self, position: int) -> bool:
         """Whether the next change waits to know if it is the last one of its operation."""
@@ -254,55 +204,6 @@ class Stream:
             return False
         known = max(self.reached, position) if self._fed else self.reached
         return self._buffer[0][1].until > known
-
-    def _tell(self) -> None:
-        news = {n: self.roots[n].news(state) for n, state in self._states.items()}
-        self._states = {}
-        self._put(
-            {self.roots[n].key: items for n, items in news.items() if items},
-            max(self._taken or 0, self._settled),
-        )
-
-    def _release(self, hold: Hold) -> None:
-        """Say what was held back where it is time, or what is before an end; changes of a document as one."""
-        if not self._buffer and not self._states:
-            return
-        rests = self.live and not self._full and self._reset is None and self._error is None
-        if rests and hold.waits(self._clock.monotonic()):
-            return
-        hold.said(self._clock.monotonic())
-        start = self._taken or 0
-        end = max(start, self._settled, self._buffer[-1][1].seq if self._buffer else 0)
-        heard = holding.merged(self._buffer, start, end)
-        self._buffer.clear()
-        said = {self.roots[n].key: [self.roots[n].said(*one[1:]) for one in found] for n, found in heard.items()}  # fmt: skip
-        for n, state in self._states.items():
-            said.setdefault(self.roots[n].key, []).extend(self.roots[n].news(state))
-        self._states = {}
-        self._put({key: items for key, items in said.items() if items}, end)
-        if not self._first:
-            self._taken = end
-
-    @property
-    def waits(self) -> float | None:
-        """Seconds until what is held back may be said; None where nothing is."""
-        return None if self._hold is None else self._hold.waits(self._clock.monotonic())
-
-    def _came(self) -> None:
-        if self._hold is not None:
-            self._hold.came(self._clock.monotonic())
-
-    def _put(self, said: Mapping[str, Sequence[Any]], seq: int) -> None:
-        """Items of several roots, side by side; with the last one the user has `seq`."""
-        missing = object()
-        rows = [
-            dict(zip(said, row, strict=True))
-            for row in zip_longest(*said.values(), fillvalue=missing)
-        ]
-        for place, row in enumerate(rows):
-            known = {key: item for key, item in row.items() if item is not missing}
-            item = known if self._several else next(iter(known.values()))
-            self._first.append((item, seq if place == len(rows) - 1 else None))
 
     def _idle(self, position: int) -> None:
         """What was handed on and touches nothing is had, too."""
@@ -349,15 +250,20 @@ class Stream:
 
     # --- catching up ------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Take the first snapshot now, in the calling thread.
+    def opened(self) -> Self:
+        """Itself, with its first snapshot taken now, in the calling thread: what is committed from here on is said.
 
         Raises:
             AuroraError: its roots are refused.
         """
-        self._feed.engine.follow(self.catch_up)
-        if self._error is not None:
-            raise self._error
+        try:
+            self._feed.engine.follow(self.catch_up)
+            if self._error is not None:
+                raise self._error
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     def rewind(self, seq: int) -> None:
         """Go on after another position than it was opened with; before anything was taken."""
@@ -419,7 +325,7 @@ class Stream:
         if forgotten > self.reached or (resumed and self.reached > last):
             self._reset = "history"
             self.reached = forgotten if forgotten > self.reached else last
-        elif resumed and not self.roots.exact:
+        elif resumed and not self.roots.resume:
             # What was said until then is not known any more.
             self._reset = "history"
 
@@ -433,7 +339,7 @@ class Stream:
             self.reason = self._reset or self.reason
             self._begun, self._reset, self.reached = True, None, start
             if not self._first:
-                self._taken = start
+                self._taken = self._told = start
             self.unsettled = False
 
     async def _read(self, port: Port, last: int) -> None:
@@ -472,18 +378,23 @@ class Stream:
         self._error = error
         self.wake()
 
-    def close(self, *, ring: bool = True) -> None:
-        """End it: nothing more is taken. Twice is no error; in a forked child it is the parent's.
-
-        Without `ring` it takes no lock and wakes nobody: for a garbage collection.
-        """
+    def close(self) -> None:
+        """End it: nothing more is taken. Twice is no error; in a forked child it is the parent's."""
         if self._feed.engine.foreign or self._closed:
             return
         self._closed = True
-        self._feed.forget(self, ring=ring)
-        if ring:
-            self._deaf()
-            self.wake()
+        self._feed.forget(self)
+        self.wake()
+
+    def abandon(self) -> None:
+        """The same of one that nobody holds any more: a garbage collection must not wait for a lock."""
+        if not (self._feed.engine.foreign or self._closed):
+            self._closed = True
+            self._feed.forget(self, ring=False)
+
+    def left(self) -> None:
+        """The tailer has taken note that it was closed."""
+        self._deaf()
 
     def rest(self, seconds: float) -> None:
         """Wait until nobody reads for it any more, so many seconds at most."""
@@ -510,10 +421,6 @@ def _waking(stream: Stream) -> Callable[[], None]:
     return wake
 
 
-def _ending(said: Any) -> Any:
-    return msgspec.structs.replace(said, ends=True) if isinstance(said, Change) else said
-
-
 def opened(
     feed: Feed,
     make: Make,
@@ -534,10 +441,4 @@ def opened(
     stream = Stream(
         feed, make, several=several, since=number, plain=plain, hold=hold, progress=progress
     )
-    try:
-        # What is committed from here on is said: the snapshot is taken now, not at the first item.
-        stream.begin()
-    except BaseException:
-        stream.close()
-        raise
-    return stream
+    return stream.opened()
