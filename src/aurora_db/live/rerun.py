@@ -41,6 +41,7 @@ class _Root:
     """A root that keeps a state, and notes whether it may have changed."""
 
     exact = False
+    resumes = False
 
     def __init__(self, asked: Asked) -> None:
         self.key = asked.key

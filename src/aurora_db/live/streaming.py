@@ -99,9 +99,16 @@ class Followed:
         return hold(subscriptions.debounce_of(self._roots, self._values), 0.0)
 
     def progress(self) -> Progress | None:
-        """Makes the events that tell an idle one how far it is; None where nothing is told by events."""
+        """Makes the events that tell how far an idle subscription is; None where no root has such.
+
+        They are told from others by `mutation`: a root that does not select it has none.
+        """
         token = partial(positions.token, self._feed.database)
-        told = [(one.key, Events(one, token)) for one in self._roots if one.mode == "CHANGES"]
+        told = [
+            (root.key, Events(root, token))
+            for root in self._roots
+            if root.mode == "CHANGES" and any(one.word == "mutation" for one in root.keys)
+        ]
         if not told:
             return None
         return lambda position: {key: events.event("PROGRESS", position) for key, events in told}
