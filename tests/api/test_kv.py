@@ -313,6 +313,6 @@ def test_keys_are_not_in_the_feed(db):
     with db.listen_all() as changes:
         db.kv.put("k", 1)
         db.kv.delete("k")
-        db.publish("t", "next", durable=True)
+        db.enqueue_job("next", {})
 
-        assert changes.next(GUARD).collection == "_topics"
+        assert changes.next(GUARD).collection == "_jobs"

@@ -18,8 +18,9 @@ from aurora_db.base.changes import Message, Reset
 from aurora_db.base.codec import decode, own
 from aurora_db.live.feed import Feed
 from aurora_db.live.source import Interest, Root
-from aurora_db.live.subscription import NOTHING, Stream
-from aurora_db.store import positions, topics
+from aurora_db.live.subscription import Stream
+from aurora_db.live.waking import NOTHING
+from aurora_db.store import positions, process, topics
 from aurora_db.store.changes import TOPICS, Changed
 from aurora_db.store.port import Port
 from aurora_db.store.topics import Posted
@@ -35,6 +36,7 @@ class Published:
     """The root of a subscription: the durable messages whose topic matches a pattern."""
 
     exact = True
+    resumes = True
 
     def __init__(self, pattern: str, token: Callable[[int], str]) -> None:
         self.key = pattern
@@ -127,6 +129,7 @@ class Subscribed(Stream):
 
     def take(self) -> Any:
         """The next message of either kind, in turns where both wait; or NOTHING or BEHIND."""
+        process.guard(self._feed.engine)
         if self._mail_first and (message := self._mail()) is not NOTHING:
             self._mail_first = False
             return message
@@ -145,6 +148,8 @@ class Subscribed(Stream):
         self._forget()
 
     def _forget(self) -> None:
+        if self._feed.engine.foreign:
+            return
         self._feed.engine.post.remove(self)
         with self._inbox_lock:
             self._inbox.clear()
@@ -161,6 +166,7 @@ def subscribed(feed: Feed, pattern: object, since: str | None) -> Subscribed:
     number = None if since is None else positions.number(feed.database, since)
     stream = Subscribed(feed, checked, number)
     try:
+        # Before the snapshot: what is published when this returns is had, of both kinds.
         feed.engine.post.add(stream)
         feed.engine.follow(stream.catch_up)
     except BaseException:

@@ -56,6 +56,7 @@ class Tally:
     """
 
     exact = False
+    resumes = True
 
     def __init__(
         self,
