@@ -23,6 +23,7 @@ from aurora_db import (
     SubscriptionClosed,
     TooLarge,
     TransactionError,
+    UniqueViolation,
     ValidationError,
 )
 from aurora_db.base.changes import Message, Reset
@@ -291,6 +292,26 @@ def test_what_is_rolled_back_was_never_published(db, durable):
         assert texts(messages, 1) == ["after"]
     with pytest.raises(TransactionError):
         tx.publish("t", 1)
+
+
+@pytest.mark.parametrize("durable", [False, True], ids=["ephemeral", "durable"])
+def test_a_mutation_that_fails_or_is_explained_publishes_nothing(db, durable):
+    """In AQL, too, a message belongs to its operation."""
+    db.define("notes", {"title": "String! @unique"})
+    db["notes"].insert({"title": "taken"})
+    publish = "publish(topic: $t, payload: 1, durable: $d) { position }"
+    head = "mutation ($t: String!, $d: Boolean!)"
+    values = {"t": "t", "d": durable}
+    with db.subscribe("t") as messages:
+        with pytest.raises(UniqueViolation):
+            db.execute(
+                f'{head} {{ {publish} insertInto(collection: "notes", data: {{title: "taken"}}) {{ id }} }}',
+                values,
+            )
+        db.explain(f"{head} {{ {publish} }}", values)
+        db.publish("t", "after", durable=durable)
+
+        assert texts(messages, 1) == ["after"]
 
 
 @pytest.mark.parametrize("durable", [False, True], ids=["ephemeral", "durable"])
