@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from aurora_db import Aurora
 
 SCHEMA = """
-schema if not exists {
-    orders {
+schema {
+    define collection orders {
         number: Int! @unique
         table: Int!
         dish: String!
-        status: Enum(OPEN, COOKING, READY, SERVED) = "OPEN" @indexed
+        status: Enum("OPEN", "COOKING", "READY", "SERVED") = "OPEN" @indexed
         placed_at: DateTime = now
     }
 }
@@ -41,7 +41,7 @@ def trade(db: Aurora, orders: int, seed: int) -> Iterator[None]:
     while True:
         taken = db["orders"].count()
         waiting = db.query("orders").filter({"status": {"ne": "SERVED"}}).order_by("number")
-        found = waiting.limit(12).all()
+        found = waiting.limit(12).select("id", "status", "_rev").all()
         if taken < orders and (not found or chance.random() < 0.4):
             row = {"number": taken + 1, "table": chance.randint(1, 20), "dish": chance.choice(DISHES)}
             db["orders"].insert(row)

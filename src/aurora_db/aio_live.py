@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aurora_db.live.durable import Held
     from aurora_db.live.feed import Feed
     from aurora_db.live.roots import Make
-    from aurora_db.live.subscription import Stream
+    from aurora_db.live.subscription import Progress, Stream
     from aurora_db.store.engine import Engine
     from aurora_db.store.operations import Plans
 
@@ -315,7 +315,7 @@ class AsyncLive:
         followed = streaming.Followed(self._feed, self._plans, text, variables, operation, auth)
         return self._subscribed(
             followed.make, followed.since(since), several=True, hold=followed.hold(),
-            shown=streaming.Whole() if followed.is_query else None,
+            shown=streaming.Whole() if followed.is_query else None, progress=followed.progress(),
         )  # fmt: skip
 
     def _subscribed(
@@ -327,8 +327,11 @@ class AsyncLive:
         plain: bool = False,
         hold: Hold | None = None,
         shown: Callable[[Any], Any] | None = None,
+        progress: Progress | None = None,
     ) -> AsyncSubscription[Any]:
         from aurora_db.live import subscription as streams  # noqa: PLC0415 - few programs subscribe
 
-        stream = streams.opened(self._feed, make, since, several=several, plain=plain, hold=hold)
+        stream = streams.opened(
+            self._feed, make, since, several=several, plain=plain, hold=hold, progress=progress
+        )
         return AsyncSubscription(stream, AsyncGate(self._engine), shown)

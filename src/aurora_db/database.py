@@ -103,7 +103,7 @@ class _Verbs(Files, JobCalls, JobCare, Keyed, Publish):
             AqlError: the text is refused.
             NotFound: the text has several operations, and none was chosen.
         """
-        from aurora_db.store import explain as explaining  # noqa: PLC0415 - few programs ask
+        from aurora_db.live import explaining  # noqa: PLC0415 - few programs ask
 
         ready = self._ready(text, variables, operation, None)
         index, one, values = operations.only(ready)

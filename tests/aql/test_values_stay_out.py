@@ -63,6 +63,9 @@ MADE = frozenset((":00:00.000000Z", "-01T00:00:00.000000Z", "-01-01", SPACES))
 SHAPE = re.compile(r"[nbjf]*>[nbjf]")
 #: A place in JSON: `$."a"[0]`. Its labels are names, which no parameter can stand for.
 JSON_PATH = re.compile(r'\$((?:\."(?:[^"\\]|\\.)*")+|)')
+#: A key of an image of a document: `{"a":`. Names stand there, and the fields that all documents have.
+IMAGE_KEY = re.compile(r'[{,]("(?:[^"\\]|\\.)*"):')
+EVERY = frozenset(("id", "_rev"))
 #: Aliases with a number, of nested queries.
 ALIAS = re.compile(r"_[a-z]+\d+")
 
@@ -98,6 +101,8 @@ def test_a_value_in_a_statement_would_be_seen():
     assert not is_name("'it''s'", frozenset(("a", "b")))
     assert is_name('\'$."a"."b"\'', frozenset(("a", "b")))
     assert not is_name('\'$."a"."c"\'', frozenset(("a", "b")))
+    assert is_name("',\"a\":'", frozenset("a"))
+    assert not is_name("',\"b\":'", frozenset("a"))
     assert "7770001" in found
     assert not NUMBERS.intersection(("7770001", "42"))
     assert "surname" not in vocabulary()
@@ -139,6 +144,8 @@ def is_name(token: str, names: frozenset[str]) -> bool:
     if path := JSON_PATH.fullmatch(text):
         labels = re.findall(r'\.("(?:[^"\\]|\\.)*")', path[1])
         return names.issuperset(map(json.loads, labels))
+    if key := IMAGE_KEY.fullmatch(text):
+        return json.loads(key[1]) in names | EVERY
     return text in names
 
 
@@ -149,7 +156,7 @@ def names_of(case: cases.Case) -> frozenset[str]:
     """Fields, keys and aliases of a case: what stands where a name does."""
     found: set[str] = set()
     for block in case.blocks:
-        if block.kind == "aql":
+        if block.kind in ("aql", "stream"):
             found.update(_names(block.options.get("vars")))
             if (document := parsed(block.text)) is not None:
                 for node in nodes(document):
@@ -227,6 +234,8 @@ def run(case: cases.Case, path: Path) -> list[str]:
     try:
         with Aurora(path, clock=clock) as db:
             for block in case.blocks:
+                if block.kind == "stream":
+                    kept += followed(db, block, seen)
                 if block.kind != "aql":
                     continue
                 document = parsed(block.text)
@@ -263,6 +272,26 @@ def enlarged(text: str, document: syntax.Document) -> str:
         if re.fullmatch(r"\d{1,9}", text[start:end]):
             text = f"{text[:start]}{int(text[start:end]) + LARGE}{text[end:]}"
     return text
+
+
+def followed(db: Aurora, block: cases.Block, seen: list[str]) -> list[str]:
+    """The statements that a stream runs to say what comes first, also with large numbers."""
+    document = parsed(block.text)
+    if document is None:
+        return []
+    seen.clear()
+    for text in (block.text, enlarged(block.text, document)):
+        options = {
+            name: one
+            for name, one in block.options.items()
+            if name in ("vars", "operation", "auth")
+        }
+        try:
+            with db.stream(text, options.pop("vars", None), **options) as stream:
+                stream.next(timeout=0)
+        except AuroraError:
+            continue
+    return list(seen)
 
 
 def execute(db: Aurora, block: cases.Block, text: str, clock: ManualClock) -> None:

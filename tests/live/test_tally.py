@@ -91,7 +91,10 @@ def test_kept_results_are_those_of_the_query(
         followed.begin()
         followed.check()
         for what, id, document in done:
-            if what in ("settle", "take"):
+            if what == "hear":
+                followed.hear()
+                followed.take()
+            elif what in ("settle", "take"):
                 followed.settle()
                 if what == "take":
                     followed.take()
@@ -169,7 +172,7 @@ def test_a_result_that_is_the_same_is_no_news():
         '{ things { groupBy(field: "s") { key nodes { id } } } }',
         '{ things { groupBy(field: "loose") { key count } } }',
         '{ things { aggregate { countDistinct(field: "loose") } } }',
-        '{ things { windowFunc(function: "rowNumber") { id value } } }',
+        "{ things { windowFunc(function: rowNumber) { id value } } }",
     ],
 )
 def test_what_only_the_database_can_tell_is_not_kept(text: str):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
-import weakref
 
 import msgspec
 import pytest
@@ -344,12 +342,3 @@ async def test_closing_wakes_tasks(path, clock):
         await asyncio.sleep(0)
         watch.close()
         assert await asyncio.wait_for(asyncio.gather(*tasks), GUARD) == [[], [], []]
-
-
-def test_one_that_is_forgotten_can_be_collected(shop):
-    """Debounce keeps no subscription alive that nobody has any more."""
-    watch = shop.query("orders").debounce(1).watch()
-    known = weakref.ref(watch._stream)
-    del watch
-    gc.collect()
-    assert known() is None

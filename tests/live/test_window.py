@@ -57,12 +57,14 @@ def test_a_window_shows_what_the_query_gives(
         followed.begin()
         followed.check()
         for what, id, document in done:
-            if what == "settle":
-                followed.settle()
-            elif what == "take":
-                followed.settle()
+            if what == "hear":
+                followed.hear()
                 followed.take()
-                followed.check()
+            elif what in ("settle", "take"):
+                followed.settle()
+                if what == "take":
+                    followed.take()
+                    followed.check()
             else:
                 write(db, what, id, document)
         followed.settle()
@@ -93,7 +95,7 @@ def test_a_window_that_goes_on_after_a_position_tells_what_has_changed_since(
         resumed.here, resumed.seq = dict(followed.here), followed.seq
         for round in (done, more):
             for what, id, document in round:
-                if what not in ("settle", "take"):
+                if what not in ("hear", "settle", "take"):
                     write(db, what, id, document)
             resumed.settle()
             resumed.take()
@@ -145,6 +147,37 @@ def test_events_that_were_not_taken_are_merged():
         (event,) = followed.take()
         assert event[0] == "UPDATE"
         assert (event[2]["n"], event[3]["n"]) == (-12, 0)
+
+
+def test_a_document_that_left_and_was_deleted_is_told_as_deleted():
+    """The feed is silent about a document that does not match any more; the event is right all the same."""
+    with Aurora(":memory:") as db:
+        shop(db)
+        text = "{ things(where: {n: {lt: 8}} orderBy: {n: ASC} limit: 3) { id _rev } }"
+        followed = Followed(db, text, "CHANGES")
+        followed.begin()
+        db["things"].update("a", {"n": 9})
+        db["things"].delete("a")
+        db["things"].update("b", {"n": 9})
+        followed.settle()
+        assert words(followed.take()) == [
+            ("DELETE", "a"), ("LEAVE", "b"), ("ENTER", "d"), ("ENTER", "e"),
+        ]  # fmt: skip
+
+
+def test_what_was_heard_and_not_settled_is_not_lost_when_somebody_takes():
+    """A state that is taken between the changes of a long transaction takes nothing from the next one."""
+    with Aurora(":memory:") as db:
+        shop(db)
+        followed = Followed(db, "{ things(orderBy: {n: ASC} limit: 2) { id _rev } }", "CHANGES")
+        followed.begin()
+        db["things"].update("a", {"n": -1})
+        followed.settle()
+        db["things"].insert({"id": "x", "n": -5})
+        followed.hear()
+        assert words(followed.take()) == [("UPDATE", "a")]
+        followed.settle()
+        assert words(followed.take()) == [("LEAVE", "b"), ("INSERT", "x")]
 
 
 def test_a_window_whose_reserve_runs_out_is_read_again():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -194,6 +195,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     `sql` are the distinct statements, `steps` the engine's own words for how it goes about them,
     `index` the indexes it uses. `rows_read` are the rows that came out of the statements, or that
     a scan stepped over where these are more. `elapsed` is in seconds.
+
+    `live` says how a query or a subscription is kept up to date: "incremental", "by key" or "re-run",
+    and `live_why` why so; None of what is not followed. `watches` are the fields of each collection whose
+    changes matter, by its name; none are named where those of any do.
     """
 
     plan: str
@@ -202,3 +207,6 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     index: tuple[str, ...]
     rows_read: int
     elapsed: float
+    live: str | None = None
+    live_why: str = ""
+    watches: Mapping[str, tuple[str, ...]] = {}

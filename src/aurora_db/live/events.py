@@ -75,7 +75,8 @@ class Events:
         names: dict[str, None] = {}
         for outputs, before, after in zip(self.selections, old, new, strict=True):
             known = {one.key: _name(one) for one in outputs}
-            for key in dict.fromkeys((*after, *before)):
+            keys: dict[str, None] = dict.fromkeys((*after, *before))
+            for key in keys:
                 if before.get(key) != after.get(key):
                     names[known.get(key, key)] = None
         return tuple(names)

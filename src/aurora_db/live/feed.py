@@ -282,6 +282,8 @@ class Feed:
         if stream.roots.restless:
             self._restless[stream] = None
         if stream.paced:
+            if not self._paced:
+                self._next = self.engine.clock.monotonic() + PROGRESS
             self._paced[stream] = None
         for change, roots in heard:
             if not stream.hear(change, roots):

@@ -37,6 +37,7 @@ class Listened:
     """The root of a listener: it says changes as they are."""
 
     exact = True
+    resumes = True
 
     def __init__(
         self,

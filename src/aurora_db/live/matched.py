@@ -31,6 +31,7 @@ class Matched:
     """
 
     exact = True
+    resumes = True
 
     def __init__(
         self,

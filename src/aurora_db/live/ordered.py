@@ -97,7 +97,8 @@ class Ordered:
     async def settle(self, port: Port) -> bool:
         """Move what was noted; False where it was too much, and all was read anew."""
         noted, stale = self._noted, self._stale
-        self._noted, self._stale = {}, False
+        # Until it has ended well: what was noted would be lost.
+        self._noted, self._stale = {}, True
         if stale or self._unplaced:
             await self.read(port)
             return not stale
@@ -106,6 +107,7 @@ class Ordered:
         except Unplaced:
             await self.read(port)
             return True
+        self._stale = False
         self._move(noted, arrived)
         if self.reach is not None:
             if self._bound is not None and len(self._kept) < self.reach:
@@ -116,7 +118,6 @@ class Ordered:
 
     async def read(self, port: Port) -> None:
         """Take them from the database."""
-        self._noted, self._stale = {}, False
         most = None if self.reach is None else self.reach + self._reserve
         found = await self.first(port, None if most is None else most + 1)
         self._unplaced = any(not one.key for one in found) or not _ascend(found)
@@ -124,6 +125,7 @@ class Ordered:
         self._by_id = {one.id: one for one in found}
         if most is not None and len(found) > most:
             self._trim(most)
+        self._noted, self._stale = {}, False
 
     async def first(self, port: Port, most: int | None) -> list[Entry]:
         """The first so many documents by the database; keys that are not known are empty."""

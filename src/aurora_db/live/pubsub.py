@@ -36,6 +36,7 @@ class Published:
     """The root of a subscription: the durable messages whose topic matches a pattern."""
 
     exact = True
+    resumes = True
 
     def __init__(self, pattern: str, token: Callable[[int], str]) -> None:
         self.key = pattern

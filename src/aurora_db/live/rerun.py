@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from aurora_db.aql import plan
+from aurora_db.base.codec import own
 from aurora_db.live.events import Events
 from aurora_db.live.keyed import Touched
-from aurora_db.live.listening import own
 from aurora_db.live.matched import opening
 from aurora_db.live.snapshots import Row, Run, Snapshots
 from aurora_db.live.source import Interest
@@ -41,6 +41,7 @@ class _Root:
     """A root that keeps a state, and notes whether it may have changed."""
 
     exact = False
+    resumes = False
 
     def __init__(self, asked: Asked) -> None:
         self.key = asked.key
@@ -57,9 +58,17 @@ class _Root:
         del change, before, after
         self._stale = True
 
-    def _is_stale(self) -> bool:
-        stale, self._stale = self._stale or self.restless, False
-        return stale
+    async def settle(self, port: Port, seq: int) -> Any:
+        """What is now; None where nothing can have changed."""
+        if not (self._stale or self.restless):
+            return None
+        found = await self._settled(port, seq)
+        # Where that failed it is asked again.
+        self._stale = False
+        return found
+
+    async def _settled(self, port: Port, seq: int) -> Any:
+        raise AssertionError(f"each root has its own: {port} {seq}")
 
 
 class Rerun(_Root):
@@ -87,11 +96,8 @@ class Rerun(_Root):
         self._newest = self._told = await self._ask(port)
         return [own(self._newest[0])]
 
-    async def settle(self, port: Port, seq: int) -> Any:
-        """The result of now, where it differs from the one before."""
+    async def _settled(self, port: Port, seq: int) -> Any:
         del seq
-        if not self._is_stale():
-            return None
         found = await self._ask(port)
         if found == self._newest:
             return None
@@ -177,19 +183,9 @@ class Kept(_Root):
         if events is not None and change.op == "insert" and change.collection == events.collection:
             self._inserted[change.id] = change.seq
 
-    async def settle(self, port: Port, seq: int) -> Any:
-        """The documents of now."""
-        if not self._is_stale():
-            return None
-        try:
-            return await self._settled(port, seq)
-        except BaseException:
-            # What was touched is known no more.
-            self._stale, self._rows = True, None
-            raise
-
     async def _settled(self, port: Port, seq: int) -> _State:
-        known = self._rows
+        # Where this fails it is known no more what was touched.
+        known, self._rows = self._rows, None
         touched = None if self._touched is None else await self._touched.take(port)
         if known is None or touched is None:
             rows: Mapping[str, Row] = await self._snapshots.all(port)

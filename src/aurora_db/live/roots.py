@@ -32,6 +32,8 @@ class Roots:
         self._collections: Mapping[str, Collection] | None = None
         #: Whether each change speaks for itself, to all of them.
         self.exact = True
+        #: Whether all of them can go on after a position.
+        self.resume = True
         #: The collections whose changes they want to hear of; None for all.
         self.collections: Sequence[str] | None = ()
         #: Whether one looks at a system collection without changes: it is settled after every commit.
@@ -78,6 +80,7 @@ class Roots:
         names = {interest.collection for root in made for interest in root.interests}
         self._all, self._collections = made, catalog.collections
         self.exact = all(root.exact for root in made)
+        self.resume = all(root.resumes for root in made)
         self.collections = None if None in names else [one for one in names if one is not None]
         self.restless = any(name in SYSTEM and name != "_jobs" for name in names)
         return same

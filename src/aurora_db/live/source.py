@@ -26,6 +26,8 @@ class Root(Protocol):
     key: str
     #: Whether each change speaks for itself; then `settle` and `news` are never called.
     exact: bool
+    #: Whether it goes on after a position without `begin`: all that was heard since is its first state.
+    resumes: bool
     interests: tuple[Interest, ...]
     #: What it was made from, compared after definitions have changed.
     signature: object

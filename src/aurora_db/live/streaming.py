@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aurora_db.aql import access, plan, subscriptions
+from aurora_db.base.codec import own
 from aurora_db.base.errors import NotFound, TypeMismatch
 from aurora_db.live import planning
+from aurora_db.live.events import Events
 from aurora_db.live.holding import hold
-from aurora_db.live.listening import own
-from aurora_db.store import operations
+from aurora_db.store import operations, positions
 
 if TYPE_CHECKING:
     from aurora_db.aql.catalog import Catalog
     from aurora_db.live.feed import Feed
     from aurora_db.live.holding import Hold
     from aurora_db.live.source import Root
+    from aurora_db.live.subscription import Progress
     from aurora_db.store.operations import Plans
     from aurora_db.store.port import Port
 
@@ -94,6 +97,21 @@ class Followed:
     def hold(self) -> Hold | None:
         """What holds back what it says."""
         return hold(subscriptions.debounce_of(self._roots, self._values), 0.0)
+
+    def progress(self) -> Progress | None:
+        """Makes the events that tell how far an idle subscription is; None where no root has such.
+
+        They are told from others by `mutation`: a root that does not select it has none.
+        """
+        token = partial(positions.token, self._feed.database)
+        told = [
+            (root.key, Events(root, token))
+            for root in self._roots
+            if root.mode == "CHANGES" and any(one.word == "mutation" for one in root.keys)
+        ]
+        if not told:
+            return None
+        return lambda position: {key: events.event("PROGRESS", position) for key, events in told}
 
     def make(self, catalog: Catalog) -> Sequence[Root]:
         """Its roots by these definitions."""

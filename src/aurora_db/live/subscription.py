@@ -126,14 +126,18 @@ class Stream(Heard):
         self.wake()
 
     async def _settle(self, port: Port, seq: int) -> None:
+        states: dict[int, Any] = {}
         for n, root in enumerate(self.roots):
             if not root.exact:
                 state = await root.settle(port, seq)
                 if state is not None:
-                    with self._lock:
-                        self._states[n] = state
-                        self._came()
-        self._settled, self.unsettled = seq, False
+                    states[n] = state
+        # At once: whoever takes has all of them from one snapshot.
+        with self._lock:
+            self._states.update(states)
+            self._settled, self.unsettled = seq, False
+            if states:
+                self._came()
 
     def fall_behind(self, position: int = 0) -> None:
         """Nothing more is handed on; everything up to `position` was."""
@@ -166,13 +170,9 @@ class Stream(Heard):
             if self._closed:
                 raise SubscriptionClosed("the subscription is closed", hint="open another one")
             if not self._first:
-                if self._hold is not None:
-                    rests = self.live and self._reset is None and self._error is None
-                    self._release(self._hold, rests=rests)
-                elif self._buffer and not self._waits(position):
+                if self._hold is None and self._buffer and not self._waits(position):
                     return self._buffered()
-                elif self._states and not self._buffer:
-                    self._tell()
+                self._say()
             if self._first:
                 item, taken = self._first.popleft()
                 self._taken = self._told = taken if taken is not None else self._taken
@@ -183,6 +183,20 @@ class Stream(Heard):
                 return BEHIND
             self._idle(position)
             return self._passed()
+
+    def _say(self) -> None:
+        """Say what was held back, and the news of states; while newer states are made, those are waited for."""
+        if not self._work.acquire(blocking=False):
+            # Whoever makes them wakes whoever waits.
+            return
+        try:
+            if self._hold is not None:
+                rests = self.live and self._reset is None and self._error is None
+                self._release(self._hold, rests=rests)
+            elif self._states and not self._buffer:
+                self._tell()
+        finally:
+            self._work.release()
 
     def _waits(self, position: int) -> bool:
         """Whether the next change waits to know if it is the last one of its operation."""
@@ -311,7 +325,7 @@ class Stream(Heard):
         if forgotten > self.reached or (resumed and self.reached > last):
             self._reset = "history"
             self.reached = forgotten if forgotten > self.reached else last
-        elif resumed and not self.roots.exact:
+        elif resumed and not self.roots.resume:
             # What was said until then is not known any more.
             self._reset = "history"
 
@@ -325,7 +339,7 @@ class Stream(Heard):
             self.reason = self._reset or self.reason
             self._begun, self._reset, self.reached = True, None, start
             if not self._first:
-                self._taken = start
+                self._taken = self._told = start
             self.unsettled = False
 
     async def _read(self, port: Port, last: int) -> None:

@@ -13,9 +13,8 @@ from typing import Any, assert_never, cast
 import msgspec
 
 from aurora_db.aql import plan
-from aurora_db.base.codec import decode, encode
+from aurora_db.base.codec import decode, encode, own
 from aurora_db.live.bunches import Aggregated, Grouped
-from aurora_db.live.listening import own
 from aurora_db.live.ordered import Entry, Ordered
 from aurora_db.live.source import Interest
 from aurora_db.live.totals import Unsure
@@ -57,6 +56,7 @@ class Tally:
     """
 
     exact = False
+    resumes = True
 
     def __init__(
         self,

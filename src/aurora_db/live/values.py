@@ -43,27 +43,23 @@ class Down:
 
 
 def reader(expression: plan.Expression, variables: Mapping[str, Any]) -> Read:
-    """What reads the value of an expression that looks into no other document, Booleans as 0 and 1."""
+    """What reads the value of an expression that looks into no other document."""
     if not isinstance(expression, plan.Path):
-        return lambda image: _number(plain(evaluate(expression, image, variables, _NEVER)))
+        return lambda image: plain(evaluate(expression, image, variables, _NEVER))
     keys = expression.keys
     if expression.field is not None:
         keys = (expression.field.name, *keys)
     name, more = keys[0], keys[1:]
     if not more:
-        return lambda image: _number(image.get(name))
+        return lambda image: image.get(name)
 
     def read(image: Image) -> Any:
         found: Any = image.get(name)
         for key in more:
             found = cast("Image", found).get(key) if isinstance(found, Mapping) else None
-        return _number(found)
+        return found
 
     return read
-
-
-def _number(value: Any) -> Any:
-    return int(value) if isinstance(value, bool) else value
 
 
 def sorter(order: Sequence[plan.Order], variables: Mapping[str, Any]) -> Callable[[Image], Key]:
@@ -91,6 +87,7 @@ def _part(order: plan.Order, variables: Mapping[str, Any]) -> Callable[[Image], 
         if isinstance(value, str):
             kind = 1
         elif isinstance(value, (int, float)):
+            # Booleans are sorted as 0 and 1.
             kind = 0
         else:
             raise Unplaced

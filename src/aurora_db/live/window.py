@@ -93,6 +93,7 @@ class Window:
     """
 
     exact = False
+    resumes = True
 
     def __init__(
         self,
@@ -121,9 +122,12 @@ class Window:
         self._said_ids: frozenset[str] = frozenset()
         #: No change after this one that it heard of was said.
         self._seq = 0
+        #: Documents that changed: since the user was told last, and since the last look.
         self._past: dict[str, _Past] = {}
+        self._heard: dict[str, _Past] = {}
         #: Whether more has changed than is remembered.
         self._blurred = False
+        self._forgets = False
         self._unsaid = False
         #: Whether what the user has cannot be told, so that he is told all.
         self._anew = False
@@ -132,6 +136,7 @@ class Window:
         """Read the documents; in RESULTS mode the list is said first, and does for a RESET."""
         await self._ordered.read(port)
         shown = self._ordered.shown()
+        self._heard = {}
         self._has(shown, seq)
         if self._tell is None:
             return [self._listed(shown)]
@@ -149,18 +154,19 @@ class Window:
         self._ordered.note(id, new if after else None)
         if self._tell is None:
             return
-        past = self._past.get(id)
-        if self._said is None and not self._past:
-            self._seq = change.seq - 1
+        past = self._heard.get(id)
         if past is None:
-            if len(self._past) >= REMEMBERED and id not in self._said_ids:
-                self._blurred = True
+            if self._said is None and not self._heard:
+                self._seq = change.seq - 1
+            if len(self._heard) >= REMEMBERED:
+                self._forgets = True
                 return
-            past = self._past[id] = _Past(change, before)
+            past = self._heard[id] = _Past(change, before)
         past.new, past.matches = new, after
 
     async def settle(self, port: Port, seq: int) -> Any:
         """Move the documents; None where what is shown was said."""
+        self._remember()
         if self._said is None:
             # It goes on after a position: what was heard is all that has happened since.
             return await self._resumed(port, seq)
@@ -193,6 +199,18 @@ class Window:
             ]
         self._has(now.shown, now.seq)
         return told
+
+    def _remember(self) -> None:
+        """What was heard belongs to the state that is made now; of each document the oldest past."""
+        heard, self._heard = self._heard, {}
+        self._blurred |= self._forgets
+        self._forgets = False
+        for id, now in heard.items():
+            past = self._past.setdefault(id, now)
+            past.new, past.matches = now.new, now.matches
+        if len(self._past) > REMEMBERED:
+            self._blurred = True
+            self._past = {id: past for id, past in self._past.items() if id in self._said_ids}
 
     # --- what the user has ------------------------------------------------------------------
 
