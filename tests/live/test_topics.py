@@ -12,6 +12,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -581,7 +582,8 @@ def test_what_is_no_message_is_dropped(db, path):
     with db.subscribe("t") as messages:
         (name,) = sockets(path)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
-            for data in (b"", b"hello", b"\x92\x01\x02", b"\x92\x90\x80"):
+            no_json = msgspec.msgpack.encode([[["t", "{"]], {}])
+            for data in (b"", b"hello", b"\x92\x01\x02", b"\x92\x90\x80", no_json):
                 stranger.sendto(data, str(folder_of(os.path.realpath(path)) / name))
         db.publish("t", 1)
 
