@@ -326,7 +326,7 @@ def test_publishing_beside_the_own_transaction_is_refused(db, durable):
 def test_documents_and_messages_commit_together(db):
     """A durable message has its place in the feed, between the changes of documents around it."""
     db.define("notes", {"title": "String!"})
-    with db.listen_all() as changes, db.subscribe("notes.*") as messages:
+    with db.listen("notes") as changes, db.subscribe("notes.*") as messages:
         with db.transaction() as tx:
             tx["notes"].insert({"title": "one"})
             position = tx.publish("notes.new", "one", durable=True)
