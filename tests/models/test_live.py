@@ -8,6 +8,7 @@ go on, some are slow. Nothing is lost, nothing comes twice, nothing goes back.
 from __future__ import annotations
 
 import itertools
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,9 +43,20 @@ def programs() -> Iterator[dict[str, Program]]:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for each example."""
+    """A folder for each example, with a database of the schema."""
     folder = tmp_path_factory.mktemp("live")
-    return (made for n in itertools.count() if (made := folder / str(n)) and made.mkdir() is None)
+    with Aurora(folder / "live.db") as db:
+        db.execute(SCHEMA)
+
+    def made() -> Iterator[Path]:
+        for n in itertools.count():
+            one = folder / str(n)
+            one.mkdir()
+            shutil.copy(folder / "live.db", one)
+            yield one
+            shutil.rmtree(one, ignore_errors=True)
+
+    return made()
 
 
 class Stage:
@@ -54,7 +66,6 @@ class Stage:
         self.folder = folder
         self.path = folder / "live.db"
         self.db = Aurora(self.path, durability="none", poll_interval=0.002)
-        self.db.execute(SCHEMA)
         self._programs = programs
         self._opened: set[str] = set()
         self.followers: list[Follower] = []
@@ -105,8 +116,8 @@ class Stage:
 @settings(MODEL)
 @given(
     first=st.lists(documents("people"), max_size=4, unique_by=lambda one: one["id"]),
-    drawn=st.lists(followers(), min_size=1, max_size=5),
-    history=st.lists(steps(), min_size=1, max_size=12),
+    drawn=st.lists(followers(), min_size=1, max_size=6),
+    history=st.lists(steps(), min_size=1, max_size=20),
 )
 def test_what_was_said_is_always_what_there_is(
     first: list[dict[str, Any]],
