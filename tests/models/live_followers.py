@@ -128,6 +128,10 @@ class Follower:
     def altered(self) -> None:
         """Definitions have changed: it may begin anew, or end where its query is refused."""
         self.again += 1
+        self.told()
+
+    def told(self) -> None:
+        """Something was committed: where its query fails from now on, it may end."""
         try:
             self.rerun()
         except AuroraError:
