@@ -273,7 +273,7 @@ class Feed:
         except Exception:  # noqa: BLE001 - its consumer comes to it, and is told
             stream.fall_behind()
             return
-        if not stream.admit():
+        if not stream.admit(heard):
             return
         self._live[stream] = None
         for n, root in enumerate(stream.roots):
@@ -285,10 +285,6 @@ class Feed:
             if not self._paced:
                 self._next = self.engine.clock.monotonic() + PROGRESS
             self._paced[stream] = None
-        for change, roots in heard:
-            if not stream.hear(change, roots):
-                self._leave(stream)
-                break
         if stream.unsettled:
             self._unsettled[stream] = None
         if heard or stream.held_back:

@@ -97,11 +97,20 @@ class Stream(Heard):
         with self._lock:
             return self._is_alone()
 
-    def admit(self) -> bool:
-        """From here on the tailer hands on; False when nobody wants that any more."""
+    def admit(self, missed: Sequence[tuple[Changed, Sequence[Touch]]]) -> bool:
+        """From here on the tailer hands on; False when nobody wants that any more.
+
+        What it has handed on since this one has read comes first, in one step: who takes in between
+        would count it as had.
+        """
         with self._lock:
-            self._fed = self.live and not self._closed
-            return self._fed
+            if not self.live or self._closed:
+                return False
+            for change, roots in missed:
+                if change.seq > self.reached:
+                    self._note(change, roots)
+            self._fed = True
+            return True
 
     def hear(self, change: Changed, roots: Sequence[Touch]) -> bool:
         """A change that touches these roots; False when it is not fed, or has no room: it is behind then."""
