@@ -27,7 +27,15 @@ from aurora_db.aio_live import AsyncSubscription
 from aurora_db.aio_query import AsyncQuery
 from aurora_db.aio_topics import AsyncTopicSubscription
 from aurora_db.aql.builder import Condition, F
-from aurora_db.base.changes import Added, Change, Message, Modified, Removed, Reset
+from aurora_db.base.changes import (
+    Added,
+    Change,
+    Consumer,
+    Message,
+    Modified,
+    Removed,
+    Reset,
+)
 from aurora_db.base.clock import Clock, ManualClock, SystemClock
 from aurora_db.base.errors import (
     AccessDenied,
@@ -134,6 +142,7 @@ __all__ = [
     "Collection",
     "Condition",
     "Conflict",
+    "Consumer",
     "DatabaseClosed",
     "DatabaseCorrupt",
     "DiskFull",
