@@ -198,6 +198,14 @@ class Stream(Heard):
         finally:
             self._work.release()
 
+    def pass_over(self, silent: Callable[[Any], bool]) -> None:
+        """Take the next items as long as they are silent to the user."""
+        process.guard(self._feed.engine)
+        with self._lock:
+            while self._first and silent(self._first[0][0]):
+                _, taken = self._first.popleft()
+                self._taken = taken if taken is not None else self._taken
+
     def _waits(self, position: int) -> bool:
         """Whether the next change waits to know if it is the last one of its operation."""
         if not self._is_alone() or self._reset is not None or self._error is not None:
