@@ -97,10 +97,19 @@ class Stream(Heard):
         with self._lock:
             return self._is_alone()
 
-    def admit(self) -> bool:
-        """From here on the tailer hands on; False when nobody wants that any more."""
+    @property
+    def fed(self) -> bool:
+        """Whether the tailer hands on to it."""
+        return self._fed
+
+    def admit(self, missed: Sequence[tuple[Changed, Sequence[Touch]]]) -> bool:
+        """From here on the tailer hands on, beginning with what it has missed; False when nobody wants that any more."""
         with self._lock:
             self._fed = self.live and not self._closed
+            if self._fed:
+                # In one step: whoever finds nothing now takes the position of the tailer for its own.
+                for change, roots in missed:
+                    self._note(change, roots)
             return self._fed
 
     def hear(self, change: Changed, roots: Sequence[Touch]) -> bool:
