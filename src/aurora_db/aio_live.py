@@ -60,6 +60,10 @@ class AsyncSubscription(Generic[T]):
     @property
     def position(self) -> str | None:
         """The token to go on after what was taken, as `since`; None before the first snapshot was taken whole."""
+        silent = getattr(self._shown, "silent", None)
+        if silent is not None:
+            # The end of a snapshot is no item of this one, and nothing is missing when it is next.
+            self._stream.pass_over(silent)
         return self._stream.position
 
     @property

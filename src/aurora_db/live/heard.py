@@ -14,6 +14,7 @@ from aurora_db.base.clock import Clock
 from aurora_db.live import holding
 from aurora_db.live.holding import Hold
 from aurora_db.live.roots import Roots, Touch
+from aurora_db.store import changes
 from aurora_db.store.changes import Changed
 
 #: Changes that wait to be taken, at most, and about how many bytes of their images.
@@ -65,6 +66,9 @@ class Heard:
         for n, before, after in roots:
             root = self.roots[n]
             if root.exact:
+                if change.collection == changes.TOPICS and root.interests[0].collection is None:
+                    # A message is no document: who hears of all collections does not hear of it.
+                    continue
                 self._weight = self._weight + change.size if self._buffer else change.size
                 self._buffer.append((n, change, before, after))
             else:

@@ -45,6 +45,10 @@ class Watched:
             case _:
                 return NOTHING
 
+    def silent(self, event: Mapping[str, Any]) -> bool:
+        """Whether it tells no watcher anything, whatever has come before: the end of a snapshot."""
+        return event["mutation"] == "READY"
+
     def _document(self, document: Any) -> Any:
         return document if self._shape is None else self._shape(document)
 
