@@ -81,7 +81,9 @@ def test_a_position_comes_with_what_is_whole(db: Aurora):
     db["users"].update("a", {"age": 1})
     update = live.take()
     db["users"].update("b", {"age": 2})
-    again = Followed(db, "subscription { users { mutation id position } }", since=update["position"])
+    again = Followed(
+        db, "subscription { users { mutation id position } }", since=update["position"]
+    )
 
     assert [one["position"] is None for one in first] == [True, True, False]
     assert update["mutation"] == "UPDATE"
@@ -131,9 +133,7 @@ def test_a_condition_is_taken_from_variables(db: Aurora):
     assert by_object.rest() == [{"id": "b"}]
 
 
-def test_what_another_program_writes_is_told_too(
-    db: Aurora, other_program: Callable[[str], None]
-):
+def test_what_another_program_writes_is_told_too(db: Aurora, other_program: Callable[[str], None]):
     """Also a document that gets another id."""
     people(db)
     live = Followed(db, "subscription { users { mutation id old { id } changed } }")
@@ -149,7 +149,7 @@ def test_what_another_program_writes_is_told_too(
 def test_now_in_an_event_is_the_time_of_the_change(db: Aurora):
     """Whenever it is taken, and taken again: the change alone says what is shown."""
     people(db)
-    text = 'subscription { users { position node { when: now() } } }'
+    text = "subscription { users { position node { when: now() } } }"
     live = Followed(db, text)
     before = live.stream.position
 

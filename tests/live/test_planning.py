@@ -24,7 +24,7 @@ SHOP = """
 
 INCREMENTAL = [
     "subscription { orders { mutation node } }",
-    'subscription { orders(where: {total: {gt: 1}} orderBy: {total: DESC} limit: 3) { mutation id } }',
+    "subscription { orders(where: {total: {gt: 1}} orderBy: {total: DESC} limit: 3) { mutation id } }",
     "{ orders(where: {any: {x: 1}}) { total } }",
     "{ orders(orderBy: {total: DESC} limit: 10 offset: 2) { total tags } }",
     "{ orders { aggregate { n: count s: sum(field: total) } } }",
@@ -32,10 +32,10 @@ INCREMENTAL = [
 ]
 BY_KEY = [
     "{ orders { buyer { name } } }",
-    "{ orders(orderBy: {total: ASC} where: {buyer: {name: \"Ada\"}}) { total } }",
+    '{ orders(orderBy: {total: ASC} where: {buyer: {name: "Ada"}}) { total } }',
     "{ users { orders(limit: 3 orderBy: {total: DESC}) { total } } }",
     "{ users(where: {orders: {some: {total: {gt: 3}}}}) { name } }",
-    'subscription { orders { mutation node { buyer { name } } } }',
+    "subscription { orders { mutation node { buyer { name } } } }",
     '{ users { lookup(collection: "orders" localField: "id" foreignField: "buyer") { total } } }',
     "{ orders { who: concat(buyer.name, body) } }",
     "{ _jobs { status } }",
@@ -81,7 +81,7 @@ def test_what_cannot_be_kept_is_run_again(shop: Aurora, text: str, why: str):
 
 def test_an_explanation_names_what_is_watched(shop: Aurora):
     """Fields by collection; none are named where any change is told."""
-    over = shop.explain('{ orders(where: {buyer: {age: {gt: 3}}}) { total } }')
+    over = shop.explain("{ orders(where: {buyer: {age: {gt: 3}}}) { total } }")
     all_changes = shop.explain("subscription { users { mutation } }")
 
     assert over.watches == {"orders": ("buyer", "id", "total"), "users": ("age", "id")}
@@ -107,7 +107,7 @@ def test_a_subscription_is_explained_with_its_snapshot(shop: Aurora):
     """The statements that its beginning runs, and their indexes."""
     shop["users"].insert({"id": "u", "name": "Ada"})
     explained = shop.explain(
-        'subscription ($id: ID) { users(where: {id: $id}) { mutation node { name } } }', {"id": "u"}
+        "subscription ($id: ID) { users(where: {id: $id}) { mutation node { name } } }", {"id": "u"}
     )
 
     assert explained.live == "incremental"

@@ -115,7 +115,7 @@ def test_more_than_a_thousand_touched_documents_are_read_at_once(blog: Aurora):
     blog["posts"].insert_many(
         [{"id": f"q{n}", "title": "t", "author": "u2"} for n in range(most + 1)]
     )
-    live = Followed(blog, "{ posts(where: {author: {name: \"Bob\"}}) { author { name } } }")
+    live = Followed(blog, '{ posts(where: {author: {name: "Bob"}}) { author { name } } }')
     assert len(live.take()) == most + 1
 
     blog["users"].update("u2", {"name": "Rob"})
@@ -339,11 +339,14 @@ def test_changing_a_result_changes_nobody_elses(blog: Aurora):
 
 def test_a_query_that_fails_now_ends_its_stream_alone(db: Aurora):
     """A sum out of range is the failure of who asked for it; others go on."""
-    db.execute("schema { define collection items { n: Int  of: ID @relation(to: \"items\") } }")
+    db.execute('schema { define collection items { n: Int  of: ID @relation(to: "items") } }')
     db["items"].insert({"id": "a", "n": 2**62})
-    bad = Followed(db, "{ items(where: {of: {n: {isNull: true}}}) { aggregate { s: sum(field: n) } } }")
+    bad = Followed(
+        db, "{ items(where: {of: {n: {isNull: true}}}) { aggregate { s: sum(field: n) } } }"
+    )
     good = Followed(db, "{ items { id of { id } } }")
-    bad.take(), good.take()
+    bad.take()
+    good.take()
 
     db["items"].insert({"id": "b", "n": 2**62})
 

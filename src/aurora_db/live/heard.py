@@ -65,7 +65,8 @@ class Heard:
             if root.exact:
                 self._weight = self._weight + change.size if self._buffer else change.size
                 self._buffer.append((n, change, before, after))
-                self._came()
+                if self._hold is not None:
+                    self._came()
             else:
                 root.heard(change, before, after)
                 self.unsettled = True
