@@ -61,8 +61,6 @@ class Heard:
         return bool(self._buffer) and (len(self._buffer) >= self._limit or self._weight > BYTES)
 
     def _note(self, change: Changed, roots: Sequence[Touch]) -> None:
-        if self._hold is not None:
-            self._came()
         for n, before, after in roots:
             root = self.roots[n]
             if root.exact:
@@ -71,6 +69,8 @@ class Heard:
                     continue
                 self._weight = self._weight + change.size if self._buffer else change.size
                 self._buffer.append((n, change, before, after))
+                if self._hold is not None:
+                    self._came()
             else:
                 root.heard(change, before, after)
                 self.unsettled = True
@@ -125,7 +125,9 @@ class Heard:
     @property
     def waits(self) -> float | None:
         """Seconds until what is held back may be said; None where nothing is."""
-        return None if self._hold is None else self._hold.waits(self._clock.monotonic())
+        if self._hold is None or not (self._buffer or self._states):
+            return None
+        return self._hold.waits(self._clock.monotonic())
 
     def _came(self) -> None:
         if self._hold is not None:
