@@ -25,7 +25,7 @@ from aurora_db.aio_collection import AsyncCollection
 from aurora_db.aio_live import AsyncSubscription
 from aurora_db.aio_query import AsyncQuery
 from aurora_db.aql.builder import Condition, F
-from aurora_db.base.changes import Added, Change, Modified, Removed, Reset
+from aurora_db.base.changes import Added, Change, Consumer, Modified, Removed, Reset
 from aurora_db.base.clock import Clock, ManualClock, SystemClock
 from aurora_db.base.errors import (
     AccessDenied,
@@ -128,6 +128,7 @@ __all__ = [
     "Collection",
     "Condition",
     "Conflict",
+    "Consumer",
     "DatabaseClosed",
     "DatabaseCorrupt",
     "DiskFull",
