@@ -227,10 +227,10 @@ def test_what_cannot_be_followed_says_what_to_do(db):
         ("watch users", "write subscription { users(where: {age: {gt: 18}}) { mutation id node } }"),
         # what does not fit together
         ("subscription { users(initial: true, mode: RESULTS) { name } }", "leave it out"),
-        ("subscription { users(after: \"x\") { id } }", "write mode: RESULTS, or since: for what comes after a position"),
+        ('subscription { users(after: "x") { id } }', "write mode: RESULTS, or since: for what comes after a position"),
         ("subscription { users(mode: RESULT) { name } }", "did you mean 'RESULTS'?"),
         ("subscription { users(mode: 1) { name } }", "write mode: CHANGES or RESULTS"),
-        ("subscription { users(searh: \"x\") { id } }", "did you mean 'search'?"),
+        ('subscription { users(searh: "x") { id } }', "did you mean 'search'?"),
         ("{ users(mode: RESULTS) { name } }", "it is of subscriptions: subscription { users(mode: …) { … } }"),
         ("subscription @explain { users { id } }", "db.explain(text) tells how it is kept"),
         ("subscription { quiet { id } }", "define it without @quiet"),
