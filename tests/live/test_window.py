@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from typing import Any
 
 import pytest
@@ -18,8 +20,9 @@ from tests.live.kept import (
     writes,
 )
 
-from aurora_db import Aurora
+from aurora_db import Aurora, Timeout
 from aurora_db.live.keeping import can_keep
+from aurora_db.store import changes
 
 MODEL = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
@@ -254,3 +257,146 @@ def test_what_changes_without_its_documents_is_not_kept(text: str):
         db.execute(SCHEMA)
         db.execute('alter collection things { add parent: ID @relation(to: "things") }')
         assert not can_keep(understood(db, text))
+
+
+# --- through the verbs ----------------------------------------------------------------------
+
+GUARD = 30.0
+BEST = """
+    subscription ($since: String) {
+      things(orderBy: {n: DESC} limit: 2, since: $since) { mutation id node { n } old { n } position }
+    }
+"""
+
+
+def said(stream: Any, count: int) -> list[tuple[Any, ...]]:
+    """The next events, short."""
+    items = [stream.next(timeout=GUARD)["things"] for _ in range(count)]
+    return [
+        (one["mutation"], one["id"], *(each and each["n"] for each in (one["node"], one["old"])))
+        for one in items
+    ]
+
+
+def test_a_window_goes_on_after_a_position_without_beginning_anew(db):
+    """What changed while nobody followed is told as the difference between then and now."""
+    shop(db)
+    with db.stream(BEST) as stream:
+        db["things"].insert({"id": "x", "n": 10})
+        assert said(stream, 2) == [("LEAVE", "e", 4, 4), ("INSERT", "x", 10, None)]
+        position = stream.position
+
+    db["things"].delete("x")
+    db["things"].update("f", {"n": 6})
+    db["things"].update("a", {"n": 20})
+
+    with db.stream(BEST, since=position) as stream:
+        assert said(stream, 3) == [
+            ("DELETE", "x", None, 10), ("ENTER", "a", 20, 0), ("UPDATE", "f", 6, 5),
+        ]  # fmt: skip
+
+
+def test_positions_between_the_events_of_one_look_lose_nothing(db):
+    """Whoever goes on after the first of several events is told the others."""
+    shop(db)
+    with db.stream(BEST) as stream:
+        db["things"].insert({"id": "x", "n": 10})
+        first, second = (stream.next(timeout=GUARD)["things"] for _ in range(2))
+        last = stream.position
+
+    with db.stream(BEST, since=first["position"]) as stream:
+        assert said(stream, 2) == [("LEAVE", "e", 4, 4), ("INSERT", "x", 10, None)]
+    assert second["position"] == last
+
+
+def test_a_window_by_insertion_begins_anew(db):
+    """Where a deleted document stood is known to nobody: RESET, and what is shown now."""
+    shop(db)
+    text = "subscription ($since: String) { things(limit: 2, since: $since) { mutation id } }"
+    with db.stream(text) as stream:
+        db["things"].delete("a")
+        assert [stream.next(timeout=GUARD)["things"]["id"] for _ in range(2)] == ["a", "c"]
+        position = stream.position
+
+    db["things"].delete("b")
+
+    with db.stream(text, since=position) as stream:
+        events = [tuple(stream.next(timeout=GUARD)["things"].values()) for _ in range(4)]
+    assert events == [("RESET", None), ("INITIAL", "c"), ("INITIAL", "d"), ("READY", None)]
+
+
+def test_a_list_that_goes_on_is_silent_until_something_has_changed(db):
+    """The list of then is known; the next one comes when a document has changed since."""
+    shop(db)
+    text = "{ things(orderBy: {n: DESC} limit: 1) { id } }"
+    with db.stream(text) as stream:
+        assert stream.next(timeout=GUARD) == {"things": [{"id": "f"}]}
+        position = stream.position
+
+    with db.stream(text, since=position) as stream:
+        db["things"].update("a", {"n": 9})
+        assert stream.next(timeout=GUARD) == {"things": [{"id": "a"}]}
+
+
+def test_what_users_get_is_their_own(db):
+    """Changing a list that was given changes nothing that is kept."""
+    shop(db)
+    db["things"].update("f", {"box": {"size": 1}})
+    with db.stream("{ things(orderBy: {n: DESC} limit: 2) { id box } }") as stream:
+        stream.next(timeout=GUARD)["things"][0]["box"]["size"] = 100
+        db["things"].update("e", {"box": {"size": 2}})
+        assert stream.next(timeout=GUARD) == {
+            "things": [{"id": "f", "box": {"size": 1}}, {"id": "e", "box": {"size": 2}}]
+        }
+
+
+def test_who_takes_while_others_write_knows_what_there_is(db):
+    """Taken at any moment of a busy day, the events fit each other and make the window of the end."""
+    shop(db)
+    text = "subscription { things(orderBy: {n: ASC} limit: 4 offset: 1 initial: true) { mutation id node { _rev } old { _rev } position } }"
+
+    def work(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(300):
+            id, n = chance.choice("abcdefghijkl"), chance.randrange(20)
+            match chance.randrange(3):
+                case 0:
+                    db["things"].delete(id)
+                case 1:
+                    db["things"].update(id, {"n": n})
+                case _:
+                    db["things"].insert_many([{"id": id, "n": n}], on_conflict="skip")
+        db["things"].insert({"id": f"end{seed}", "n": -1})
+
+    here: dict[str, Any] = {}
+    with db.stream(text) as stream:
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(2)]
+        for one in threads:
+            one.start()
+        while any(one.is_alive() for one in threads):
+            follow(here, stream)
+        for one in threads:
+            one.join(GUARD)
+        last = db._engine.read(changes.end, single=True)
+        while int(stream.position.rpartition("-")[2]) < last:
+            follow(here, stream)
+    wanted = db.execute("{ things(orderBy: {n: ASC} limit: 4 offset: 1) { id _rev } }")["things"]
+    assert here == {one["id"]: one["_rev"] for one in wanted}
+
+
+def follow(here: dict[str, Any], stream: Any) -> None:
+    """Apply what comes next, if anything does soon."""
+    try:
+        event = stream.next(timeout=0.05)["things"]
+    except Timeout:
+        return
+    id, new, old = event["id"], event["node"], event["old"]
+    match event["mutation"]:
+        case "INITIAL" | "INSERT" | "ENTER":
+            assert id not in here
+        case "UPDATE" | "LEAVE" | "DELETE":
+            assert here.pop(id) == old["_rev"]
+        case _:
+            assert event["mutation"] == "READY"
+    if event["mutation"] in ("INITIAL", "INSERT", "ENTER", "UPDATE"):
+        here[id] = new["_rev"]

@@ -18,12 +18,15 @@ from aurora_db import (
     JobContext,
     JobHandler,
     Jobs,
+    KeyValues,
     ManualClock,
+    Message,
     Modified,
     Priority,
     Removed,
     Reset,
     Subscription,
+    TopicSubscription,
 )
 from aurora_db.testing import DrainResult
 
@@ -65,6 +68,33 @@ def blocking() -> None:
         db.workers.register_handler("resize", Processor())
         with db.transaction() as tx:
             assert_type(tx["u"].count(), int)
+
+
+def told(db: Aurora) -> None:
+    assert_type(db.publish("chat.room1", {"text": "hello"}, durable=True), str | None)
+    with db.subscribe("chat.*", since="x") as messages:
+        assert_type(messages, TopicSubscription)
+        assert_type(messages.next(timeout=1), Message | Reset)
+        assert_type(messages.missed, int)
+        for message in messages:
+            assert_type(message, Message | Reset)
+    assert_type(db.kv, KeyValues)
+    assert_type(db.kv.put("k", b"v", ttl=60), None)
+    assert_type(db.kv.get("k"), Any)
+    assert_type(db.kv.delete("k"), bool)
+    assert_type(db.kv.add("k", 1), bool)
+    assert_type(db.kv.increment("k"), int | float)
+    with db.transaction() as tx:
+        tx.publish("chat.room1", None)
+        tx.kv.put("k", 1)
+
+
+async def told_async(db: AsyncAurora) -> None:
+    assert_type(await db.publish("chat.room1", 1), str | None)
+    async with db.subscribe("chat.*") as messages:
+        async for message in messages:
+            assert_type(message, Message | Reset)
+    assert_type(await db.kv.add("k", 1), bool)
 
 
 def tested(db: Aurora) -> None:
