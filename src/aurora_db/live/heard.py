@@ -80,17 +80,26 @@ class Heard:
 
     def _buffered(self) -> Any:
         seq = self._buffer[0][1].seq
+        # While another root has not said what it heard, the user has nothing more: who goes on here
+        # gets it again.
+        end = self._end(seq)
         said: dict[str, Any] = {}
         while self._buffer and self._buffer[0][1].seq == seq:
             n, change, before, after = self._buffer.popleft()
             root = self.roots[n]
             self._weight -= change.size
-            said[root.key] = root.said(change, before, after)
+            told = change if end == seq else change.joined(change, end)
+            said[root.key] = root.said(told, before, after)
             if self._plain and change.goes_on and not self._goes_on(change):
                 # What follows in the operation is nothing for this one.
                 said[root.key] = _ending(said[root.key])
-        self._taken = self._told = seq
+        self._taken = self._told = end
         return said if self._several else next(iter(said.values()))
+
+    def _end(self, seq: int) -> int:
+        """What the user has with the change `seq`, when those before it were taken."""
+        waits = self.unsettled or bool(self._states)
+        return self._taken or 0 if waits else seq
 
     def _goes_on(self, change: Changed) -> bool:
         return bool(self._buffer) and self._buffer[0][1].seq <= change.until
@@ -111,7 +120,8 @@ class Heard:
             return
         hold.said(self._clock.monotonic())
         start = self._taken or 0
-        end = max(start, self._settled, self._buffer[-1][1].seq if self._buffer else 0)
+        last = max(start, self._settled, self._buffer[-1][1].seq if self._buffer else 0)
+        end = start if self.unsettled else last
         heard = holding.merged(self._buffer, start, end)
         self._buffer.clear()
         said = {self.roots[n].key: [self.roots[n].said(*one[1:]) for one in found] for n, found in heard.items()}  # fmt: skip
