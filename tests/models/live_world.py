@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -60,6 +60,7 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
 # --- conditions that both verbs and followers use -----------------------------------------------
 
 
+@cache
 def wheres(name: str, hops: bool = True) -> st.SearchStrategy[dict[str, Any]]:
     """A condition on documents of a collection."""
     number = st.integers(-1, 3)
@@ -101,6 +102,7 @@ def wheres(name: str, hops: bool = True) -> st.SearchStrategy[dict[str, Any]]:
 # --- steps --------------------------------------------------------------------------------------
 
 
+@cache
 def documents(name: str, *, id: bool = True, least: int = 0) -> st.SearchStrategy[dict[str, Any]]:
     """A document, whole or in parts."""
     fields = dict(FIELDS[name])
@@ -123,6 +125,7 @@ def _target(name: str) -> st.SearchStrategy[Any]:
     return st.sampled_from(IDS[name]) | wheres(name, hops=False)
 
 
+@cache
 def writes() -> st.SearchStrategy[list[Any]]:
     """One verb on documents."""
     return st.one_of(
@@ -140,6 +143,7 @@ def writes() -> st.SearchStrategy[list[Any]]:
     )  # fmt: skip
 
 
+@cache
 def transactions() -> st.SearchStrategy[list[Any]]:
     """Several verbs that commit together, or not at all."""
     return st.builds(
@@ -148,6 +152,7 @@ def transactions() -> st.SearchStrategy[list[Any]]:
     )  # fmt: skip
 
 
+@cache
 def imports() -> st.SearchStrategy[list[Any]]:
     """A file of documents."""
     return _with(
@@ -159,6 +164,7 @@ def imports() -> st.SearchStrategy[list[Any]]:
     )
 
 
+@cache
 def foreign() -> st.SearchStrategy[list[Any]]:
     """Statements of a program that is no Aurora, in one transaction; the last says whether it commits."""
     person, team = st.sampled_from(IDS["people"]), st.sampled_from(IDS["teams"])
@@ -198,14 +204,18 @@ class Step(NamedTuple):
     asked: bool
 
 
+KINDS = st.sampled_from([
+    *["write"] * 9, *["transaction"] * 3, *["kill"] * 3, "foreign", "foreign", "alter", "alter", "import", "prune", "take",
+])  # fmt: skip
+WRITERS = st.sampled_from(["here"] * 5 + ["aurora"] * 2)
+
+
 @st.composite
-def steps(draw: st.DrawFn, *, alter: bool = True) -> Step:
+def steps(draw: st.DrawFn) -> Step:
     """One step."""
-    kinds = ["write"] * 9 + ["transaction"] * 3 + ["import", "foreign", "foreign", "prune"]
-    kinds += ["alter"] * (2 if alter else 0) + ["kill"] * 3 + ["take"]
     asked = draw(st.integers(0, 2)) > 0
-    by = draw(st.sampled_from(["here"] * 5 + ["aurora"] * 2))
-    match draw(st.sampled_from(kinds)):
+    by = draw(WRITERS)
+    match draw(KINDS):
         case "write":
             return Step(by, draw(writes()), asked)
         case "transaction":
