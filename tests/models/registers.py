@@ -9,6 +9,7 @@ the middle of a commit, now before and now after it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -148,7 +149,9 @@ def _parts(line: str) -> list[str]:
     return [kind, register, value, began, ended]
 
 
-def _wrong(writes: dict[str, tuple[float, float]], reads: dict[str, list[tuple[int, int]]]) -> str | None:
+def _wrong(
+    writes: dict[str, tuple[float, float]], reads: dict[str, list[tuple[int, int]]]
+) -> str | None:
     zones: list[tuple[float, float, str]] = []
     points: list[tuple[float, float, str]] = []
     for value, some in reads.items():
@@ -168,7 +171,7 @@ def _wrong(writes: dict[str, tuple[float, float]], reads: dict[str, list[tuple[i
         else:
             points.append((last, first, value))
     zones.sort()
-    for (_, last, one), (first, _, other) in zip(zones, zones[1:], strict=False):
+    for (_, last, one), (first, _, other) in itertools.pairwise(zones):
         if first < last:
             return f"{one!r} was read after {other!r} had been there, or the other way round"
     return _inside(zones, sorted(points))
