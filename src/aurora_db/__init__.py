@@ -22,10 +22,20 @@ from __future__ import annotations
 
 from aurora_db.aio import AsyncAurora, AsyncTransaction
 from aurora_db.aio_collection import AsyncCollection
+from aurora_db.aio_kv import AsyncKeyValues
 from aurora_db.aio_live import AsyncSubscription
 from aurora_db.aio_query import AsyncQuery
+from aurora_db.aio_topics import AsyncTopicSubscription
 from aurora_db.aql.builder import Condition, F
-from aurora_db.base.changes import Added, Change, Modified, Removed, Reset
+from aurora_db.base.changes import (
+    Added,
+    Change,
+    Consumer,
+    Message,
+    Modified,
+    Removed,
+    Reset,
+)
 from aurora_db.base.clock import Clock, ManualClock, SystemClock
 from aurora_db.base.errors import (
     AccessDenied,
@@ -95,8 +105,10 @@ from aurora_db.base.records import (
 from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig
 from aurora_db.database import Aurora, Transaction
+from aurora_db.database_kv import KeyValues
 from aurora_db.database_live import Subscription
 from aurora_db.database_query import Query
+from aurora_db.database_topics import TopicSubscription
 from aurora_db.jobs.context import JobContext
 from aurora_db.jobs.handlers import Cancel, Fail, JobHandler, Jobs, Retry, Snooze
 from aurora_db.jobs.membership import JobBatch
@@ -113,8 +125,10 @@ __all__ = [
     "AqlSyntaxError",
     "AsyncAurora",
     "AsyncCollection",
+    "AsyncKeyValues",
     "AsyncQuery",
     "AsyncSubscription",
+    "AsyncTopicSubscription",
     "AsyncTransaction",
     "Aurora",
     "AuroraConfig",
@@ -128,6 +142,7 @@ __all__ = [
     "Collection",
     "Condition",
     "Conflict",
+    "Consumer",
     "DatabaseClosed",
     "DatabaseCorrupt",
     "DiskFull",
@@ -150,8 +165,10 @@ __all__ = [
     "JobFailed",
     "JobHandler",
     "Jobs",
+    "KeyValues",
     "LeaseLost",
     "ManualClock",
+    "Message",
     "MigrationError",
     "MigrationResult",
     "MissingArgument",
@@ -179,6 +196,7 @@ __all__ = [
     "SystemClock",
     "Timeout",
     "TooLarge",
+    "TopicSubscription",
     "Transaction",
     "TransactionError",
     "TypeMismatch",

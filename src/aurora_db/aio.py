@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack
 
 from aurora_db import completing
+from aurora_db.aio_cache import AsyncAnswers, AsyncCaches
 from aurora_db.aio_care import AsyncJobCare
 from aurora_db.aio_collection import AsyncCollection
 from aurora_db.aio_files import AsyncFiles
@@ -55,7 +56,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _AsyncVerbs(AsyncFiles, AsyncJobCalls, AsyncJobCare, AsyncKeyed, AsyncPublish):
+class _AsyncVerbs(AsyncAnswers, AsyncFiles, AsyncJobCalls, AsyncJobCare, AsyncKeyed, AsyncPublish):
     """The verbs that a database and an open transaction share."""
 
     def __init__(
@@ -73,6 +74,7 @@ class _AsyncVerbs(AsyncFiles, AsyncJobCalls, AsyncJobCare, AsyncKeyed, AsyncPubl
         *,
         operation: str | None = None,
         auth: Mapping[str, Any] | None = None,
+        fresh: bool = False,
     ) -> Any:
         """Run a text of AQL.
 
@@ -86,6 +88,7 @@ class _AsyncVerbs(AsyncFiles, AsyncJobCalls, AsyncJobCare, AsyncKeyed, AsyncPubl
             operation: the name of the one operation to run.
             auth: claims of the caller, which `@auth` and `@require(role:)` look at: `role`, or
                 a list of `roles`.
+            fresh: see also what programs that are not Aurora committed within `poll_interval`.
 
         Raises:
             AqlError: the text is refused as a whole; nothing ran.
@@ -94,7 +97,7 @@ class _AsyncVerbs(AsyncFiles, AsyncJobCalls, AsyncJobCare, AsyncKeyed, AsyncPubl
         """
         ready = await self._ready(text, variables, operation, auth)
         if len(ready) == 1:
-            return await self._run(text, *ready[0], auth)
+            return await self._run(text, *ready[0], auth, fresh=fresh)
         return [await self._run(text, *each, auth) for each in ready]
 
     async def explain(
@@ -166,6 +169,8 @@ class _AsyncVerbs(AsyncFiles, AsyncJobCalls, AsyncJobCare, AsyncKeyed, AsyncPubl
         one: Prepared,
         variables: Mapping[str, Any],
         auth: Mapping[str, Any] | None,
+        *,
+        fresh: bool | None = None,
     ) -> Any:
         async def verb(port: Port) -> Any:
             ready = self._plans.ready(text, index, port.catalog, variables)
@@ -176,7 +181,8 @@ class _AsyncVerbs(AsyncFiles, AsyncJobCalls, AsyncJobCare, AsyncKeyed, AsyncPubl
             return await self._stages(one.stages())
         if one.operation.writes:
             return await self._write(verb, alone=one.exclusive)
-        return await self._gate.read(verb, bounded=one.bounded, single=one.single)
+        access.check(one.operation.access, auth)
+        return await self._answer(verb, text, index, one, variables, fresh=fresh)
 
     async def _write(self, verb: Verb[R], *, alone: bool = False) -> R:
         """Run a writing verb; what must run alone, as shows sometimes only when it runs, does."""
@@ -284,7 +290,7 @@ class AsyncTransaction(_AsyncVerbs):
         completing.set_result(self._set_result, value)
 
 
-class AsyncAurora(_AsyncVerbs, AsyncLive, AsyncTopics):
+class AsyncAurora(_AsyncVerbs, AsyncCaches, AsyncLive, AsyncTopics):
     """One open database.
 
     `AsyncAurora("shop.db")` opens or makes the file; close it by `close()` or by an
@@ -313,6 +319,7 @@ class AsyncAurora(_AsyncVerbs, AsyncLive, AsyncTopics):
             clock=config.clock,
             feed_retention=config.feed_retention,
         )
+        self._heat(engine, config)
         plans = Plans(job_verbs.for_texts(registry, engine.clock))
         super().__init__(engine, AsyncGate(engine), plans, registry)
         self._workers = Workers(

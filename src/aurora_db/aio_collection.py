@@ -68,22 +68,28 @@ class AsyncCollection:
         )
 
     @overload
-    async def get(self, id: str) -> Document | None: ...
+    async def get(self, id: str, *, fresh: bool = False) -> Document | None: ...
 
     @overload
-    async def get(self, id: str, *, as_: type[R]) -> R | None: ...
+    async def get(self, id: str, *, as_: type[R], fresh: bool = False) -> R | None: ...
 
-    async def get(self, id: str, *, as_: Any = None) -> Any:
+    async def get(self, id: str, *, as_: Any = None, fresh: bool = False) -> Any:
         """The document of this id with all its fields, or None.
 
-        With `as_`, a dataclass, `msgspec.Struct` or TypedDict, it comes as a record of that type.
+        With `as_`, a dataclass, `msgspec.Struct` or TypedDict, it comes as a record of that type. It
+        may come from memory, as it is; with `fresh` also what another program than Aurora has
+        committed within the last `poll_interval` is seen.
 
         Raises:
             TypeMismatch: the document is no such record.
         """
-        found = await self._gate.read(
-            lambda port: documents.get(port, self.name, id), bounded=True, single=True
-        )
+        hot = self._gate.hot
+        if hot is None:
+            found = await self._gate.read(
+                lambda port: documents.get(port, self.name, id), bounded=True, single=True
+            )
+        elif (found := hot.document(self.name, id, fresh=fresh)) is None:
+            found = await self._gate.read(hot.reading(self.name, id), bounded=True, single=True)
         return found if found is None or as_ is None else convert(found, as_)
 
     async def update(

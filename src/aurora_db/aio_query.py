@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 import msgspec
 
@@ -29,7 +29,9 @@ T = TypeVar("T")
 class AsyncExecutes(Protocol):
     """What runs a text of AQL: a database or an open transaction."""
 
-    async def execute(self, text: str, variables: Mapping[str, Any] | None = None) -> Any:
+    async def execute(
+        self, text: str, variables: Mapping[str, Any] | None = None, *, fresh: bool = False
+    ) -> Any:
         """The result of the text."""
         ...
 
@@ -95,23 +97,27 @@ class AsyncQuery:
 
     # --- verbs ------------------------------------------------------------------------------
 
-    async def all(self, *, as_: type[T] | None = None) -> list[Any]:
-        """The documents, as dicts or as records of the type `as_`."""
-        found = (await self._once.execute(*self._chain.query()))["found"]
+    async def all(self, *, as_: type[T] | None = None, fresh: bool = False) -> list[Any]:
+        """The documents, as dicts or as records of the type `as_`.
+
+        With `fresh`, here as in the other verbs, also what another program than Aurora has committed
+        within the last `poll_interval` is seen.
+        """
+        found = (await self._once.execute(*self._chain.query(), fresh=fresh))["found"]
         return found if as_ is None else [_converted(one, as_) for one in found]
 
-    async def first(self, *, as_: type[T] | None = None) -> Any:
+    async def first(self, *, as_: type[T] | None = None, fresh: bool = False) -> Any:
         """The first document, or None."""
-        found = await self.limit(1).all(as_=as_)
+        found = await self.limit(1).all(as_=as_, fresh=fresh)
         return found[0] if found else None
 
-    async def one(self, *, as_: type[T] | None = None) -> Any:
+    async def one(self, *, as_: type[T] | None = None, fresh: bool = False) -> Any:
         """The only document.
 
         Raises:
             NotFound: none matches, or several do.
         """
-        found = await self.limit(2).all(as_=as_)
+        found = await self.limit(2).all(as_=as_, fresh=fresh)
         if len(found) != 1:
             count = "no document matches" if not found else "several documents match"
             raise NotFound(
@@ -120,21 +126,30 @@ class AsyncQuery:
             )
         return found[0]
 
-    async def count(self) -> int:
+    async def count(self, *, fresh: bool = False) -> int:
         """How many documents match, whatever the limit and offset."""
         text, variables = self._chain.query(" { aggregate { count } }", order=False, limits=False)
-        return (await self._once.execute(text, variables))["found"]["aggregate"]["count"]
+        found = (await self._once.execute(text, variables, fresh=fresh))["found"]
+        return found["aggregate"]["count"]
 
-    async def exists(self) -> bool:
+    async def exists(self, *, fresh: bool = False) -> bool:
         """Whether a document matches."""
         text, variables = self._with(limit=1, offset=None).query_of(" { id }")
-        return bool((await self._once.execute(text, variables))["found"])
+        return bool((await self._once.execute(text, variables, fresh=fresh))["found"])
 
-    async def aggregate(self, *functions: str, **named: tuple[str, str] | str) -> dict[str, Any]:
+    async def aggregate(
+        self, *functions: str, fresh: bool = False, **named: tuple[str, str] | str
+    ) -> dict[str, Any]:
         """Numbers over all that match: `aggregate("count", total=("sum", "price"))`.
 
         Functions are count sum avg min max countDistinct; each but count needs a field.
         """
+        if not isinstance(cast("object", fresh), bool):
+            raise ValidationError(
+                "'fresh' is true or false, and no name of a result",
+                hint="use another name",
+                rule="fresh",
+            )
         parts = [checked_name(one, "a function") for one in functions]
         for key, said in named.items():
             function, field = (said, None) if isinstance(said, str) else said
@@ -142,7 +157,8 @@ class AsyncQuery:
             parts.append(f"{checked_name(key, 'a result')}: {checked_name(function, 'a function')}{given}")  # fmt: skip
         selection = f" {{ aggregate {{ {' '.join(parts)} }} }}"
         text, variables = self._chain.query(selection, order=False, limits=False)
-        return (await self._once.execute(text, variables))["found"]["aggregate"]
+        found = (await self._once.execute(text, variables, fresh=fresh))["found"]
+        return found["aggregate"]
 
     async def update(self, changes: Mapping[str, Any], *, all: bool = False) -> int:
         """Merge `changes`, which may hold update operators, into all that match; how many those were.
@@ -186,7 +202,9 @@ class AsyncQuery:
         """How the query runs: plan, SQL, indexes, rows read."""
         return await self._once.explain(*self._chain.query())
 
-    async def pages(self, size: int, *, as_: type[T] | None = None) -> AsyncIterator[list[Any]]:
+    async def pages(
+        self, size: int, *, as_: type[T] | None = None, fresh: bool = False
+    ) -> AsyncIterator[list[Any]]:
         """The documents in lists of `size`, each read when it is wanted, none twice.
 
         Pages follow the order by the keys of the last document, so that what is written meanwhile
@@ -206,7 +224,7 @@ class AsyncQuery:
         shown = f" {{ edges {{ node{inner} }} pageInfo {{ hasNextPage endCursor }} }}"
         while True:
             text, variables = self._chain.page(_amount("size", size), after, shown)
-            found = (await self._once.execute(text, variables))["found"]
+            found = (await self._once.execute(text, variables, fresh=fresh))["found"]
             nodes = [edge["node"] for edge in found["edges"]]
             if nodes:
                 yield nodes if as_ is None else [_converted(one, as_) for one in nodes]

@@ -31,6 +31,7 @@ class Options(TypedDict, total=False):
     worker_threads: int
     worker_queues: Sequence[str] | None
     durability: Durability
+    hot_cache_size_mb: float
     read_only: bool
     feed_retention: Duration
     job_retention: Retention
@@ -49,6 +50,8 @@ class AuroraConfig(msgspec.Struct, frozen=True, kw_only=True):
         worker_queues: the queues whose jobs this process runs, such as ("media",); None for all.
         durability: "strict" (an acknowledged write survives a power cut), "relaxed" (a power
             cut may lose the last moments, never consistency) or "none" (tests and imports).
+        hot_cache_size_mb: memory for documents and results that were read, in MiB; 0 keeps none. They are
+            never stale (docs/realtime/caches.md), and take no more than they need.
         read_only: open without writing; every write is refused.
         feed_retention: how long changes are kept.
         job_retention: how long jobs are kept after their end, where workers run: for all of them, or by
@@ -67,6 +70,7 @@ class AuroraConfig(msgspec.Struct, frozen=True, kw_only=True):
     worker_threads: int = 4
     worker_queues: Sequence[str] | None = None
     durability: Durability = "strict"
+    hot_cache_size_mb: float = 256
     read_only: bool = False
     feed_retention: Duration = timedelta(days=1)
     job_retention: Retention = timedelta(days=7)
@@ -98,6 +102,9 @@ class AuroraConfig(msgspec.Struct, frozen=True, kw_only=True):
             if seconds(getattr(self, name)) < 0:
                 raise ValueError(f"'{name}' is a duration from 0, not {getattr(self, name)!r}")
         pruning.kept(self.job_retention)
+        size: object = self.hot_cache_size_mb
+        if isinstance(size, bool) or not isinstance(size, (int, float)) or not 0 <= size < 2**40:
+            raise ValueError(f"'hot_cache_size_mb' is a number of MiB from 0, not {size!r}")
         if seconds(self.poll_interval) <= 0:
             raise ValueError(f"'poll_interval' is above 0, not {self.poll_interval!r}")
         if self.read_only and self.workers_enabled:

@@ -20,6 +20,7 @@ from aurora_db.base.errors import AqlError, UnknownCollection
 from aurora_db.base.records import Explanation, MigrationResult, Priority, Problem
 from aurora_db.collection import Collection
 from aurora_db.config import AuroraConfig, Duration, Options
+from aurora_db.database_cache import Answers, Caches
 from aurora_db.database_care import JobCare
 from aurora_db.database_jobs import JobCalls
 from aurora_db.database_kv import Keyed
@@ -54,7 +55,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Verbs(Files, JobCalls, JobCare, Keyed, Publish):
+class _Verbs(Answers, Files, JobCalls, JobCare, Keyed, Publish):
     """The verbs that a database and an open transaction share."""
 
     def __init__(self, engine: Engine, gate: Gate | HeldGate, plans: Plans, jobs: Jobs) -> None:
@@ -70,6 +71,7 @@ class _Verbs(Files, JobCalls, JobCare, Keyed, Publish):
         *,
         operation: str | None = None,
         auth: Mapping[str, Any] | None = None,
+        fresh: bool = False,
     ) -> Any:
         """Run a text of AQL.
 
@@ -83,6 +85,7 @@ class _Verbs(Files, JobCalls, JobCare, Keyed, Publish):
             operation: the name of the one operation to run.
             auth: claims of the caller, which `@auth` and `@require(role:)` look at: `role`, or
                 a list of `roles`.
+            fresh: see also what programs that are not Aurora committed within `poll_interval`.
 
         Raises:
             AqlError: the text is refused as a whole; nothing ran.
@@ -91,7 +94,7 @@ class _Verbs(Files, JobCalls, JobCare, Keyed, Publish):
         """
         ready = self._ready(text, variables, operation, auth)
         if len(ready) == 1:
-            return self._run(text, *ready[0], auth)
+            return self._run(text, *ready[0], auth, fresh=fresh)
         return [self._run(text, *each, auth) for each in ready]
 
     def explain(
@@ -163,6 +166,8 @@ class _Verbs(Files, JobCalls, JobCare, Keyed, Publish):
         one: Prepared,
         variables: Mapping[str, Any],
         auth: Mapping[str, Any] | None,
+        *,
+        fresh: bool | None = None,
     ) -> Any:
         def verb(port: Port) -> Any:
             ready = self._plans.ready(text, index, port.catalog, variables)
@@ -173,7 +178,8 @@ class _Verbs(Files, JobCalls, JobCare, Keyed, Publish):
             return self._stages(one.stages())
         if one.operation.writes:
             return self._write(verb, alone=one.exclusive)
-        return self._gate.read(verb, bounded=one.bounded, single=one.single)
+        access.check(one.operation.access, auth)
+        return self._answer(verb, text, index, one, variables, fresh=fresh)
 
     def _write(self, verb: Verb[R], *, alone: bool = False) -> R:
         """Run a writing verb; what must run alone, as shows sometimes only when it runs, does."""
@@ -281,7 +287,7 @@ class Transaction(_Verbs):
         completing.set_result(self._set_result, value)
 
 
-class Aurora(_Verbs, Live, Topics):
+class Aurora(_Verbs, Caches, Live, Topics):
     """One open database.
 
     `Aurora("shop.db")` opens or makes the file; close it by `close()` or by an
@@ -310,6 +316,7 @@ class Aurora(_Verbs, Live, Topics):
             clock=config.clock,
             feed_retention=config.feed_retention,
         )
+        self._heat(engine, config)
         plans = Plans(job_verbs.for_texts(registry, engine.clock))
         super().__init__(engine, Gate(engine), plans, registry)
         self._workers = Workers(

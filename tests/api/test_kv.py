@@ -193,6 +193,18 @@ def test_only_numbers_are_added(db, by):
     assert db.kv.get("k") == 1
 
 
+def test_whole_numbers_have_no_end_and_fractions_do(db):
+    db.kv.put("k", 2**63 - 1)
+    assert db.kv.increment("k") == 2**63
+    db.kv.put("k", 10**400)
+    with pytest.raises(ValidationError):
+        db.kv.increment("k", 0.5)
+    assert db.kv.get("k") == 10**400
+    db.kv.put("k", 1.7e308)
+    with pytest.raises(ValidationError):
+        db.kv.increment("k", 1.7e308)
+
+
 # --- what is refused ------------------------------------------------------------------------
 
 

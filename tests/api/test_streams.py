@@ -50,6 +50,23 @@ def test_what_comes_of_a_text_is_the_users_own(db):
     assert live.next(GUARD) == {"t": [{"tags": ["a", "b"]}], "more": [{"tags": ["a", "b"]}]}
 
 
+def test_variables_are_those_of_the_beginning(db):
+    """Whoever changes a list or an object that was given changes no stream."""
+    db.execute("define collection t { n: Int }")
+    given = {"w": {"n": {"in": [1]}}, "ns": [1]}
+    text = "($w: JSON) { t(where: $w) { %s } }"
+    events = db.stream("subscription " + text % "id", {"w": given["w"]})
+    live = db.stream("query ($ns: [Int]) { t(where: {n: {in: $ns}}) { n } }", {"ns": given["ns"]})
+    assert live.next(GUARD) == {"t": []}
+    given["w"]["n"]["in"].append(2)
+    given["ns"].append(2)
+    db.execute("define collection u { n: Int }")
+    db.insert_into("t", {"id": "b", "n": 2})
+    db.insert_into("t", {"id": "a", "n": 1})
+    assert events.next(GUARD) == {"t": {"id": "a"}}
+    assert live.next(GUARD) == {"t": [{"n": 1}]}
+
+
 def test_history_that_is_lost_is_a_reset_with_a_new_snapshot(path, clock):
     """Whoever goes on after a position that the feed has forgotten is told, and gets what matches now."""
     with Aurora(path, clock=clock) as db:

@@ -1,4 +1,4 @@
-"""Following queries in tests: by the text of a query or a subscription."""
+"""Following queries in tests: by the text of a query or a subscription of one root."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aurora_db import Timeout
-from aurora_db.aql import parser, resolve
-from aurora_db.aql.values import bind
-from aurora_db.live import planning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aurora_db import Aurora
-    from aurora_db.aql.catalog import Catalog
 
 #: Seconds after which a test that waits has failed.
 HANG = 30.0
 
 
 class Followed:
-    """One subscription, made of a text."""
+    """One stream of one root."""
 
     def __init__(
         self,
@@ -31,28 +27,20 @@ class Followed:
         since: str | None = None,
     ) -> None:
         self._db = db
-        self._text = text
-        self._variables = variables
-        several = len(self._operation(db._gate.catalog).roots) > 1
-        self.subscription = db._subscribed(self._make, since, several=several)
-
-    def _operation(self, catalog: Catalog) -> Any:
-        syntax = parser.parse(self._text)
-        return resolve.resolve_one(syntax, self._text, catalog, 0, self._variables or {})
-
-    def _make(self, catalog: Catalog) -> Any:
-        meant = self._operation(catalog)
-        given = bind(meant, self._variables, self._text)
-        return planning.roots(meant, given, catalog, self._db._feed, self._db._plans.runner)
+        self.stream = db.stream(text, variables, since=since)
 
     @property
     def root(self) -> Any:
-        """What follows the first root."""
-        return self.subscription._stream.roots[0]
+        """What follows the root."""
+        return self.stream._stream.roots[0]
 
     def take(self) -> Any:
         """The next item."""
-        return self.subscription.next(timeout=HANG)
+        return self._only(self.stream.next(timeout=HANG))
+
+    def _only(self, item: dict[str, Any]) -> Any:
+        (said,) = item.values()
+        return said
 
     def some(self, count: int) -> list[Any]:
         """The next items."""
@@ -65,9 +53,9 @@ class Followed:
         found: list[Any] = []
         while True:
             try:
-                found.append(self.subscription.next(timeout=0.001))
+                found.append(self._only(self.stream.next(timeout=0.001)))
             except Timeout:
-                position = self.subscription.position
+                position = self.stream.position
                 if position is not None and int(position.rpartition("-")[2]) >= wanted:
                     return found
                 assert time.monotonic() < ends, "it did not come to the end"

@@ -345,7 +345,8 @@ def test_a_query_that_fails_now_ends_its_stream_alone(db: Aurora):
         db, "{ items(where: {of: {n: {isNull: true}}}) { aggregate { s: sum(field: n) } } }"
     )
     good = Followed(db, "{ items { id of { id } } }")
-    bad.take(), good.take()
+    bad.take()
+    good.take()
 
     db["items"].insert({"id": "b", "n": 2**62})
 

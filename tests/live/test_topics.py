@@ -12,6 +12,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from aurora_db import (
     SubscriptionClosed,
     TooLarge,
     TransactionError,
+    UniqueViolation,
     ValidationError,
 )
 from aurora_db.base.changes import Message, Reset
@@ -294,6 +296,26 @@ def test_what_is_rolled_back_was_never_published(db, durable):
 
 
 @pytest.mark.parametrize("durable", [False, True], ids=["ephemeral", "durable"])
+def test_a_mutation_that_fails_or_is_explained_publishes_nothing(db, durable):
+    """In AQL, too, a message belongs to its operation."""
+    db.define("notes", {"title": "String! @unique"})
+    db["notes"].insert({"title": "taken"})
+    publish = "publish(topic: $t, payload: 1, durable: $d) { position }"
+    head = "mutation ($t: String!, $d: Boolean!)"
+    values = {"t": "t", "d": durable}
+    with db.subscribe("t") as messages:
+        with pytest.raises(UniqueViolation):
+            db.execute(
+                f'{head} {{ {publish} insertInto(collection: "notes", data: {{title: "taken"}}) {{ id }} }}',
+                values,
+            )
+        db.explain(f"{head} {{ {publish} }}", values)
+        db.publish("t", "after", durable=durable)
+
+        assert texts(messages, 1) == ["after"]
+
+
+@pytest.mark.parametrize("durable", [False, True], ids=["ephemeral", "durable"])
 def test_publishing_beside_the_own_transaction_is_refused(db, durable):
     with db.transaction(), pytest.raises(TransactionError) as refused:
         db.publish("t", 1, durable=durable)
@@ -304,7 +326,7 @@ def test_publishing_beside_the_own_transaction_is_refused(db, durable):
 def test_documents_and_messages_commit_together(db):
     """A durable message has its place in the feed, between the changes of documents around it."""
     db.define("notes", {"title": "String!"})
-    with db.listen_all() as changes, db.subscribe("notes.*") as messages:
+    with db.listen("notes") as changes, db.subscribe("notes.*") as messages:
         with db.transaction() as tx:
             tx["notes"].insert({"title": "one"})
             position = tx.publish("notes.new", "one", durable=True)
@@ -560,7 +582,8 @@ def test_what_is_no_message_is_dropped(db, path):
     with db.subscribe("t") as messages:
         (name,) = sockets(path)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
-            for data in (b"", b"hello", b"\x92\x01\x02", b"\x92\x90\x80"):
+            no_json = msgspec.msgpack.encode([[["t", "{"]], {}])
+            for data in (b"", b"hello", b"\x92\x01\x02", b"\x92\x90\x80", no_json):
                 stranger.sendto(data, str(folder_of(os.path.realpath(path)) / name))
         db.publish("t", 1)
 

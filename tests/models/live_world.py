@@ -29,6 +29,7 @@ SCHEMA = """schema {
     team: ID @relation(to: "teams", onDelete: CASCADE)  boss: ID @relation(to: "people", onDelete: SET_NULL)
   }
   define collection notes @flexible { text: String  n: Int  person: ID @relation(to: "people", onDelete: SET_NULL) }
+  define collection marks { n: Int }
 }"""
 NAMES = ("teams", "people", "notes")
 IDS = {
@@ -166,7 +167,7 @@ def foreign() -> st.SearchStrategy[list[Any]]:
         st.builds(lambda n: ["UPDATE people SET n = n + 1 WHERE n > ?", [n]], st.integers(-1, 2)),
         st.builds(lambda ok, id: ["UPDATE teams SET ok = ?, n = 1 WHERE id = ?", [ok, id]], st.sampled_from([0, 1, None]), team),
         st.builds(lambda id, n, name: ["INSERT INTO people (id, n, name) VALUES (?, ?, ?)", [id, n, name]], person, INTS, TEXTS),
-        st.builds(lambda id, n: ["INSERT OR REPLACE INTO people (id, n) VALUES (?, ?)", [id, n]], person, INTS),
+        st.builds(lambda id, n: ["INSERT INTO people (id, n) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET n = excluded.n", [id, n]], person, INTS),
         st.builds(lambda id, tags: ["UPDATE people SET tags = ? WHERE id = ?", [json.dumps(tags), id]], person, st.lists(st.sampled_from("ab"), max_size=2)),
         st.builds(lambda id: ["DELETE FROM people WHERE id = ?", [id]], person),
         st.builds(lambda id: ["DELETE FROM notes WHERE id = ?", [id]], st.sampled_from(IDS["notes"])),
@@ -201,7 +202,7 @@ class Step(NamedTuple):
 def steps(draw: st.DrawFn, *, alter: bool = True) -> Step:
     """One step."""
     kinds = ["write"] * 9 + ["transaction"] * 3 + ["import", "foreign", "foreign", "prune"]
-    kinds += ["alter"] * (2 if alter else 0) + ["resume"] * 3
+    kinds += ["alter"] * (2 if alter else 0) + ["kill"] * 3 + ["take"]
     asked = draw(st.integers(0, 2)) > 0
     by = draw(st.sampled_from(["here"] * 5 + ["aurora"] * 2))
     match draw(st.sampled_from(kinds)):
@@ -217,8 +218,10 @@ def steps(draw: st.DrawFn, *, alter: bool = True) -> Step:
             return Step("here", ["prune"], asked)
         case "alter":
             return Step(by, ["execute", draw(st.sampled_from(ALTERATIONS))], asked)
-        case kind:
-            return Step("here", [kind], asked)
+        case "take":
+            return Step("here", ["take", draw(st.integers(1, 3))], False)
+        case _:
+            return Step("here", ["kill"], asked)
 
 
 class Undone(Exception):

@@ -61,9 +61,12 @@ class Stage:
 
     def step(self, step: Step) -> None:
         match step.what:
-            case ["resume"]:
+            case ["take", count]:
                 for one in self.followers:
-                    one.resume()
+                    one.some(count)
+            case ["kill"]:
+                for one in self.followers:
+                    one.killed()
             case _ if step.by == "here":
                 note(f"  {do(self.db, step.what, self.folder)}")
             case _:
@@ -74,16 +77,20 @@ class Stage:
                 note(f"  {program.tell('do', step.what)}")
         if step.what[0] == "execute" and step.what[1].startswith("alter"):
             for one in self.followers:
-                one.look()
+                one.altered()
+        if step.what == ["prune"]:
+            for one in self.followers:
+                one.pruned()
         if step.asked:
             self.ask()
 
     def ask(self, *, all: bool = False) -> None:
         """Followers take what there is, and are compared."""
+        # Definitions may have changed without a change of documents: this one comes after them.
+        self.db["marks"].insert({})
         last = end(self.db)
         for one in list(self.followers):
             if all or not one.lazy:
-                note(f"  {one}")
                 one.reach(last)
                 if not one.check():
                     one.close()

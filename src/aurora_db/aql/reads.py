@@ -146,10 +146,13 @@ class _Reading:
                     self.expression(value.expression, collection, way)
             case plan.Quantified(over=plan.Link() as link, where=inner):
                 self.where(inner, link.collection, self.link(link, collection, way))
-            case plan.Quantified(over=over):
-                # What is asked of the elements lies inside of the list.
+            case plan.Quantified(over=over, where=inner):
                 assert isinstance(over, plan.Path)
                 self.path(over, collection, way)
+                # What is asked of the elements lies inside of the list.
+                elements = _Reading()
+                elements.where(inner, collection, ())
+                self.volatile |= elements.volatile
             case plan.WhereVariable():
                 raise AssertionError("a where variable is expanded before it is read")
             case _:

@@ -141,6 +141,35 @@ class WorkerStats(msgspec.Struct, frozen=True, kw_only=True):
     pruned: int = 0
 
 
+class CacheCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """One cache: what it holds, and what came of it since the database was opened.
+
+    `bytes` are about those of memory; of plans, the characters of their texts. `evictions` had to make
+    room for others; what a change has dropped is not counted.
+    """
+
+    items: int
+    bytes: int
+    hits: int
+    misses: int
+    evictions: int
+
+    @property
+    def ratio(self) -> float:
+        """The share of hits, from 0 to 1."""
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else 0.0
+
+
+class CacheStats(msgspec.Struct, frozen=True, kw_only=True):
+    """The caches of one open database. `size` is the most that documents and results have, in bytes."""
+
+    size: int
+    documents: CacheCounts
+    results: CacheCounts
+    plans: CacheCounts
+
+
 class QueueState(msgspec.Struct, frozen=True, kw_only=True):
     """A queue as it is: what waits and runs, and what was said of it.
 

@@ -12,7 +12,7 @@ from aurora_db.aql.expand import expand_query
 from aurora_db.base.errors import Unsupported
 from aurora_db.base.records import Explanation
 from aurora_db.live import planning
-from aurora_db.live.ways import BY_KEY, INCREMENTAL, RE_RUN, How, how
+from aurora_db.live.choosing import BY_KEY, INCREMENTAL, RE_RUN, How, how
 from aurora_db.store import explain as statements
 from aurora_db.store.operations import Prepared
 from aurora_db.store.port import Port

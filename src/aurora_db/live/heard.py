@@ -60,7 +60,8 @@ class Heard:
         return bool(self._buffer) and (len(self._buffer) >= self._limit or self._weight > BYTES)
 
     def _note(self, change: Changed, roots: Sequence[Touch]) -> None:
-        self._came()
+        if self._hold is not None:
+            self._came()
         for n, before, after in roots:
             root = self.roots[n]
             if root.exact:

@@ -16,13 +16,13 @@ from aurora_db.aql.reads import reads
 from aurora_db.aql.subscriptions import wanted
 from aurora_db.base.errors import Unsupported
 from aurora_db.live import shaping
+from aurora_db.live.choosing import BY_KEY, INCREMENTAL, how
 from aurora_db.live.events import Events, Shaped
 from aurora_db.live.keyed import Touched
 from aurora_db.live.matched import Matched
 from aurora_db.live.rerun import Asked, Kept, Rerun
 from aurora_db.live.snapshots import Run, Snapshots
 from aurora_db.live.source import Interest, Root
-from aurora_db.live.ways import BY_KEY, INCREMENTAL, how
 from aurora_db.store import positions
 from aurora_db.store.port import Port
 from aurora_db.store.scope import Scope
@@ -78,8 +78,9 @@ class _Planning:
         feed: Feed,
         run: Run,
     ) -> None:
-        self._signature = (subscription, dict(variables))
         self._subscription = expanded(subscription, catalog, variables)
+        # With what a whole where-object of a variable leads to.
+        self._signature = (self._subscription, dict(variables))
         self._variables = variables
         self._feed = feed
         self._run = run

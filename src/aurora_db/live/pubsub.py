@@ -6,6 +6,7 @@ is not promised.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ from aurora_db.store import positions, process, topics
 from aurora_db.store.changes import TOPICS, Changed
 from aurora_db.store.port import Port
 from aurora_db.store.topics import Posted
+
+logger = logging.getLogger("aurora_db.live")
 
 #: Ephemeral messages that wait to be taken, at most, and their bytes as JSON.
 MOST: Final = 10_000
@@ -118,12 +121,17 @@ class Subscribed(Stream):
             self.missed += number
 
     def _mail(self) -> Any:
-        with self._inbox_lock:
-            if not self._inbox:
-                return NOTHING
-            message, size = self._inbox.popleft()
-            self._size -= size
-        return Message(topic=message.topic, payload=decode(message.payload))
+        while True:
+            with self._inbox_lock:
+                if not self._inbox:
+                    return NOTHING
+                message, size = self._inbox.popleft()
+                self._size -= size
+            try:
+                return Message(topic=message.topic, payload=decode(message.payload))
+            except ValueError:
+                # Whoever may write the folder may send anything.
+                logger.warning("a message that is no JSON was dropped", exc_info=True)
 
     # --- who takes --------------------------------------------------------------------------
 

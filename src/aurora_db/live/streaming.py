@@ -62,7 +62,9 @@ class Followed:
                 hint="choose one by operation=",
             )
         self._index, one = wanted[0]
-        (self._values,) = operations.variables_of([one], variables, text)
+        (values,) = operations.variables_of([one], variables, text)
+        # Their own: the user may change a list or an object later.
+        self._values: Mapping[str, Any] = own(values)
         self._operation = self._meant(catalog)
 
     def _meant(self, catalog: Catalog) -> plan.Operation:

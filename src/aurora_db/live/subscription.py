@@ -110,7 +110,7 @@ class Stream(Heard):
                 return False
             if change.seq <= self.reached:
                 return True
-            if self._full and any(self.roots[n].exact for n, _, _ in roots):
+            if self._buffer and self._full and any(self.roots[n].exact for n, _, _ in roots):
                 self._fed = self.live = False
                 self.reached = self._buffer[-1][1].seq
                 return False

@@ -72,6 +72,7 @@ class Changed:
         "id",
         "op",
         "seq",
+        "size",
         "until",
     )
 
@@ -84,6 +85,8 @@ class Changed:
         self.seq, self.collection, self.op, self.id, self._before, self._after, self.at, more = row
         self.goes_on = bool(more)
         self.until: int = more or self.seq
+        #: About how many bytes its images take.
+        self.size = len(self._before or "") + len(self._after or "")
         self._old: Any = None
         self._new: Any = None
 
@@ -100,11 +103,6 @@ class Changed:
         if self._new is None and self._after is not None:
             self._new = decode(self._after)
         return self._new
-
-    @property
-    def size(self) -> int:
-        """About how many bytes its images take."""
-        return len(self._before or "") + len(self._after or "")
 
     def joined(self, last: Changed, seq: int) -> Changed:
         """This change of a document and those after it up to `last` as if they were one, of number `seq`."""

@@ -7,7 +7,7 @@ the table, so that another program obeys it too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ from aurora_db.aql.catalog import Catalog, Collection
 from aurora_db.base.errors import AccessDenied, UniqueViolation, UnknownEnum
 from aurora_db.sql import inserting as statements
 from aurora_db.sql.statement import MOST_ROWS, Batch
-from aurora_db.store.port import Port
+from aurora_db.store.port import Port, Row
 from aurora_db.store.waiting import Single
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ Document = dict[str, Any]
 
 #: Which documents a verb means: an id, or a where-object of AQL.
 Target = str | Mapping[str, Any]
+
+#: What is told of a document that was read: its collection, the definitions, its statement and its row.
+Keep = Callable[[Collection, Catalog, "Lowered", Row], None]
 
 #: What an insert does where a unique value exists already.
 CONFLICTS: Final = ("ERROR", "SKIP", "REPLACE")
@@ -46,7 +49,8 @@ def inserting(collection: Collection, on_conflict: str = "ERROR") -> Batch:
 
 
 @lru_cache(maxsize=512)
-def _get(collection: Collection, catalog: Catalog) -> Lowered:
+def getting(collection: Collection, catalog: Catalog) -> Lowered:
+    """The statement that reads a document of a collection by its id."""
     from aurora_db.sql import lower  # noqa: PLC0415 - who only inserts or enqueues does without
 
     return lower.get(collection, catalog)
@@ -204,9 +208,13 @@ def touch_handlers(port: Port, collection: Collection, *, deleted: bool = False)
         port.touch("jobs")
 
 
-async def get(port: Port, name: str, id: str) -> Document | None:
-    """The document of this id with all its fields, or None."""
+async def get(port: Port, name: str, id: str, keep: Keep | None = None) -> Document | None:
+    """The document of this id with all its fields, or None; `keep` is called with its row."""
     collection = readable(port.catalog, name)
-    ready = _get(collection, port.catalog)
+    ready = getting(collection, port.catalog)
     row = await port.row(ready.statement.text, (*ready.statement.params, id))
-    return None if row is None else ready.reader(row)
+    if row is None:
+        return None
+    if keep is not None:
+        keep(collection, port.catalog, ready, row)
+    return ready.reader(row)

@@ -58,7 +58,8 @@ class Doorbell:
     def __init__(self, folder: Path, topic: str, heard: Callable[[int], None]) -> None:
         self._heard = heard
         self._open = True
-        self._socket, self.path = bound(folder, topic)
+        self.path = new_path(folder, topic)
+        self._socket = bound(self.path)
         process.release_in_child(self)
         self._thread = threading.Thread(target=self._run, name="aurora-doorbell", daemon=True)
         self._thread.start()
@@ -90,22 +91,26 @@ class Doorbell:
         return f"Doorbell({self.path!r})"
 
 
-def bound(folder: Path, topic: str) -> tuple[socket.socket, str]:
-    """A new datagram socket on which a process hears of `topic`, and its path.
+def new_path(folder: Path, topic: str) -> str:
+    """The path of a new socket on which a process hears of `topic`."""
+    # The end of the id is random; its beginning is the time.
+    return _socket_path(folder, topic, new_id()[-12:])
+
+
+def bound(path: str) -> socket.socket:
+    """A new datagram socket.
 
     Raises:
         OSError: the platform or the folder does not allow it.
     """
-    _make(folder)
-    # The end of the id is random; its beginning is the time.
-    path = _socket_path(folder, topic, new_id()[-12:])
+    _make(Path(path).parent)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         made.bind(path)
     except OSError:
         made.close()
         raise
-    return made, path
+    return made
 
 
 def unbind(made: socket.socket, path: str) -> None:
@@ -131,8 +136,14 @@ class Ringer:
 
     def leave_out(self, path: str) -> None:
         """Never ring this one: it is the process's own."""
-        self._own |= {path}
-        self._stamp = -1
+        with self._lock:
+            self._own |= {path}
+            self._stamp = -1
+
+    def forget(self, path: str) -> None:
+        """The process's own, left out until now, is removed."""
+        with self._lock:
+            self._own -= {path}
 
     def ring(self, topic: str, urgency: int) -> None:
         """Ring everyone who wants to know of `topic`; never blocks and never fails."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aurora_db.aql.catalog import Catalog
 from aurora_db.base.clock import Clock
-from aurora_db.base.errors import AuroraError, NotFound, ReadOnly
+from aurora_db.base.errors import AuroraError, ReadOnly
 from aurora_db.store import catalog as definitions
-from aurora_db.store import changes, doorbell, kv, migrate, process
+from aurora_db.store import changes, doorbell, folders, kv, migrate, process
 from aurora_db.store.doorbell import Doorbell, Ringer
+from aurora_db.store.generation import Generation
 from aurora_db.store.held import DEADLINE, Held
 from aurora_db.store.port import Verb, finish
 from aurora_db.store.post import Post
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
+    from aurora_db.store.cache import HotCache
     from aurora_db.store.topics import Posted
     from aurora_db.store.turns import Turns
 
@@ -40,8 +42,6 @@ logger = logging.getLogger("aurora_db.store")
 PRUNE_EVERY = 256
 #: Threads that run reads for event loops.
 READERS = 4
-
-_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9p", "fuse.sshfs", "glusterfs", "ceph", "lustre"})  # fmt: skip
 
 
 class _Reader:
@@ -93,6 +93,9 @@ class Engine:
         shared = private is None and hasattr(socket, "AF_UNIX")
         self._ringer = Ringer(doorbell.folder_of(path)) if shared else None
         self.post = Post(doorbell.folder_of(path), self._ringer)
+        self.generation = Generation(self.folder if private is None else None, path)
+        #: What reads may be answered from, where that is wanted.
+        self.hot: HotCache | None = None
         connection = connect(path, durability=durability, read_only=read_only)
         port = SqlitePort(connection, Catalog({}, {}, -1), clock)
         try:
@@ -105,7 +108,7 @@ class Engine:
             connection.close()
             raise
         self._seen = connection.data_version()
-        self._writer = Writer(port, durability, self._refresh, self._committed)
+        self._writer = Writer(port, durability, self._refresh, self._committed, self.generation)
         process.watch(self)
 
     @classmethod
@@ -137,7 +140,7 @@ class Engine:
         else:
             # Two names of one file must share its locks and sockets.
             path = os.path.realpath(path)
-            _check_folder(path, read_only=read_only)
+            folders.check(path, read_only=read_only)
         engine = cls(
             path,
             durability=durability,
@@ -414,6 +417,14 @@ class Engine:
 
     # --- the end ----------------------------------------------------------------------------
 
+    def check(self) -> None:
+        """Refuse a verb after `close`, and in a forked child.
+
+        Raises:
+            DatabaseClosed: it is the parent's, or closed.
+        """
+        self._check()
+
     def _check(self, *, writing: bool = False) -> None:
         if self.foreign:
             process.guard(self)
@@ -436,6 +447,8 @@ class Engine:
         if not self.read_only:
             self._writer.close()
         self._closed = True
+        if self.hot is not None:
+            self.hot.close()
         self.post.close()
         if self._ringer is not None:
             self._ringer.close()
@@ -462,39 +475,3 @@ class Engine:
 
     def __repr__(self) -> str:
         return f"Engine({self.path!r})"
-
-
-def _check_folder(path: str, *, read_only: bool) -> None:
-    folder = os.path.dirname(path)
-    if os.path.isdir(path):
-        raise ReadOnly(
-            f"'{path}' is a folder", hint="give the path of a file in it, such as 'shop.db'"
-        )
-    if not os.path.isdir(folder):
-        raise NotFound(f"the folder '{folder}' does not exist", hint="make the folder first")
-    if not read_only and not os.access(folder, os.W_OK):
-        raise ReadOnly(
-            f"the folder '{folder}' cannot be written",
-            hint="SQLite keeps files beside the database; pick a folder that this user may write",
-        )
-    kind = _file_system(folder)
-    if kind in _NETWORK:
-        raise AuroraError(
-            f"'{folder}' is on a network file system ({kind}), where locks do not hold",
-            hint="put the file on a local disk",
-        )
-
-
-def _file_system(folder: str) -> str:
-    """The kind of file system that `folder` is on; "" where the platform does not tell."""
-    try:
-        mounts = Path("/proc/mounts").read_text("utf-8").splitlines()
-    except OSError:
-        return ""
-    best, kind = "", ""
-    for line in mounts:
-        point, found = line.split(" ")[1:3]
-        inside = folder == point or folder.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, found
-    return kind

@@ -20,6 +20,9 @@ from aurora_db.store.waiting import Single
 if TYPE_CHECKING:
     from aurora_db.store.topics import Posted
 
+if TYPE_CHECKING:
+    from aurora_db.store.cache import HotCache
+
 T = TypeVar("T")
 
 
@@ -35,6 +38,11 @@ class Gate:
     def catalog(self) -> Catalog:
         """The definitions as last seen."""
         return self._engine.catalog
+
+    @property
+    def hot(self) -> HotCache | None:
+        """What reads may be answered from."""
+        return self._engine.hot
 
     def read(self, verb: Verb[T], *, bounded: bool = False, single: bool = False) -> T:
         """Run a reading verb."""
@@ -78,6 +86,11 @@ class AsyncGate:
         """The definitions as last seen."""
         return self._engine.catalog
 
+    @property
+    def hot(self) -> HotCache | None:
+        """What reads may be answered from."""
+        return self._engine.hot
+
     async def read(self, verb: Verb[T], *, bounded: bool = False, single: bool = False) -> T:
         """Run a reading verb: inline when it is bounded, else on a reader thread."""
         if bounded:
@@ -110,6 +123,9 @@ class HeldGate:
     def __init__(self, held: Held) -> None:
         self._held = held
         self._port = held.port
+
+    #: A transaction sees its own writes, which no cache has.
+    hot: HotCache | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -145,6 +161,9 @@ class AsyncHeldGate:
     def __init__(self, held: Held) -> None:
         self._held = held
         self._port = held.port
+
+    #: A transaction sees its own writes, which no cache has.
+    hot: HotCache | None = None
 
     @property
     def catalog(self) -> Catalog:

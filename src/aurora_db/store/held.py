@@ -76,6 +76,7 @@ class Held:
             self.port.guard = None
             if self.port.connection.in_transaction:
                 self.port.run("ROLLBACK")
+            self._writer.generation.end()
             self.port.catalog = self._catalog
             self.port.take_touched()
             self._writer.let_go(None)
@@ -92,7 +93,7 @@ class Held:
                 if self._caused:
                     finish(causes.end(self.port))
                 mark_operation(self.port, self._first)
-                self.port.run("COMMIT")
+                self._writer.generation.commit(self.port)
             except BaseException:
                 self._end("rolled back")
                 raise

@@ -175,7 +175,13 @@ async def increment(port: Port, change: Step) -> int | float:
             f"the value of '{change.key}' is no number, so nothing can be added to it",
             "put a number there first", "key", change.key,
         )  # fmt: skip
-    total = before + change.by
+    try:
+        total = before + change.by
+    except OverflowError:
+        raise _refused(
+            "a number so large cannot be added to one with a fraction",
+            "give both as whole numbers", "by", change.by,
+        ) from None  # fmt: skip
     row = Entry(change.key, encode(total), None, change.ttl).row(port.now())
     if found is not None:
         row["expires_at"] = found[2]

@@ -7,7 +7,6 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -37,8 +36,7 @@ class Mailbox:
     """Receives parcels in a thread of its own.
 
     Args:
-        folder: from `doorbell.folder_of`; made when absent.
-        topic: what the socket is named by.
+        path: of its socket; the folder is made when absent.
         arrived: called with the messages of each parcel.
         lost: called with what was lost on the way.
 
@@ -48,15 +46,15 @@ class Mailbox:
 
     def __init__(
         self,
-        folder: Path,
-        topic: str,
+        path: str,
         arrived: Callable[[Sequence[Posted]], None],
         lost: Callable[[Mapping[str, int]], None],
     ) -> None:
         self._arrived = arrived
         self._lost = lost
         self._open = True
-        self._socket, self.path = bound(folder, topic)
+        self.path = path
+        self._socket = bound(path)
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * LARGEST_PARCEL)
         process.release_in_child(self)

@@ -14,6 +14,7 @@ from aurora_db.aql.catalog import Catalog
 from aurora_db.aql.values import bind, named
 from aurora_db.base.codec import encode
 from aurora_db.base.errors import NotFound, TypeMismatch, Unsupported, UnusedVariable
+from aurora_db.base.records import CacheCounts
 from aurora_db.store.port import Port
 from aurora_db.store.recent import Recent
 from aurora_db.store.scope import JobVerbs, Runner, Scope
@@ -143,6 +144,13 @@ class Plans:
             if one.operation.bare or any(isinstance(root, plan.DefineSchema) for root in roots):
                 return
             self.ready(text, index, catalog, values)
+
+    def stats(self) -> CacheCounts:
+        """Of the texts whose plans are kept."""
+        kept = self._kept
+        return CacheCounts(
+            items=len(kept), bytes=kept.size, hits=kept.hits, misses=kept.misses, evictions=kept.evictions
+        )  # fmt: skip
 
     @property
     def runners(self) -> Runners:

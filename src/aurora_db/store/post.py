@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from aurora_db.store.doorbell import Ringer
+from aurora_db.store.doorbell import Ringer, new_path
 
 if TYPE_CHECKING:
     from aurora_db.store.mailbox import Mailbox
@@ -85,9 +85,11 @@ class Post:
             self._found = {}
             if not self._by_topic and not self._by_pattern:
                 closing, self._mailbox = self._mailbox, None
-        if closing is not None:
+            ringer = self._ringer
+        if closing is not None and ringer is not None:
             # Its thread may be handing on a message just now, and wants the lock.
             closing.close()
+            ringer.forget(closing.path)
 
     def _among(self, inbox: Inbox) -> dict[Inbox, None]:
         if inbox.topic is None:
@@ -97,15 +99,17 @@ class Post:
     def _opened(self, ringer: Ringer) -> Mailbox | None:
         from aurora_db.store.mailbox import Mailbox  # noqa: PLC0415 - few programs subscribe
 
+        path = new_path(self._folder, TOPIC)
+        # Before it is there: what this process sends is handed on here already.
+        ringer.leave_out(path)
         try:
-            mailbox = Mailbox(self._folder, TOPIC, self.deliver, self.lost)
+            return Mailbox(path, self.deliver, self.lost)
         except OSError as error:
+            ringer.forget(path)
             logger.info(
                 "no mailbox: messages of other processes do not arrive here", exc_info=error
             )
             return None
-        ringer.leave_out(mailbox.path)
-        return mailbox
 
     # --- messages ---------------------------------------------------------------------------
 

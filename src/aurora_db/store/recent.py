@@ -17,13 +17,16 @@ V = TypeVar("V")
 class Recent(Generic[K, V]):
     """At most `entries` entries of `size` bytes together, and the last one."""
 
-    __slots__ = ("_entries", "_filled", "_old", "_size", "_young")
+    __slots__ = ("_entries", "_filled", "_old", "_size", "_young", "evictions", "hits", "misses")
 
     def __init__(self, entries: int, size: int) -> None:
         # Each generation may have half.
         self._entries = max(1, entries // 2)
         self._size = size // 2
         self._filled = 0
+        self.hits = 0
+        self.misses = 0
+        self.evictions = 0
         self._young: dict[K, tuple[V, int]] = {}
         self._old: dict[K, tuple[V, int]] = {}
 
@@ -31,10 +34,13 @@ class Recent(Generic[K, V]):
         """The value kept for `key`, or None."""
         found = self._young.get(key)
         if found is not None:
+            self.hits += 1
             return found[0]
         found = self._old.pop(key, None)
         if found is None:
+            self.misses += 1
             return None
+        self.hits += 1
         self.put(key, *found)
         return found[0]
 
@@ -44,9 +50,15 @@ class Recent(Generic[K, V]):
         if before is not None:
             self._filled -= before[1]
         if len(self._young) >= self._entries or self._filled + size > self._size:
+            self.evictions += len(self._old)
             self._old, self._young, self._filled = self._young, {}, 0
         self._young[key] = (value, size)
         self._filled += size
+
+    @property
+    def size(self) -> int:
+        """The bytes of all entries."""
+        return self._filled + sum(size for _, size in self._old.values())
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)

@@ -24,6 +24,8 @@ from aurora_db.store.topics import Posted, size_of
 #: Messages that wait for one process, at most, and their bytes.
 MOST: Final = 10_000
 MOST_BYTES: Final = 16 * 1024 * 1024
+#: Parcels sent at once, while who publishes waits.
+PARCELS: Final = 16
 #: Seconds until a full mailbox is tried again; it doubles up to the second.
 SHORTEST: Final = 0.0005
 LONGEST_WAIT: Final = 0.02
@@ -92,13 +94,15 @@ class Route:
         self._lost[topic] = self._lost.get(topic, 0) + 1
 
     def push(self) -> bool:
-        """Send as much as there is room for; whether anything went.
+        """Send as much as there is room for, but not for long; whether anything went.
 
         Raises:
             Gone: nobody reads the mailbox.
         """
         went = False
-        while self.waits:
+        for _ in range(PARCELS):
+            if not self.waits:
+                break
             messages = list(self._parcel())
             try:
                 self._socket.send(_ENCODER.encode(Parcel(messages, self._lost)))

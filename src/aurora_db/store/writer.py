@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from aurora_db.base.errors import AuroraError, Busy, DatabaseClosed, TransactionError
 from aurora_db.sql.statement import MOST_ROWS, Batch
 from aurora_db.store import causes
+from aurora_db.store.generation import Generation
 from aurora_db.store.held import (
     DEADLINE,
     Held,
@@ -63,6 +64,7 @@ class Writer:
         refresh: called inside each transaction before its operations, to notice definitions
             that another process made; tells whether anybody else has written.
         committed: called after each commit with the touched topics and the posted messages.
+        generation: tells all processes of each commit.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Writer:
         durability: str,
         refresh: Callable[[], bool],
         committed: Callable[[Mapping[str, int], Sequence[Posted]], None],
+        generation: Generation,
     ) -> None:
         self.port = port
         self._synchronous = SYNCHRONOUS[durability]
         self._current = self._synchronous
         self._refresh = refresh
         self._committed = committed
+        self.generation = generation
         self._queue: deque[Waiting] = deque()
         self._lock = threading.Lock()
         self._held: Held | None = None
@@ -311,12 +315,13 @@ class Writer:
                 self._position = None
                 port.run("ROLLBACK")
                 return
-            port.run("COMMIT")
+            self.generation.commit(port)
         except BaseException:
             port.catalog = catalog
             self._position = None
             if port.connection.in_transaction:
                 port.run("ROLLBACK")
+            self.generation.end()
             raise
         self._committed(port.take_touched(), port.take_posted())
 
