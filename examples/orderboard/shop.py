@@ -43,7 +43,11 @@ def trade(db: Aurora, orders: int, seed: int) -> Iterator[None]:
         waiting = db.query("orders").filter({"status": {"ne": "SERVED"}}).order_by("number")
         found = waiting.limit(12).select("id", "status", "_rev").all()
         if taken < orders and (not found or chance.random() < 0.4):
-            row = {"number": taken + 1, "table": chance.randint(1, 20), "dish": chance.choice(DISHES)}
+            row = {
+                "number": taken + 1,
+                "table": chance.randint(1, 20),
+                "dish": chance.choice(DISHES),
+            }
             db["orders"].insert(row)
         elif found:
             one = chance.choice(found)

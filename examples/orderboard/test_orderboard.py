@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import threading
 from pathlib import Path
 
 from rich.console import Console
 
 from aurora_db import Aurora
 from examples.orderboard import board, demo
-import threading
 
 
 def test_a_viewer_misses_nothing_while_board_and_shop_are_killed(tmp_path: Path) -> None:

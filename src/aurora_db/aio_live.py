@@ -60,6 +60,10 @@ class AsyncSubscription(Generic[T]):
     @property
     def position(self) -> str | None:
         """The token to go on after what was taken, as `since`; None before the first snapshot was taken whole."""
+        silent = getattr(self._shown, "silent", None)
+        if silent is not None:
+            # The end of a snapshot is no item of this one, and nothing is missing when it is next.
+            self._stream.pass_over(silent)
         return self._stream.position
 
     @property
@@ -272,14 +276,15 @@ class AsyncLive:
         several: bool = False,
     ) -> AsyncSubscription[Any]:
         """A subscription to what the fluent builder describes, which calls this: `watch`, `live`."""
-        from aurora_db.live import streaming  # noqa: PLC0415 - few programs follow queries
+        from aurora_db.live import streaming, watching  # noqa: PLC0415 - few programs follow queries
 
         text, variables = subscription(chains, mode)
         followed = streaming.Followed(self._feed, self._plans, text, variables, None, None)
         debounce = max(chain.debounce for chain in chains.values())
         throttle = max(chain.throttle for chain in chains.values())
+        make = followed.make if mode == "RESULTS" else watching.unmarked(followed.make)
         return self._subscribed(
-            followed.make, since, several=several, hold=hold(debounce, throttle), shown=shown
+            make, since, several=several, hold=hold(debounce, throttle), shown=shown
         )
 
     def stream(

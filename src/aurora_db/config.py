@@ -102,7 +102,7 @@ class AuroraConfig(msgspec.Struct, frozen=True, kw_only=True):
             if seconds(getattr(self, name)) < 0:
                 raise ValueError(f"'{name}' is a duration from 0, not {getattr(self, name)!r}")
         pruning.kept(self.job_retention)
-        size: object = self.hot_cache_size_mb
+        size = cast("object", self.hot_cache_size_mb)
         if isinstance(size, bool) or not isinstance(size, (int, float)) or not 0 <= size < 2**40:
             raise ValueError(f"'hot_cache_size_mb' is a number of MiB from 0, not {size!r}")
         if seconds(self.poll_interval) <= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -109,6 +110,26 @@ def test_lists_are_held_back_too(shop, clock):
         clock.advance(2)
         assert live.next(timeout=GUARD) == [{"id": "a", "total": 4}]
         assert nothing(live)
+
+
+def test_what_changes_nothing_that_is_shown_is_nothing_to_wait_for(shop, clock):
+    """The silence begins with the first change that counts."""
+    with is_open(shop).order_by("id").debounce(2).live() as live:
+        assert live.next(timeout=GUARD) == [{"id": "a", "total": 1}]
+        shop["orders"].update("a", {"total": 2})
+        shop["orders"].update("a", {"total": 1})
+        heard(shop)
+        clock.advance(100)
+        with contextlib.suppress(Timeout):
+            live.next(timeout=0)
+        shop["orders"].update("b", {"total": 7})
+        heard(shop)
+        clock.advance(100)
+        shop["orders"].update("a", {"total": 3})
+        heard(shop)
+        assert nothing(live)
+        clock.advance(2)
+        assert live.next(timeout=GUARD) == [{"id": "a", "total": 3}]
 
 
 def test_who_waits_is_woken_when_time_has_come(shop, clock):

@@ -394,15 +394,15 @@ def test_tasks_listen(path):
 
 
 def test_opening_starts_no_thread(path):
-    """Who does not listen pays nothing."""
-    before = threading.active_count()
+    """Who does not listen pays nothing; closing ends what listening has begun."""
+    before = set(threading.enumerate())
     with Aurora(path) as db:
         db.execute(SCHEMA)
-        assert threading.active_count() == before
+        assert set(threading.enumerate()) <= before
         db.listen("t")
-        names = {thread.name for thread in threading.enumerate()}
-        assert "aurora-feed" in names
-    assert "aurora-feed" not in {thread.name for thread in threading.enumerate()}
+        begun = set(threading.enumerate()) - before
+        assert {thread.name for thread in begun} == {"aurora-feed", "aurora-doorbell"}
+    assert not any(thread.is_alive() for thread in begun)
 
 
 # --- durable consumers --------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from aurora_db import (
 )
 from aurora_db.base.changes import Message, Reset
 from aurora_db.live import pubsub
-from aurora_db.store import routes, topics
+from aurora_db.store import doorbell, routes, topics
 from aurora_db.store.doorbell import folder_of
 
 GUARD = 30.0
@@ -590,9 +590,14 @@ def test_what_is_no_message_is_dropped(db, path):
         assert texts(messages, 1) == [1]
 
 
-def test_without_sockets_messages_stay_in_the_process(path):
+def test_without_sockets_messages_stay_in_the_process(path, monkeypatch):
     """Where the folder does not allow a socket, subscribers of this process get theirs all the same."""
-    folder_of(os.path.realpath(path)).write_text("no folder")
+    monkeypatch.setattr(doorbell, "LONGEST_PATH", 0)
+    monkeypatch.setattr(doorbell, "SHORT", path.parent / "short")
+    folder = folder_of(os.path.realpath(path))
+    folder.mkdir(parents=True)
+    # Others could remove what lies in it.
+    folder.chmod(0o777)
     with Aurora(path) as db, db.subscribe("t") as messages:
         db.publish("t", 1)
         db.publish("t", 2, durable=True)

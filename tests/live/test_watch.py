@@ -102,6 +102,22 @@ def test_a_watcher_goes_on_where_an_earlier_one_was(shop):
         ]
 
 
+def test_its_position_stands_when_what_matched_at_the_start_was_taken(shop):
+    """With the last of it, or at once where nothing matched; not in the middle."""
+    query = shop.query("orders").select("id")
+    with query.watch() as watch, query.filter(F.total > 99).watch() as empty:
+        assert empty.position is not None
+        positions = []
+        for _ in range(2):
+            positions.append(watch.position)
+            watch.next(timeout=GUARD)
+        assert positions == [None, None]
+        position = watch.position
+    shop["orders"].insert({"id": "c"})
+    with query.watch(since=position) as watch:
+        assert watch.next(timeout=GUARD) == Added({"id": "c"})
+
+
 def test_updates_of_other_fields_are_left_out(shop):
     """Only updates: what begins or ends to match is told whatever the fields."""
     query = shop.query("orders").filter(F.total >= 15).select("id", "status")

@@ -68,7 +68,7 @@ def wheres(name: str, hops: bool = True) -> st.SearchStrategy[dict[str, Any]]:
         st.builds(lambda op, n: {"n": {op: n}}, st.sampled_from(["eq", "ne", "gt", "gte", "lt", "lte"]), number),
         st.builds(lambda low, more: {"n": {"gte": low, "lt": low + more}}, number, st.integers(0, 2)),
         st.builds(lambda ns: {"n": {"in": ns}}, st.lists(INTS, max_size=2)),
-        st.just({"n": {"isNull": True}}), st.builds(lambda id: {"id": id}, st.sampled_from(IDS[name])),
+        st.just({"n": {"isNull": True}}), st.builds(lambda at: {"id": at}, st.sampled_from(IDS[name])),
         st.builds(lambda ids: {"id": {"in": ids}}, st.lists(st.sampled_from(IDS[name]), max_size=3)),
         st.just({}), st.just({"expr": "n * 2 > 2"}),
     ]  # fmt: skip
@@ -111,7 +111,7 @@ def documents(name: str, *, id: bool = True, least: int = 0) -> st.SearchStrateg
         made = made.filter(lambda one: len(one) >= least)
     if not id:
         return made
-    return st.builds(lambda id, one: {"id": id, **one}, st.sampled_from(IDS[name]), made)
+    return st.builds(lambda at, one: {"id": at, **one}, st.sampled_from(IDS[name]), made)
 
 
 NAME = st.sampled_from(["people", "people", "people", "teams", "notes"])
@@ -138,8 +138,8 @@ def writes() -> st.SearchStrategy[list[Any]]:
         _with(lambda name: documents(name).map(lambda one: ["upsert", name, {"id": one["id"]}, one])),
         _with(lambda name: _target(name).map(lambda at: ["delete", name, at])),
         st.sampled_from(IDS["teams"]).map(lambda at: ["delete", "teams", at]),
-        st.builds(lambda a, b: ["execute", f'mutation {{ one: update(collection: "people", where: {{id: "{a}"}}, data: {{n: 2, ok: true}}) {{ ids }}'
-                  f' two: update(collection: "people", where: {{id: "{b}"}}, data: {{ok: false}}) {{ ids }} }}'], st.sampled_from(IDS["people"]), st.sampled_from(IDS["people"])),
+        st.builds(lambda a, b: ["execute", (f'mutation {{ one: update(collection: "people", where: {{id: "{a}"}}, data: {{n: 2, ok: true}}) {{ ids }}'
+                  f' two: update(collection: "people", where: {{id: "{b}"}}, data: {{ok: false}}) {{ ids }} }}')], st.sampled_from(IDS["people"]), st.sampled_from(IDS["people"])),
     )  # fmt: skip
 
 
@@ -169,15 +169,15 @@ def foreign() -> st.SearchStrategy[list[Any]]:
     """Statements of a program that is no Aurora, in one transaction; the last says whether it commits."""
     person, team = st.sampled_from(IDS["people"]), st.sampled_from(IDS["teams"])
     one = st.one_of(
-        st.builds(lambda n, id: ["UPDATE people SET n = ? WHERE id = ?", [n, id]], INTS, person),
+        st.builds(lambda n, at: ["UPDATE people SET n = ? WHERE id = ?", [n, at]], INTS, person),
         st.builds(lambda n: ["UPDATE people SET n = n + 1 WHERE n > ?", [n]], st.integers(-1, 2)),
-        st.builds(lambda ok, id: ["UPDATE teams SET ok = ?, n = 1 WHERE id = ?", [ok, id]], st.sampled_from([0, 1, None]), team),
-        st.builds(lambda id, n, name: ["INSERT INTO people (id, n, name) VALUES (?, ?, ?)", [id, n, name]], person, INTS, TEXTS),
-        st.builds(lambda id, n: ["INSERT INTO people (id, n) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET n = excluded.n", [id, n]], person, INTS),
-        st.builds(lambda id, tags: ["UPDATE people SET tags = ? WHERE id = ?", [json.dumps(tags), id]], person, st.lists(st.sampled_from("ab"), max_size=2)),
-        st.builds(lambda id: ["DELETE FROM people WHERE id = ?", [id]], person),
-        st.builds(lambda id: ["DELETE FROM notes WHERE id = ?", [id]], st.sampled_from(IDS["notes"])),
-        st.builds(lambda id: ["UPDATE notes SET text = 'a' WHERE id = ?", [id]], st.sampled_from(IDS["notes"])),
+        st.builds(lambda ok, at: ["UPDATE teams SET ok = ?, n = 1 WHERE id = ?", [ok, at]], st.sampled_from([0, 1, None]), team),
+        st.builds(lambda at, n, name: ["INSERT INTO people (id, n, name) VALUES (?, ?, ?)", [at, n, name]], person, INTS, TEXTS),
+        st.builds(lambda at, n: ["INSERT INTO people (id, n) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET n = excluded.n", [at, n]], person, INTS),
+        st.builds(lambda at, tags: ["UPDATE people SET tags = ? WHERE id = ?", [json.dumps(tags), at]], person, st.lists(st.sampled_from("ab"), max_size=2)),
+        st.builds(lambda at: ["DELETE FROM people WHERE id = ?", [at]], person),
+        st.builds(lambda at: ["DELETE FROM notes WHERE id = ?", [at]], st.sampled_from(IDS["notes"])),
+        st.builds(lambda at: ["UPDATE notes SET text = 'a' WHERE id = ?", [at]], st.sampled_from(IDS["notes"])),
     )  # fmt: skip
     return st.builds(
         lambda some, commit: ["foreign", some, commit],

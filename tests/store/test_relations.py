@@ -67,7 +67,7 @@ def test_the_number_of_statements_does_not_grow_with_the_parents(path, tmp_path)
     """One statement for the parents and one for each nest, for ten parents as for ten thousand."""
     counted = []
     for n, count in enumerate((10, 10_000)):
-        with Aurora(tmp_path / f"{n}.db", durability="none") as db:
+        with Aurora(tmp_path / f"{n}.db", durability="none", hot_cache_size_mb=0) as db:
             db.execute(SCHEMA)
             fill(db, count)
             counted.append(len(statements(db, NESTED)))

@@ -22,6 +22,8 @@ from aurora_db.live.values import Image, Read, reader
 
 #: A function, and what reads the value it is of; None of a plain count.
 Function = tuple[plan.Aggregate, Read | None]
+#: What the names of a group mean: those of `having` and of its order.
+Names = dict[tuple[str, ...], Any]
 
 
 def read_by(
@@ -106,6 +108,10 @@ class Grouped:
         )
         self._keys = [_key(part, by, variables) for _, by in part.by]
         self._groups: dict[tuple[Any, ...], Bunch] = {}
+        #: What the names of each group mean and its object, for those that have not changed since.
+        self._known: dict[tuple[Any, ...], tuple[Names, dict[str, Any]]] = {}
+        #: The keys in order; None where there are others now.
+        self._sorted: list[tuple[Any, ...]] | None = None
 
     def add(self, image: Image, times: int) -> None:
         """A document comes into its group so many times; goes, where that is negative."""
@@ -113,41 +119,48 @@ class Grouped:
         bunch = self._groups.get(key)
         if bunch is None:
             bunch = self._groups[key] = Bunch(self._functions)
+            self._sorted = None
         bunch.add(image, times)
+        self._known.pop(key, None)
         if not bunch.count:
             del self._groups[key]
+            self._sorted = None
 
     def result(self) -> Any:
-        """The list of the part.
+        """The list of the part; its objects are kept, so nobody changes them.
 
         Raises:
             Unsure: only SQL knows it.
         """
         part = self._part
-        found = sorted(
-            ((key, self._names(key, bunch)) for key, bunch in self._groups.items()),
-            key=lambda one: [rank(plain(value)) for value in one[0]],
-        )
+        if self._sorted is None:
+            self._sorted = sorted(self._groups, key=lambda key: [rank(plain(one)) for one in key])
+        found = [self._known.get(key) or self._made(key) for key in self._sorted]
         for place, op, value in part.having:
-            found = [one for one in found if self._has(one[1], place, op, value)]
+            found = [one for one in found if self._has(one[0], place, op, value)]
         for place, descending in reversed(part.order):
-            found.sort(key=lambda one, place=place: rank(plain(one[1][place])), reverse=descending)
+            found.sort(key=lambda one, place=place: rank(plain(one[0][place])), reverse=descending)
         offset = _amount(part.offset, self._variables) or 0
         limit = _amount(part.limit, self._variables)
         cut = found[offset:] if limit is None else found[offset : offset + limit]
-        return [self._shown(names) for _, names in cut]
+        return [shown for _, shown in cut]
 
-    def _names(self, key: tuple[Any, ...], bunch: Bunch) -> dict[tuple[str, ...], Any]:
+    def _made(self, key: tuple[Any, ...]) -> tuple[Names, dict[str, Any]]:
+        names = self._names(key, self._groups[key])
+        made = self._known[key] = names, self._shown(names)
+        return made
+
+    def _names(self, key: tuple[Any, ...], bunch: Bunch) -> Names:
         """What each name of the group means."""
         part = self._part
-        names: dict[tuple[str, ...], Any] = {("count",): bunch.count}
+        names: Names = {("count",): bunch.count}
         for value, (name, by) in zip(key, part.by, strict=True):
             names["key", name] = names["key",] = _shown_key(part, by, value)
         names.update(zip(self._places, bunch.results(), strict=True))
         return names
 
     def _has(
-        self, names: Mapping[tuple[str, ...], Any], place: tuple[str, ...], op: str, value: plan.Value
+        self, names: Names, place: tuple[str, ...], op: str, value: plan.Value
     ) -> bool:  # fmt: skip
         """Whether one condition of `having` is true."""
         type = INT if place == ("count",) else self._types[place]
@@ -157,7 +170,7 @@ class Grouped:
         same = {"nin": "in", "isNotNull": "isNull"}.get(op, op)
         return holds(same, plain(names[place]), wanted(type, same, known)) == (same == op)
 
-    def _shown(self, names: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    def _shown(self, names: Names) -> dict[str, Any]:
         part = self._part
         shown: dict[str, Any] = {}
         for output in part.outputs:

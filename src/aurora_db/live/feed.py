@@ -67,6 +67,7 @@ class Feed:
         # What follows is the thread's own.
         self._live: dict[Stream, None] = {}
         self._matcher: Matcher
+        self._version = -1
         self._limit = changes.PAGE // 4
         self._seen = -1
         #: To be woken after the page, and to be settled at the end of the feed.
@@ -148,8 +149,11 @@ class Feed:
     def _look(self) -> None:
         while self._leaving:
             stream = self._leaving.popleft()
-            self._leave(stream)
+            if not stream.fed:
+                # Else it has joined again.
+                self._leave(stream)
             if stream.closed:
+                self._leave(stream)
                 stream.left()
         version = self.engine.data_version()
         if version != self._seen or self._joining:
@@ -164,9 +168,12 @@ class Feed:
     async def _round(self, port: Port) -> bool:
         """Hand on what this snapshot has; whether that was all."""
         forgotten, last = await changes.bounds(port)
-        for stream in list(self._live):
-            if not stream.roots.still_mean(port.catalog):
-                self._moved(stream)
+        if port.catalog.version != self._version:
+            # Who joins is asked when it joins.
+            self._version = port.catalog.version
+            for stream in list(self._live):
+                if not stream.roots.still_mean(port.catalog):
+                    self._moved(stream)
         if not self._live:
             self.position = last
         elif forgotten > self.position:
@@ -250,8 +257,10 @@ class Feed:
         """Take those in who want to follow, with what was handed on since they have read."""
         for _ in range(len(self._joining)):
             stream = self._joining.popleft()
-            if stream in self._live or not stream.live:
+            if stream.fed or not stream.live:
                 continue
+            # It may have gone back meanwhile.
+            self._leave(stream)
             if forgotten > stream.reached or not stream.roots.still_mean(port.catalog):
                 stream.fall_behind()
                 continue
@@ -273,7 +282,7 @@ class Feed:
         except Exception:  # noqa: BLE001 - its consumer comes to it, and is told
             stream.fall_behind()
             return
-        if not stream.admit():
+        if not stream.admit(heard):
             return
         self._live[stream] = None
         for n, root in enumerate(stream.roots):
@@ -285,10 +294,6 @@ class Feed:
             if not self._paced:
                 self._next = self.engine.clock.monotonic() + PROGRESS
             self._paced[stream] = None
-        for change, roots in heard:
-            if not stream.hear(change, roots):
-                self._leave(stream)
-                break
         if stream.unsettled:
             self._unsettled[stream] = None
         if heard or stream.held_back:

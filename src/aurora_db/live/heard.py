@@ -14,6 +14,7 @@ from aurora_db.base.clock import Clock
 from aurora_db.live import holding
 from aurora_db.live.holding import Hold
 from aurora_db.live.roots import Roots, Touch
+from aurora_db.store import changes
 from aurora_db.store.changes import Changed
 
 #: Changes that wait to be taken, at most, and about how many bytes of their images.
@@ -60,13 +61,16 @@ class Heard:
         return bool(self._buffer) and (len(self._buffer) >= self._limit or self._weight > BYTES)
 
     def _note(self, change: Changed, roots: Sequence[Touch]) -> None:
-        if self._hold is not None:
-            self._came()
         for n, before, after in roots:
             root = self.roots[n]
             if root.exact:
+                if change.collection == changes.TOPICS and root.interests[0].collection is None:
+                    # A message is no document: who hears of all collections does not hear of it.
+                    continue
                 self._weight = self._weight + change.size if self._buffer else change.size
                 self._buffer.append((n, change, before, after))
+                if self._hold is not None:
+                    self._came()
             else:
                 root.heard(change, before, after)
                 self.unsettled = True
@@ -76,17 +80,26 @@ class Heard:
 
     def _buffered(self) -> Any:
         seq = self._buffer[0][1].seq
+        # While another root has not said what it heard, the user has nothing more: who goes on here
+        # gets it again.
+        end = self._end(seq)
         said: dict[str, Any] = {}
         while self._buffer and self._buffer[0][1].seq == seq:
             n, change, before, after = self._buffer.popleft()
             root = self.roots[n]
             self._weight -= change.size
-            said[root.key] = root.said(change, before, after)
+            told = change if end == seq else change.joined(change, end)
+            said[root.key] = root.said(told, before, after)
             if self._plain and change.goes_on and not self._goes_on(change):
                 # What follows in the operation is nothing for this one.
                 said[root.key] = _ending(said[root.key])
-        self._taken = self._told = seq
+        self._taken = self._told = end
         return said if self._several else next(iter(said.values()))
+
+    def _end(self, seq: int) -> int:
+        """What the user has with the change `seq`, when those before it were taken."""
+        waits = self.unsettled or bool(self._states)
+        return self._taken or 0 if waits else seq
 
     def _goes_on(self, change: Changed) -> bool:
         return bool(self._buffer) and self._buffer[0][1].seq <= change.until
@@ -107,7 +120,8 @@ class Heard:
             return
         hold.said(self._clock.monotonic())
         start = self._taken or 0
-        end = max(start, self._settled, self._buffer[-1][1].seq if self._buffer else 0)
+        last = max(start, self._settled, self._buffer[-1][1].seq if self._buffer else 0)
+        end = start if self.unsettled else last
         heard = holding.merged(self._buffer, start, end)
         self._buffer.clear()
         said = {self.roots[n].key: [self.roots[n].said(*one[1:]) for one in found] for n, found in heard.items()}  # fmt: skip
@@ -121,7 +135,9 @@ class Heard:
     @property
     def waits(self) -> float | None:
         """Seconds until what is held back may be said; None where nothing is."""
-        return None if self._hold is None else self._hold.waits(self._clock.monotonic())
+        if self._hold is None or not (self._buffer or self._states):
+            return None
+        return self._hold.waits(self._clock.monotonic())
 
     def _came(self) -> None:
         if self._hold is not None:

@@ -71,6 +71,8 @@ class Ordered:
         self._noted: dict[str, Image | None] = {}
         #: Whether more has changed than was noted.
         self._stale = False
+        #: Whether what is kept is another since this was set to False.
+        self.moved = False
 
     @property
     def placed(self) -> bool:
@@ -121,7 +123,7 @@ class Ordered:
         most = None if self.reach is None else self.reach + self._reserve
         found = await self.first(port, None if most is None else most + 1)
         self._unplaced = any(not one.key for one in found) or not _ascend(found)
-        self._kept, self._bound = found, None
+        self._kept, self._bound, self.moved = found, None, True
         self._by_id = {one.id: one for one in found}
         if most is not None and len(found) > most:
             self._trim(most)
@@ -165,6 +167,9 @@ class Ordered:
         known = [self._by_id.pop(id) for id in gone if id in self._by_id]
         if self._bound is not None:
             arrived = [one for one in arrived if not self._bound < one.key]
+        if not known and not arrived:
+            return
+        self.moved = True
         if len(known) + len(arrived) > FEW:
             self._kept = [one for one in self._kept if one.id in self._by_id]
             self._kept += arrived

@@ -97,10 +97,19 @@ class Stream(Heard):
         with self._lock:
             return self._is_alone()
 
-    def admit(self) -> bool:
-        """From here on the tailer hands on; False when nobody wants that any more."""
+    @property
+    def fed(self) -> bool:
+        """Whether the tailer hands on to it."""
+        return self._fed
+
+    def admit(self, missed: Sequence[tuple[Changed, Sequence[Touch]]]) -> bool:
+        """From here on the tailer hands on, beginning with what it has missed; False when nobody wants that any more."""
         with self._lock:
             self._fed = self.live and not self._closed
+            if self._fed:
+                # In one step: whoever finds nothing now takes the position of the tailer for its own.
+                for change, roots in missed:
+                    self._note(change, roots)
             return self._fed
 
     def hear(self, change: Changed, roots: Sequence[Touch]) -> bool:
@@ -197,6 +206,14 @@ class Stream(Heard):
                 self._tell()
         finally:
             self._work.release()
+
+    def pass_over(self, silent: Callable[[Any], bool]) -> None:
+        """Take the next items as long as they are silent to the user."""
+        process.guard(self._feed.engine)
+        with self._lock:
+            while self._first and silent(self._first[0][0]):
+                _, taken = self._first.popleft()
+                self._taken = taken if taken is not None else self._taken
 
     def _waits(self, position: int) -> bool:
         """Whether the next change waits to know if it is the last one of its operation."""

@@ -153,13 +153,21 @@ class Tally:
         return [shape(one.image) for one in entries]
 
     def _looks_same(self, one: _State, other: _State) -> bool:
-        if encode(one.parts) != encode(other.parts):
+        if not all(_same(one.parts[key], part) for key, part in other.parts.items()):
             return False
         had, has = one.entries or (), other.entries or ()
         return len(had) == len(has) and all(
             a is b or encode(self._nodes((a,))) == encode(self._nodes((b,)))
             for a, b in zip(had, has, strict=True)
         )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two results of a part are; groups that have not changed are the same objects."""
+    if isinstance(one, list) and isinstance(other, list):
+        had, has = cast("list[Any]", one), cast("list[Any]", other)
+        return len(had) == len(has) and all(map(_same, had, has))
+    return one is other or encode(one) == encode(other)
 
 
 def _kept(part: plan.QueryPart, variables: Mapping[str, Any]) -> Aggregated | Grouped:

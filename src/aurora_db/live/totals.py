@@ -17,6 +17,7 @@ from aurora_db.aql.operands import type_of, untyped
 
 #: Floats are kept as multiples of the smallest one, 2 to the power of -1074.
 SCALE: Final = 1074
+ONE: Final = 1 << SCALE
 #: Below it, an Int is added to floats as the float that equals it.
 EXACT: Final = 2**52
 
@@ -188,13 +189,11 @@ class Sum:
         count = self._ints + self._floats
         exact = self._scaled + (self._sum << SCALE)
         spread = self._spread + (self._far << SCALE)
+        if spread.bit_length() > SCALE + 1023:
+            # SQL may leave the range of floats on the way.
+            raise Unsure
         away = -((-2 * spread * count * count) >> 106)
-        try:
-            # Beyond the largest float there is nothing SQL could go on with.
-            away += 0 * int(spread / (1 << SCALE))
-            low, high = (exact - away) / (1 << SCALE), (exact + away) / (1 << SCALE)
-        except OverflowError:
-            raise Unsure from None
+        low, high = (exact - away) / ONE, (exact + away) / ONE
         if low != high:
             raise Unsure
         return low + 0.0

@@ -6,10 +6,15 @@ One place makes records of events, so that a watcher says what an AQL subscripti
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aurora_db.base.changes import Added, Modified, Removed, Reset
 from aurora_db.live.waking import NOTHING
+
+if TYPE_CHECKING:
+    from aurora_db.live.roots import Make
+    from aurora_db.live.source import Root
+    from aurora_db.store.port import Port
 
 #: Makes what the user asked for of one document.
 Shape = Callable[[Any], Any]
@@ -45,8 +50,34 @@ class Watched:
             case _:
                 return NOTHING
 
+    def silent(self, event: Mapping[str, Any]) -> bool:
+        """Whether it tells no watcher anything, whatever has come before: the end of a snapshot."""
+        return event["mutation"] == "READY"
+
     def _document(self, document: Any) -> Any:
         return document if self._shape is None else self._shape(document)
+
+
+class Unmarked:
+    """A root that does not mark the end of its snapshot: with the last document of it the user has all of it."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        # Asked of each change; the rest is looked up.
+        self.exact, self.said, self.heard = root.exact, root.said, root.heard
+
+    async def begin(self, port: Port, seq: int, reset: str | None) -> list[Any]:
+        """What is said first, without READY."""
+        said = await self._root.begin(port, seq, reset)
+        return [event for event in said if event["mutation"] != "READY"]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._root, name)
+
+
+def unmarked(make: Make) -> Make:
+    """Makes the same roots, which do not mark the ends of their snapshots."""
+    return lambda catalog: [cast("Root", Unmarked(root)) for root in make(catalog)]
 
 
 class Listed:

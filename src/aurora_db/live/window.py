@@ -172,6 +172,10 @@ class Window:
             return await self._resumed(port, seq)
         if not await self._ordered.settle(port):
             self._blurred = True
+        if not self._ordered.moved and not self._unsaid:
+            self._has(self._said, seq)
+            return None
+        self._ordered.moved = False
         shown = self._ordered.shown()
         if not self._unsaid and len(shown) == len(self._said) and all(map(is_, shown, self._said)):
             self._has(self._said, seq)

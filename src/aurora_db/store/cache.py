@@ -288,7 +288,7 @@ class HotCache:
 
     def _drop(self, touched: _Touched) -> None:
         if touched.rows is None:
-            self._clear()
+            self._clear(defined=self._catalog not in (None, touched.catalog))
             return
         for name, id, before in touched.rows:
             found = self._documents.get(name)
@@ -314,11 +314,11 @@ class HotCache:
         elif self._results is not None:
             self._results.forget(entry.key)
 
-    def _clear(self) -> None:
+    def _clear(self, *, defined: bool = False) -> None:
         self._documents.clear()
         self._steady.clear()
         if self._results is not None:
-            self._results.clear()
+            self._results.clear(defined=defined)
         self._kept.clear()
 
     # --- looking after it -------------------------------------------------------------------

@@ -52,6 +52,8 @@ class Entry(msgspec.Struct, gc=False):
     copy: Callable[[Any], Any]
     size: int
     hits: int = 0
+    #: Whether it is in the window.
+    new: bool = False
     #: What a result was read from.
     reads: Any = None
 
@@ -92,10 +94,11 @@ class Kept:
         self._sketch.add(_hash(entry))
         self._misses += 1
         self._window.append(entry)
+        entry.new = True
         self._in_window += entry.size
         self.filled += entry.size
         self.count += 1
-        if self._in_window > self.size * self._share:
+        if self._in_window > self.size * self._share or self.filled > self.size:
             self._overflow()
 
     def settle(self, entry: Entry) -> bool:
@@ -113,7 +116,6 @@ class Kept:
         if len(self._window) + len(self._main) > 2 * self.count + 64:
             self._window = deque(one for one in self._window if one.value is not None)
             self._main = deque(one for one in self._main if one.value is not None)
-            self._in_window = sum(one.size for one in self._window)
 
     def clear(self) -> None:
         """Let go of everything; how often what was asked for is known still."""
@@ -128,48 +130,50 @@ class Kept:
         entry.value = None
         self.filled -= entry.size
         self.count -= 1
+        if entry.new:
+            self._in_window -= entry.size
 
     # --- who stays --------------------------------------------------------------------------
 
     def _overflow(self) -> None:
-        """Take from the window what is too much; it stays or goes."""
+        """Take from the window what is too much; it stays or goes, and as much goes as must."""
         most = self.size * self._share
         while self._in_window > most:
-            entry = self._window.popleft()
-            self._in_window -= entry.size
-            if entry.value is None:
-                continue
+            entry = self._leaves_window()
+            if entry is None:
+                break
             if self.filled <= self.size:
                 self._main.append(entry)
             else:
                 self._contend(entry)
+        while self.filled > self.size:
+            # The window has become wider.
+            victim = self._victim() or self._leaves_window()
+            if victim is None:
+                break
+            self._evict(victim)
         self._sketch.fit(self.count)
         if self._misses > self.count + STEP:
             self._climb()
 
-    def _narrow(self) -> None:
-        """Hand over what a narrower window has too much."""
-        most = self.size * self._share
-        while self._in_window > most:
+    def _leaves_window(self) -> Entry | None:
+        """The oldest of the window, which is in it no more."""
+        while self._window:
             entry = self._window.popleft()
-            self._in_window -= entry.size
             if entry.value is not None:
-                self._main.append(entry)
+                self._in_window -= entry.size
+                entry.new = False
+                return entry
+        return None
 
     def _contend(self, candidate: Entry) -> None:
         """Keep one that leaves the window, in the place of others, or let it go."""
         self._looked_at(candidate)
         wanted = self._sketch.estimate(_hash(candidate))
-        passed = 0
         while self.filled > self.size:
-            victim = self._next(candidate)
-            if victim is candidate:
+            victim = self._victim()
+            if victim is None:
                 break
-            if victim.hits and passed < PATIENCE:
-                passed += 1
-                self._looked_at(victim)
-                self._main.append(victim)
-                continue
             if self._sketch.estimate(_hash(victim)) >= wanted:
                 self._main.appendleft(victim)
                 self._evict(candidate)
@@ -177,12 +181,19 @@ class Kept:
             self._evict(victim)
         self._main.append(candidate)
 
-    def _next(self, candidate: Entry) -> Entry:
+    def _victim(self) -> Entry | None:
+        """Who must go next, taken out; those that were used since are passed over, but not for ever."""
+        passed = 0
         while self._main:
-            victim = self._main.popleft()
-            if victim.value is not None:
-                return victim
-        return candidate
+            entry = self._main.popleft()
+            if entry.value is None:
+                continue
+            if not entry.hits or passed >= PATIENCE:
+                return entry
+            passed += 1
+            self._looked_at(entry)
+            self._main.append(entry)
+        return None
 
     def _looked_at(self, entry: Entry) -> None:
         if entry.hits:
@@ -209,7 +220,11 @@ class Kept:
         if gained < 0:
             self._pace = -self._pace
         self._share = min(WIDEST, max(NARROWEST, self._share + self._pace))
-        self._narrow()
+        while self._in_window > self.size * self._share:
+            entry = self._leaves_window()
+            if entry is None:
+                break
+            self._main.append(entry)
 
     @property
     def hits(self) -> list[int]:

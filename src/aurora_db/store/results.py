@@ -99,7 +99,7 @@ class Results:
         return asked
 
     def refuse(self, key: Key) -> None:
-        """Never keep it; `clear` forgets that."""
+        """Never keep it, by these definitions."""
         self._seen.put(key, False, len(key[0]) + len(key[2]))
 
     def entry(
@@ -143,11 +143,12 @@ class Results:
                 self.forget(key)
         return found
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def clear(self, *, defined: bool) -> None:
+        """Forget all of them; where something was `defined`, also what cannot be kept."""
         self.entries.clear()
         self._matcher = Matcher()
-        self._seen = Recent(SEEN, SEEN_SIZE)
+        if defined:
+            self._seen = Recent(SEEN, SEEN_SIZE)
 
 
 # --- what a result is made of ---------------------------------------------------------------
