@@ -1,6 +1,6 @@
 """Run the benchmarks: floor, ours, ratio, in one run.
 
-    python -m benchmarks.run [aql] [documents] [constructs] [queries] [mutations] [jobs] [million] [weight] [peers]
+    python -m benchmarks.run [aql] [documents] [constructs] [queries] [mutations] [jobs] [live] [million] [weight] [peers]
 
 Machines are noisy: read the ratios, not the numbers.
 """
@@ -14,7 +14,18 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks import aql, constructs, documents, jobs, million, mutations, peers, queries, weight
+from benchmarks import (
+    aql,
+    constructs,
+    documents,
+    jobs,
+    live,
+    million,
+    mutations,
+    peers,
+    queries,
+    weight,
+)
 from benchmarks.measure import Figure, keep, table
 
 QUESTIONS = {
@@ -24,6 +35,7 @@ QUESTIONS = {
     "queries": queries.figures,
     "mutations": mutations.figures,
     "jobs": jobs.figures,
+    "live": live.figures,
     "million": million.figures,
     "weight": weight.figures,
 }

@@ -160,7 +160,10 @@ class Follower:
             self.known = copy.copy(self._saved)
             self.again += 1
             self._at = number(self._token)
-            self._open(self._token)
+            try:
+                self._open(self._token)
+            except AuroraError as error:
+                self.ended = error
 
     def close(self) -> None:
         self.sub.close()
