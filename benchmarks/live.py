@@ -79,7 +79,7 @@ def matching() -> list[Figure]:
         "equal": lambda n: {"grp": n // FEW},
         "equal and more": lambda n: {"active": True, "grp": n // FEW, "name": {"icontains": "u"}},
         "in a range": lambda n: {"grp": {"gte": n // FEW, "lt": n // FEW + 1}},
-        "one of two": lambda n: {"or": [{"grp": n // FEW}, {"name": f"user-{n // FEW:07d}"}]},
+        "one of two": lambda n: {"or": [{"grp": n // FEW}, {"name": f"other-{n // FEW}"}]},
     }
     found: list[Figure] = []
     one = {**document(HIT * 10), "id": "a", "active": True}
@@ -169,16 +169,18 @@ def latency() -> Figure:
 def latency_elsewhere() -> Figure:
     """The same to a subscriber in another process."""
     took: list[float] = []
-    with database() as db:
-        with subprocess.Popen(
+    with (
+        database() as db,
+        subprocess.Popen(
             [sys.executable, "-c", LISTENER, str(db.config.path)], stdout=subprocess.PIPE, text=True
-        ) as other:
-            assert other.stdout is not None
-            other.stdout.readline()
-            for n in range(LATENCIES):
-                db["docs"].insert({**document(n), "n": n if n < LATENCIES - 1 else -1})
-                returned = perf_counter_ns()
-                took.append(max(0, int(other.stdout.readline()) - returned))
+        ) as other,
+    ):
+        assert other.stdout is not None
+        other.stdout.readline()
+        for n in range(LATENCIES):
+            db["docs"].insert({**document(n), "n": n if n < LATENCIES - 1 else -1})
+            returned = perf_counter_ns()
+            took.append(max(0, int(other.stdout.readline()) - returned))
     return half(took, "commit to a subscriber in another process", "2")
 
 
@@ -186,7 +188,7 @@ def latency_elsewhere() -> Figure:
 
 
 @contextmanager
-def followed(db: Aurora, make: Callable[[int], Any] | None) -> Iterator[None]:
+def followed(make: Callable[[int], Any] | None) -> Iterator[None]:
     """Live queries, and a thread that takes what they say."""
     if make is None:
         yield
@@ -218,7 +220,7 @@ def rate(way: str | None, *, bulk: bool) -> float:
     """Inserts a second, one by one or many in a transaction."""
     with database() as db:
         make = None if way is None else WAYS[way](db)
-        with followed(db, make):
+        with followed(make):
             begun = perf_counter()
             if bulk:
                 for first in range(0, BULK, BATCH):

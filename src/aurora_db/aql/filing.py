@@ -1,7 +1,8 @@
 """Where a condition is filed: values that a document must have somewhere, so that it can match.
 
-A place is necessary, not sufficient: whoever is found at one is asked whether the document matches.
-What has no such place is asked about each document.
+A place is necessary, and of most conditions not sufficient: whoever is found at one is asked whether the
+document matches, unless being found says it already (`is_exact`). What has no such place is asked about each
+document.
 """
 
 from __future__ import annotations
@@ -103,6 +104,30 @@ def places(where: plan.Where, cost: Cost) -> tuple[Place, ...] | None:
             return tuple(found)
         case plan.Not() | plan.Quantified() | plan.WhereVariable():
             return None
+        case _:
+            assert_never(where)
+
+
+def is_exact(where: plan.Where) -> bool:
+    """Whether a document matches if, and only if, it has one of the places."""
+    match where:
+        case plan.Compare():
+            found = _compared(where)
+            return found is not None and not any(isinstance(one, Holding) for one in found)
+        case plan.And():
+            parts = list(_flat(where))
+            if len(parts) == 1:
+                return is_exact(parts[0])
+            # Of all ranges of one path their common part is filed.
+            ranged = [_compared(part) if isinstance(part, plan.Compare) else None for part in parts]
+            names = {
+                name(one[0].path) if one and isinstance(one[0], Within) else None for one in ranged
+            }
+            return len(names) == 1 and None not in names
+        case plan.Or(parts=parts):
+            return all(map(is_exact, parts))
+        case plan.Not() | plan.Quantified() | plan.WhereVariable():
+            return False
         case _:
             assert_never(where)
 

@@ -14,11 +14,26 @@ import msgspec
 
 from aurora_db.aql import plan
 from aurora_db.aql.comparing import equal
-from aurora_db.aql.filing import Among, Holding, Name, Place, Within, frequent, key, name, places
+from aurora_db.aql.filing import (
+    Among,
+    Holding,
+    Name,
+    Place,
+    Within,
+    frequent,
+    is_exact,
+    key,
+    name,
+    places,
+)
 from aurora_db.aql.ranges import Ranges, point
 
 if TYPE_CHECKING:
     from aurora_db.aql.evaluate import Test
+
+
+#: What it weighs to be found by a value that every other document has.
+_FREQUENT = 16
 
 
 class Interest(msgspec.Struct, frozen=True):
@@ -91,16 +106,25 @@ class Matcher:
 
         An owner of several interests hears whether it matched any of them.
         """
+        olds: dict[_Filed, None] = {}
+        news: dict[_Filed, None] = {}
         found: dict[_Filed, None] = {}
         for collection in (change.collection, None):
             shelf = self._shelves.get(collection)
             if shelf is not None:
-                shelf.find(change, found)
+                found |= shelf.find(change, olds, news)
+        found |= olds
+        found |= news
         if not found:
             return []
         told: dict[Hashable, tuple[bool, bool]] = {}
         for one in sorted(found, key=_number) if len(found) > 1 else found:
-            before, after = matches(one.interest, change)
+            if not one.exact:
+                before, after = matches(one.interest, change)
+            elif is_told(one.interest, change):
+                before, after = one in olds, one in news
+            else:
+                continue
             if before or after:
                 for owner in one.owners:
                     known = told.get(owner)
@@ -116,9 +140,9 @@ class Matcher:
 
 def matches(interest: Interest, change: Images) -> tuple[bool, bool]:
     """Whether a document matched before a change, and does after; neither where it is left out."""
-    before, after = change.op != "insert", change.op != "delete"
-    if interest.fields and before and after and not differs(change, interest.fields):
+    if not is_told(interest, change):
         return False, False
+    before, after = change.op != "insert", change.op != "delete"
     test = interest.test
     if test is None:
         return before, after
@@ -128,6 +152,11 @@ def matches(interest: Interest, change: Images) -> tuple[bool, bool]:
     )
 
 
+def is_told(interest: Interest, change: Images) -> bool:
+    """Whether a change is told where it matches: an update of none of the fields is not."""
+    return not interest.fields or change.op != "update" or differs(change, interest.fields)
+
+
 def differs(change: Images, fields: frozenset[str]) -> bool:
     """Whether an update changed one of these fields."""
     old, new = change.old or {}, change.new or {}
@@ -135,14 +164,18 @@ def differs(change: Images, fields: frozenset[str]) -> bool:
 
 
 class _Filed:
-    """An interest, who has it, and where it is filed; None is nowhere, so that it is always asked."""
+    """An interest, who has it, and where it is filed; None is nowhere, so that it is always asked.
 
-    __slots__ = ("interest", "number", "owners", "places")
+    Of an `exact` one a document matches if and only if it is found there.
+    """
+
+    __slots__ = ("exact", "interest", "number", "owners", "places")
 
     def __init__(self, number: int, interest: Interest, at: tuple[Place, ...] | None) -> None:
         self.number = number
         self.interest = interest
         self.places = at
+        self.exact = at is not None and is_exact(interest.where)
         self.owners: dict[Hashable, None] = {}
 
 
@@ -189,14 +222,16 @@ class _Shelf:
                         del self._columns[name(place.path)]
         return not self._filed
 
-    def find(self, change: Images, found: dict[_Filed, None]) -> None:
-        """Note who can be touched."""
-        found.update(self._asked)
+    def find(
+        self, change: Images, olds: dict[_Filed, None], news: dict[_Filed, None]
+    ) -> dict[_Filed, None]:
+        """Who must be asked; note who is found by the document before, and by the one after."""
         if self._columns:
-            for image in (change.old, change.new):
+            for image, found in ((change.old, olds), (change.new, news)):
                 if image is not None:
                     for column in self._columns.values():
                         column.find(image, found)
+        return self._asked
 
     def _column(self, path: plan.Path) -> _Column:
         column = self._columns.get(name(path))
@@ -206,7 +241,7 @@ class _Shelf:
 
     def _cost(self, place: Place) -> float:
         column = self._columns.get(name(place.path))
-        return frequent(place) + (0 if column is None else column.cost(place))
+        return _FREQUENT * frequent(place) + (0 if column is None else column.cost(place))
 
 
 class _Column:
