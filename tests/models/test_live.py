@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MOST = settings.default.max_examples
 MODEL = settings(
-    max_examples=MOST * 5 if MOST < 1_000 else MOST,
+    max_examples=MOST * 7 // 2 if MOST < 1_000 else MOST,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
     deadline=None,
 )  # fmt: skip
@@ -211,7 +211,7 @@ def _touched(draw: st.DrawFn, world: World, at: tuple[Collection, str]) -> tuple
     return ("update", collection.name, id, {field.name: value})
 
 
-@settings(MODEL, max_examples=MOST * 2 if MOST < 1_000 else MOST)
+@settings(MODEL, max_examples=MOST)
 @given(drawn=changing())
 def test_any_query_over_any_world_can_be_followed(
     drawn: tuple[World, list[Any], list[tuple[Any, ...]]],
