@@ -41,13 +41,15 @@ class Interest(msgspec.Struct, frozen=True):
 
     `where` has no variables left: by it is found whom a change can touch. `test` is the same as a
     function, and decides; without it every document matches. An update that changes none of `fields`
-    is left out, unless they are empty.
+    is left out, unless they are empty. Unless it is `whole`, `where` says less than `test`: what every
+    document has that passes.
     """
 
     collection: str | None
     where: plan.Where = plan.ALWAYS
     test: Test | None = None
     fields: frozenset[str] = frozenset()
+    whole: bool = True
 
 
 class Images(Protocol):
@@ -175,7 +177,7 @@ class _Filed:
         self.number = number
         self.interest = interest
         self.places = at
-        self.exact = at is not None and is_exact(interest.where)
+        self.exact = at is not None and interest.whole and is_exact(interest.where)
         self.owners: dict[Hashable, None] = {}
 
 

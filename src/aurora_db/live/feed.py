@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from aurora_db.store import changes
+from aurora_db.store import changes, process
 from aurora_db.store.port import Port
 from aurora_db.store.writer import closed
 
@@ -56,6 +56,8 @@ class Feed:
         self._poll_interval = poll_interval
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        #: Held while the thread may be inside of the engine.
+        self.inside = threading.Lock()
         #: Weak, so that a subscription that nobody holds any more ends.
         self._all: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._joining: deque[Stream] = deque()
@@ -123,6 +125,7 @@ class Feed:
             engine.hear("changes", self._rung),
             engine.clock.on_jump(self._bell.set),
         ]
+        process.quiet_at_fork(self)
         self._thread = threading.Thread(target=self._run, name="aurora-feed", daemon=True)
         self._thread.start()
 
@@ -138,7 +141,8 @@ class Feed:
             if self._closed.is_set():
                 return
             try:
-                self._look()
+                with self.inside:
+                    self._look()
                 rest = RESTS[0]
             except Exception as error:  # noqa: BLE001 - whoever follows reads by itself, and is told
                 self._failed(error)

@@ -43,7 +43,7 @@ class Published:
 
     def __init__(self, pattern: str, token: Callable[[int], str]) -> None:
         self.key = pattern
-        self.interests = (Interest(TOPICS, _filed(pattern), _tested(pattern)),)
+        self.interests = (Interest(TOPICS, _filed(pattern), _tested(pattern), whole=False),)
         #: A pattern means the same by all definitions.
         self.signature: object = pattern
         self._token = token

@@ -15,6 +15,7 @@ import fcntl
 import mmap
 import os
 import struct
+import threading
 import weakref
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,9 @@ from typing import Protocol
 import msgspec
 
 from aurora_db.base.errors import DatabaseClosed, ReadOnly
+
+#: Seconds that a fork waits for a thread to come out of the engine.
+HUSH = 1.0
 
 _WORD = struct.Struct("<q")
 
@@ -141,6 +145,13 @@ class Forkable(Protocol):
     foreign: bool
 
 
+class Quiet(Protocol):
+    """What has a thread that must not be inside of the engine when this process forks."""
+
+    #: Held by the thread while it is.
+    inside: threading.Lock
+
+
 class Inherited(Protocol):
     """What holds a descriptor that a forked child must not keep."""
 
@@ -152,6 +163,15 @@ class Inherited(Protocol):
 def release_in_child(one: Inherited) -> None:
     """Call `one.drop()` in every child that this process forks."""
     _inherited.add(one)
+
+
+def quiet_at_fork(one: Quiet) -> None:
+    """Let this process fork only while the thread of `one` is outside of the engine.
+
+    The engine's locks are copied as they are: one that is held then is held in the child for ever, and
+    its first open would never return.
+    """
+    _quiet.add(one)
 
 
 def watch(owner: Forkable) -> None:
@@ -172,7 +192,20 @@ def guard(owner: Forkable) -> None:
         )
 
 
+def _before() -> None:
+    for one in list(_quiet):
+        # A thread that waits for whoever forks would never come out.
+        if one.inside.acquire(timeout=HUSH):
+            _hushed.append(one.inside)
+
+
+def _after() -> None:
+    while _hushed:
+        _hushed.pop().release()
+
+
 def _in_child() -> None:
+    _after()
     for owner in list(_owners):
         owner.foreign = True
         _kept.append(owner)
@@ -184,7 +217,10 @@ def _in_child() -> None:
 
 _owners: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _inherited: weakref.WeakSet[Inherited] = weakref.WeakSet()
+_quiet: weakref.WeakSet[Quiet] = weakref.WeakSet()
+#: Locks that are held for the fork that is going on.
+_hushed: list[threading.Lock] = []
 #: Inherited connections must not be closed by the child's garbage collection.
 _kept: list[object] = []
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)
