@@ -1,4 +1,4 @@
-"""aurora_db: documents, event handlers and durable jobs in one file and one transaction.
+"""aurora_db: documents, live queries, event handlers and durable jobs in one file and one transaction.
 
     from aurora_db import Aurora
 
