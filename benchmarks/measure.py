@@ -65,7 +65,11 @@ def median(measure: Callable[[], float], runs: int = RUNS) -> float:
 
 @contextmanager
 def database(**options: Any) -> Iterator[Aurora]:
-    """A new file with the collection of the benchmark, at synchronous=FULL."""
+    """A new file with the collection of the benchmark, at synchronous=FULL.
+
+    Without a cache unless its size is said: the database is measured, not what is remembered of it.
+    """
+    options.setdefault("hot_cache_size_mb", 0)
     with (
         tempfile.TemporaryDirectory(prefix="aurora-bench-") as folder,
         Aurora(Path(folder, "bench.db"), **options) as db,

@@ -1,6 +1,6 @@
 """Run the benchmarks: floor, ours, ratio, in one run.
 
-    python -m benchmarks.run [aql] [documents] [constructs] [queries] [mutations] [jobs] [live] [million] [weight] [peers]
+    python -m benchmarks.run [aql] [documents] [constructs] [queries] [mutations] [jobs] [live] [caches] [million] [weight] [peers]
 
 Machines are noisy: read the ratios, not the numbers.
 """
@@ -16,6 +16,7 @@ import apsw
 
 from benchmarks import (
     aql,
+    caches,
     constructs,
     documents,
     jobs,
@@ -36,6 +37,7 @@ QUESTIONS = {
     "mutations": mutations.figures,
     "jobs": jobs.figures,
     "live": live.figures,
+    "caches": caches.figures,
     "million": million.figures,
     "weight": weight.figures,
 }
