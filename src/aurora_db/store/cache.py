@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 #: Changes after which clearing is cheaper than reading what they touch.
 MOST: Final = 1_000
 #: Bytes of an entry beside its value: itself, its places in a mapping and in a queue, its counts.
-AROUND: Final = 280
+AROUND: Final = 240
 
 #: Which documents changed; `id` is the new one, where another program has changed it.
 TOUCHED = """
@@ -410,8 +410,11 @@ class _Touched:
 
 
 def _entry(name: str, id: str, row: Row, ready: Lowered) -> Entry:
-    size = AROUND + getsizeof(id) + getsizeof(row) + sum(map(getsizeof, row))
-    return Entry(name, id, row, ready.reader, size)
+    if row[0] == id:
+        # The same text, which is kept once.
+        id = row[0]
+    size = AROUND + getsizeof(row) + sum(map(getsizeof, row))
+    return Entry(name, id, hash(id) ^ hash(name), row, ready.reader, size)
 
 
 __all__ = ["HotCache"]

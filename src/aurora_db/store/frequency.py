@@ -55,7 +55,7 @@ class Sketch:
         """How often a key was counted lately, 0 to MOST."""
         first = self._first[hashed & self._mask]
         second = self._second[(hashed * _ODD >> 31) & self._mask]
-        return min(first, second)
+        return first if first < second else second  # noqa: FURB136 - half of the time of `min`
 
     def fit(self, entries: int) -> None:
         """Be large enough for so many entries; what is known stays."""

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from aurora_db.store.frequency import Sketch
+from aurora_db.store.frequency import MOST, Sketch
 
 #: The share of the size that the window has in the beginning, and its bounds.
 WINDOW: Final = 0.01
@@ -47,6 +47,7 @@ class Entry(msgspec.Struct, gc=False):
 
     place: str | None
     key: Any
+    hashed: int
     value: Any
     #: What makes the caller's own copy of the value.
     copy: Callable[[Any], Any]
@@ -78,6 +79,7 @@ class Kept:
         self._in_window = 0
         self._pace = PACE
         self._misses = 0
+        self._next_step = STEP
         #: Hits of entries that have been looked at, or are gone: of documents, and of results.
         self._hits = [0, 0]
         self._before = 0
@@ -91,14 +93,15 @@ class Kept:
 
     def add(self, entry: Entry) -> None:
         """One more, which nobody may be without: it stays at least until the window is full."""
-        self._sketch.add(_hash(entry))
+        self._sketch.add(entry.hashed)
         self._misses += 1
         self._window.append(entry)
         entry.new = True
-        self._in_window += entry.size
-        self.filled += entry.size
+        size = entry.size
+        self._in_window += size
+        self.filled += size
         self.count += 1
-        if self._in_window > self.size * self._share or self.filled > self.size:
+        if self.filled > self.size or self._in_window > self.size * self._share:
             self._overflow()
 
     def settle(self, entry: Entry) -> bool:
@@ -137,11 +140,13 @@ class Kept:
 
     def _overflow(self) -> None:
         """Take from the window what is too much; it stays or goes, and as much goes as must."""
-        most = self.size * self._share
-        while self._in_window > most:
-            entry = self._leaves_window()
-            if entry is None:
-                break
+        window, most = self._window, self.size * self._share
+        while self._in_window > most and window:
+            entry = window.popleft()
+            if entry.value is None:
+                continue
+            self._in_window -= entry.size
+            entry.new = False
             if self.filled <= self.size:
                 self._main.append(entry)
             else:
@@ -152,8 +157,7 @@ class Kept:
             if victim is None:
                 break
             self._evict(victim)
-        self._sketch.fit(self.count)
-        if self._misses > self.count + STEP:
+        if self._misses > self._next_step:
             self._climb()
 
     def _leaves_window(self) -> Entry | None:
@@ -168,13 +172,19 @@ class Kept:
 
     def _contend(self, candidate: Entry) -> None:
         """Keep one that leaves the window, in the place of others, or let it go."""
-        self._looked_at(candidate)
-        wanted = self._sketch.estimate(_hash(candidate))
+        if candidate.hits:
+            self._looked_at(candidate)
+        wanted = self._sketch.estimate(candidate.hashed)
+        first = self._main[0] if self._main else candidate
+        if first.value is not None and not first.hits and self._sketch.estimate(first.hashed) >= wanted:
+            # As it goes mostly.
+            self._evict(candidate)
+            return
         while self.filled > self.size:
             victim = self._victim()
             if victim is None:
                 break
-            if self._sketch.estimate(_hash(victim)) >= wanted:
+            if self._sketch.estimate(victim.hashed) >= wanted:
                 self._main.appendleft(victim)
                 self._evict(candidate)
                 return
@@ -196,19 +206,26 @@ class Kept:
         return None
 
     def _looked_at(self, entry: Entry) -> None:
-        if entry.hits:
-            self._hits[entry.place is None] += entry.hits
-            self._sketch.add(_hash(entry), min(entry.hits, 15))
-            entry.hits = 0
+        """Make its hits part of how often it was wanted lately."""
+        self._hits[entry.place is None] += entry.hits
+        self._sketch.add(entry.hashed, min(entry.hits, MOST))
+        entry.hits = 0
 
     def _evict(self, entry: Entry) -> None:
-        self._forget(entry)
+        if entry.hits or entry.new:
+            self._forget(entry)
+        else:
+            entry.value = None
+            self.filled -= entry.size
+            self.count -= 1
         self._gone(entry)
 
     # --- how wide the window is -------------------------------------------------------------
 
     def _climb(self) -> None:
         """Move the width on as long as more is found so, else back."""
+        self._sketch.fit(self.count)
+        self._next_step = self.count + STEP
         hits = sum(self.hits)
         found, self._before = hits - self._before, hits
         ratio = found / max(1, found + self._misses)
@@ -237,10 +254,6 @@ class Kept:
 
     def __repr__(self) -> str:
         return f"Kept({self.count} entries, {self.filled} of {self.size} bytes)"
-
-
-def _hash(entry: Entry) -> int:
-    return hash(entry.key) ^ hash(entry.place)
 
 
 __all__ = ["Entry", "Kept"]

@@ -116,7 +116,7 @@ class Results:
             return None
         copy = _flat if _is_flat(result) else copied
         size += AROUND + getsizeof(asked.key[0]) + getsizeof(asked.key[2])
-        return Entry(None, asked.key, copy(result), copy, size, reads=interests)
+        return Entry(None, asked.key, hash(asked.key), copy(result), copy, size, reads=interests)
 
     def put(self, entry: Entry) -> None:
         """Keep an entry."""
