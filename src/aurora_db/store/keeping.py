@@ -176,7 +176,11 @@ class Kept:
             self._looked_at(candidate)
         wanted = self._sketch.estimate(candidate.hashed)
         first = self._main[0] if self._main else candidate
-        if first.value is not None and not first.hits and self._sketch.estimate(first.hashed) >= wanted:
+        if (
+            first.value is not None
+            and not first.hits
+            and self._sketch.estimate(first.hashed) >= wanted
+        ):
             # As it goes mostly.
             self._evict(candidate)
             return
