@@ -130,13 +130,14 @@ class Feed:
         self._thread.start()
 
     def _rung(self, _urgency: int) -> None:
-        if self._live or self._joining:
+        # One that was abandoned has not rung.
+        if self._live or self._joining or self._leaving:
             self._bell.set()
 
     def _run(self) -> None:
         wait, rest = SHORTEST, RESTS[0]
         while True:
-            rang = self._bell.wait(wait if self._live else None)
+            rang = self._bell.wait(wait if self._live or self._leaving else None)
             self._bell.clear()
             if self._closed.is_set():
                 return
