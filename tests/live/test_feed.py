@@ -306,8 +306,9 @@ def test_closing_the_database_ends_who_waits(path):
     """A thread in `next` is told; a loop ends."""
     db = Aurora(path)
     db.execute(SCHEMA)
-    ended = []
-    waiting, looping = db.listen("t"), db.listen("t")
+    ended, seen = [], []
+    waiting, looping = db.listen("t", where={"n": 2}), db.listen("t")
+    came = threading.Event()
 
     def wait():
         try:
@@ -315,22 +316,23 @@ def test_closing_the_database_ends_who_waits(path):
         except SubscriptionClosed as error:
             ended.append(error.code)
 
-    threads = [
-        threading.Thread(target=wait),
-        threading.Thread(target=lambda: ended.append(list(looping))),
-    ]
+    def loop():
+        for change in looping:
+            seen.append(change.new["n"])
+            came.set()
+        ended.append("loop")
+
+    threads = [threading.Thread(target=wait), threading.Thread(target=loop)]
     for thread in threads:
         thread.start()
     db["t"].insert({"n": 1})
-    while not ended:
-        threads[0].join(0.01)
-        if not threads[0].is_alive():
-            break
+    assert came.wait(GUARD)
     db.close()
     for thread in threads:
         thread.join(GUARD)
         assert not thread.is_alive()
-    assert [change.new["n"] for found in ended for change in found] == [1]
+    assert seen == [1]
+    assert sorted(ended) == ["closed", "loop"]
 
 
 def test_a_child_process_is_refused(db):
