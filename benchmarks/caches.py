@@ -13,14 +13,14 @@ import random
 import subprocess
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from time import perf_counter
 
 from aurora_db import Aurora
 from benchmarks.measure import Figure, database, document, median
 
-DOCUMENTS, GETS = 20_000, 200_000
-#: MiB of the cache: about a twentieth of the documents have room.
+DOCUMENTS, GETS, SCAN = 100_000, 500_000, 20_000
+#: MiB of the cache: about a hundredth of the documents have room.
 SIZE = 1.0
 READS = 20_000
 #: Reads a document of a million by its id, each once, with 64 MiB for the cache; what the memory grew by.
@@ -60,34 +60,38 @@ def zipf(skew: float, count: int, seed: int = 1) -> list[int]:
 
 
 def scanned(trace: Sequence[int]) -> list[int]:
-    """The same with a scan over all documents after each quarter of it."""
+    """The same with a scan over a fifth of the documents after each quarter of it."""
     quarter = len(trace) // 4
-    parts = [[*trace[n * quarter : (n + 1) * quarter], *range(DOCUMENTS)] for n in range(4)]
+    parts = [
+        [*trace[n * quarter : (n + 1) * quarter], *range(n * SCAN, (n + 1) * SCAN)]
+        for n in range(4)
+    ]
     return [one for part in parts for one in part]
 
 
-def lru(trace: Iterable[int], room: int) -> float:
-    """The share that LRU finds, percent."""
+def lru(trace: Sequence[int], room: int) -> float:
+    """The share that LRU finds in the second half, percent."""
     kept: OrderedDict[int, None] = OrderedDict()
-    found = count = 0
-    for one in trace:
-        count += 1
+    found, half = 0, len(trace) // 2
+    for place, one in enumerate(trace):
         if one in kept:
-            found += 1
+            found += place >= half
             kept.move_to_end(one)
             continue
         kept[one] = None
         if len(kept) > room:
             kept.popitem(last=False)
-    return found / count * 100
+    return found / (len(trace) - half) * 100
 
 
-def ours(db: Aurora, ids: Sequence[str], trace: Iterable[int]) -> tuple[float, int]:
-    """The share that ours finds, percent, and how many documents it holds in the end."""
+def ours(db: Aurora, ids: Sequence[str], trace: Sequence[int]) -> tuple[float, int]:
+    """The share that ours finds in the second half, percent, and how many documents it holds."""
     db.clear_hot_cache()
-    get = db["docs"].get
+    get, half = db["docs"].get, len(trace) // 2
+    for one in trace[:half]:
+        get(ids[one])
     before = db.cache_stats().documents
-    for one in trace:
+    for one in trace[half:]:
         get(ids[one])
     after = db.cache_stats().documents
     hits, misses = after.hits - before.hits, after.misses - before.misses
@@ -167,5 +171,6 @@ def figures() -> list[Figure]:
         Figure("the same, flat documents", "µs", median(lambda: flat(0)), median(lambda: flat(256))),
         Figure("query of 10, from memory", "µs", median(lambda: repeated(0)), median(lambda: repeated(256))),
         *found(),
-        Figure("1,000,000 documents read, 64 MiB", "MiB", None, memory(64, 1_000_000)),
+        # What is beyond the cache's size is the engine's page cache, which the floor has, too.
+        Figure("1,000,000 documents read, cache of 64 MiB", "MiB", memory(0, 1_000_000), memory(64, 1_000_000)),
     ]  # fmt: skip

@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 
 #: Changes after which clearing is cheaper than reading what they touch.
 MOST: Final = 1_000
-#: Bytes of an entry beside its value: itself, its places in a mapping and in a queue, its counts.
-AROUND: Final = 240
+#: Bytes of an entry beside its value: itself, its places in a mapping and in a queue, its counts, and what
+#: the allocator leaves unused; measured as what a process grows by.
+AROUND: Final = 360
 
 #: Which documents changed; `id` is the new one, where another program has changed it.
 TOUCHED = """

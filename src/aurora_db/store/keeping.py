@@ -27,10 +27,11 @@ NARROWEST: Final = 0.005
 WIDEST: Final = 0.8
 #: How much of the size the window grows or shrinks at once, less each time, until the hit ratio changes by
 #: so much.
-PACE: Final = 0.0625
-SLOWER: Final = 0.9
+PACE: Final = 0.01
+SLOWER: Final = 0.95
 RESTART: Final = 0.05
-#: Misses between two of these steps, at least; else as many as there are entries.
+#: Misses between two of these steps: so many for each entry, and some. Of fewer, chance would decide.
+LONG: Final = 8
 STEP: Final = 1_000
 #: Entries that may be passed over for one that comes in, because they were used.
 PATIENCE: Final = 32
@@ -77,7 +78,8 @@ class Kept:
         self.filled = 0
         self.count = 0
         self._in_window = 0
-        self._pace = PACE
+        #: At first narrower: what comes once is the rule.
+        self._pace = -PACE
         self._misses = 0
         self._next_step = STEP
         #: Hits of entries that have been looked at, or are gone: of documents, and of results.
@@ -229,7 +231,7 @@ class Kept:
     def _climb(self) -> None:
         """Move the width on as long as more is found so, else back."""
         self._sketch.fit(self.count)
-        self._next_step = self.count + STEP
+        self._next_step = LONG * self.count + STEP
         hits = sum(self.hits)
         found, self._before = hits - self._before, hits
         ratio = found / max(1, found + self._misses)
