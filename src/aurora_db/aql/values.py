@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from aurora_db.aql import plan, suggest, syntax, types
+from aurora_db.aql import plan, suggest, syntax, tokens, types
 from aurora_db.aql.catalog import Catalog, Collection, Type
 from aurora_db.aql.results import Shape, missing
 from aurora_db.base.errors import (
@@ -359,15 +359,21 @@ def declare(
         declared[one.name] = plan.VariableDeclaration(
             name=one.name, type=type, required=one.type.required, has_default=one.default is not None,
             default=default, written=written(one.type), checked=checked,
-            span=_named(one),
+            token=one.span.first,
         )  # fmt: skip
     return declared
 
 
 def _named(one: syntax.VariableDefinition) -> Span:
     """Where `$name` of a declaration stands."""
-    start = one.span.start
-    return Span(start, start + 1 + len(one.name))
+    return Span(one.span.first, one.span.first + 1, one.span.places)
+
+
+def _place(one: plan.VariableDeclaration, text: str | None) -> Span | None:
+    """Where `$name` of a declaration stands in the text that it was read from."""
+    if text is None or one.token is None:
+        return None
+    return tokens.tokenize(text).span(one.token, one.token + 1)
 
 
 def written(type: syntax.TypeRef) -> str:
@@ -439,7 +445,9 @@ def bind(
         value = given[one.name]
         if value is None and one.required:
             raise TypeMismatch(
-                f"the variable '${one.name}' is {one.written}, got null", source=text, span=one.span
+                f"the variable '${one.name}' is {one.written}, got null",
+                source=text,
+                span=_place(one, text),
             )
         if one.checked and value is not None and not types.fits(one.type, value):
             _check(one, value, text)
@@ -457,7 +465,7 @@ def bind(
 def _missing(one: plan.VariableDeclaration, text: str | None) -> UndefinedVariable:
     error = UndefinedVariable(
         f"the variable '${one.name}: {one.written}' was not given",
-        hint=f'pass {{"{one.name}": …}}', source=text, span=one.span,
+        hint=f'pass {{"{one.name}": …}}', source=text, span=_place(one, text),
     )  # fmt: skip
     error.declared = True
     return error
@@ -467,7 +475,9 @@ def _check(one: plan.VariableDeclaration, value: Any, text: str | None) -> None:
     try:
         types.store(one.type, value, f"the variable '${one.name}'")
     except AqlError as error:
-        raise error.__class__(error.message, hint=error.hint, source=text, span=one.span) from None
+        raise error.__class__(
+            error.message, hint=error.hint, source=text, span=_place(one, text)
+        ) from None
 
 
 def _declared(given: str, names: list[str]) -> str:

@@ -38,7 +38,6 @@ from aurora_db.aql.plan.mutations import (
 )
 from aurora_db.aql.plan.queries import Introspection, Query
 from aurora_db.aql.plan.subscriptions import Subscription
-from aurora_db.base.span import Span
 
 
 class Transaction(msgspec.Struct, frozen=True):
@@ -106,8 +105,8 @@ class VariableDeclaration(msgspec.Struct, frozen=True):
     written: str = ""
     #: False where the variable holds a whole `where` or `data` object (a type named *Filter, *Input or JSON).
     checked: bool = True
-    #: Where `$name` stands in its declaration.
-    span: Span | None = None
+    #: The number of the `$` of its declaration among the tokens of the text.
+    token: int | None = None
 
 
 class Access(msgspec.Struct, frozen=True):
