@@ -7,6 +7,7 @@ name them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -161,10 +162,12 @@ class _Lowering:
                 return f"({alias} IS NULL) {wanted} ?", (_given(place, type, op, value, int),)
             case "in" | "nin":
                 listed = _given(place, type, op, value, encode)
-                text = f"EXISTS (SELECT 1 FROM json_each(?) WHERE value IS {alias})"
+                text = f"EXISTS (SELECT 1 FROM json_each(?) WHERE type NOT IN ('array', 'object') AND value IS {alias})"
                 return (text if op == "in" else f"NOT {text}"), (listed,)
             case _:
-                return f"{alias} {_SYMBOLS[op]}", (_given(place, type, op, value, _same),)
+                return f"{alias} {_SYMBOLS[op]}", (
+                    _given(place, type, op, value, partial(_same, op)),
+                )
 
     # --- documents --------------------------------------------------------------------------
 
@@ -223,5 +226,8 @@ def _given(place: tuple[str, ...], type: Type | None, op: str, value: plan.Value
     )
 
 
-def _same(value: Any) -> Any:
+def _same(op: str, value: Any) -> Any:
+    if isinstance(value, (list, dict)):
+        # No aggregate gives one: nothing equals it, and nothing is above or below it.
+        return b"" if op in ("eq", "ne") else None
     return int(value) if isinstance(value, bool) else value
