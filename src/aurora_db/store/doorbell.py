@@ -25,6 +25,8 @@ LONGEST_PATH = 100
 SHORT = Path("/tmp")  # noqa: S108 - a folder of our own in it, its owner checked
 #: Seconds in which the time stamp of a folder may stay the same though something was added.
 COARSE = 0.05
+#: Seconds between two looks at the folder for what is rung with every commit.
+LOOK = 0.02
 #: Rings that are read at once.
 MANY = 4096
 
@@ -129,6 +131,7 @@ class Ringer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stamp = -1
+        self._look_at = 0.0
         self._bells: dict[str, list[str]] = {}
         self._own: frozenset[str] = frozenset()
         self._socket: socket.socket | None = None
@@ -145,10 +148,19 @@ class Ringer:
         with self._lock:
             self._own -= {path}
 
-    def ring(self, topic: str, urgency: int) -> None:
-        """Ring everyone who wants to know of `topic`; never blocks and never fails."""
+    def ring(self, topic: str, urgency: int, *, known: bool = False) -> None:
+        """Ring everyone who wants to know of `topic`; never blocks and never fails.
+
+        With `known` those who were there a moment ago: for what is rung with every commit, where a look at
+        the folder would cost more than the ring. Who is that new looks often by itself.
+        """
         with self._lock:
-            for path in self._listening().get(topic, ()):
+            now = time.monotonic()
+            bells = self._bells
+            if not known or now > self._look_at:
+                bells = self._listening()
+                self._look_at = now + LOOK
+            for path in bells.get(topic, ()):
                 self._send(path, urgency)
 
     def listening(self, topic: str) -> Sequence[str]:

@@ -335,7 +335,7 @@ class Engine:
             for callback in self._listeners.get(topic, ()):
                 callback(urgency)
             if self._ringer is not None:
-                self._ringer.ring(topic, urgency)
+                self._ringer.ring(topic, urgency, known=topic == "changes")
         if posted:
             self.post.send(posted)
 
